@@ -1,0 +1,86 @@
+"""The mel front end: audio to the spectrogram that every model reads and writes, and the arithmetic back.
+
+Mel values are 20 * log10 of linear mel magnitude, from -80 dB to +20 dB, mapped to [-1, 1].
+"""
+
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from condfoley_jax.audio import stft
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
+
+_MIN_DB = -80.0
+_RANGE_DB = 100.0
+_MIN_MEL = 1e-5
+_RMS = 0.1
+_MIN_RMS = 1e-4
+
+
+def log_mel(audio_BxN: Audio_BxN, spec: ClipSpec) -> Mel_BxFxM:
+  """Mel spectrogram of audio (paper supp.: window 1024, 80 mels; the spec holds the rest).
+
+  Args:
+    audio_BxN: float32 [B, N] in [-1, 1] at spec.sample_rate; any N of at least spec.n_fft samples.
+    spec: rates and bank; static under jit.
+
+  Returns:
+    float32 [B, F, M] in [-1, 1], all spec.mel_frames_of(N) frames, uncropped.
+  """
+  return scale_mel(mel_magnitude(audio_BxN, spec))
+
+
+def mel_magnitude(audio_BxN: Audio_BxN, spec: ClipSpec) -> Mel_BxFxM:
+  """Linear mel magnitudes, float32 [B, F, M] >= 0: the bank applied to the STFT's magnitude (not its power)."""
+  spectrum = stft.stft(audio_BxN.astype(jnp.float32), n_fft=spec.n_fft, hop=spec.hop, padding=spec.mel_padding)
+  return jnp.einsum("bmq,fq->bfm", stft.magnitude(spectrum), mel_bank(spec), precision=jax.lax.Precision.HIGHEST)
+
+
+def scale_mel(magnitude_BxFxM: Mel_BxFxM) -> Mel_BxFxM:
+  """Linear mel magnitude to the models' range [-1, 1], clipped at both ends."""
+  decibels = 20 * jnp.log10(jnp.maximum(magnitude_BxFxM, _MIN_MEL))
+  return 2 * jnp.clip((decibels - _MIN_DB) / _RANGE_DB, 0, 1) - 1
+
+
+def linear_mel(mel_BxFxM: Mel_BxFxM) -> Mel_BxFxM:
+  """Inverse of `scale_mel`: linear mel magnitude, 1e-4 for -1 and 10 for +1."""
+  return 10 ** ((_RANGE_DB * (mel_BxFxM + 1) / 2 + _MIN_DB) / 20)
+
+
+def crop_mel(mel_BxFxM: Mel_BxFxM, spec: ClipSpec, where: Literal["first", "center"]) -> Mel_BxFxM:
+  """The spec.mel_crop frames of one clip that the models use; everything where the spec has no crop.
+
+  The published system trains on the central frames (6..165 of 173) and generates on the first ones (0..159).
+  """
+  if spec.mel_crop is None:
+    return mel_BxFxM
+  start = 0 if where == "first" else round((mel_BxFxM.shape[-1] - spec.mel_crop) / 2)
+  return mel_BxFxM[..., start : start + spec.mel_crop]
+
+
+def rms_normalise(audio_BxN: Audio_BxN) -> Audio_BxN:
+  """Scales each row to an RMS of 0.1 (quieter than 1e-4: by 1000 at most) and clips to [-1, 1].
+
+  The published system takes one RMS over a whole batch: pass the batch as one row for that.
+  """
+  rms = jnp.sqrt(jnp.mean(audio_BxN**2, axis=-1, keepdims=True))
+  return jnp.clip(audio_BxN * (_RMS / jnp.maximum(rms, _MIN_RMS)), -1, 1)
+
+
+def mel_bank(spec: ClipSpec) -> np.ndarray:
+  """Triangular bank with Slaney area normalisation, float32 [F, n_fft // 2 + 1]."""
+  return _mel_bank(spec.sample_rate, spec.n_fft, spec.n_mels, spec.fmin, spec.fmax, spec.mel_scale == "htk")
+
+
+@functools.cache
+def _mel_bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk: bool) -> np.ndarray:
+  # Imported here: librosa takes a second, and most of the package does without it.
+  import librosa
+
+  return librosa.filters.mel(
+    sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm="slaney", dtype=np.float32
+  )

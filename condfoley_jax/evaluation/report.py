@@ -1,0 +1,288 @@
+"""The page that shows what was generated: players and pictures in one HTML file that needs no network."""
+
+import base64
+import dataclasses
+import functools
+import hashlib
+import html
+import importlib.resources
+import os
+import re
+import string
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import condfoley_jax
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.evaluation import embed, figures
+
+DRAWN_TAKES = 6  # per result; the takes ranked below them are listed in a table with links
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """One piece of video or sound on the page's time axis.
+
+  Attributes:
+    title: what to call it; any text.
+    video: file to play, or None where there is only sound.
+    audio: float32 mono [N] in [-1, 1] to play where there is no video (for a query: its recorded sound), or None.
+    sample_rate: of `audio`, Hz.
+    mel: float32 [F, M] in [-1, 1] to draw, or None.
+    onsets_s: onsets of the sound, s.
+    start_s: time in `video` that is 0 on the axis, s.
+  """
+
+  title: str
+  video: Path | None = None
+  audio: np.ndarray | None = None
+  sample_rate: int = 22050
+  mel: np.ndarray | None = None
+  onsets_s: Sequence[float] = ()
+  start_s: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Take:
+  """A generated soundtrack. `number` names it among its siblings, `rank` is 1 for the best."""
+
+  clip: Clip
+  number: int
+  rank: int
+  seed: int
+  sync_offset_s: float | None = None
+  sync_confidence: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """A query, the example that it was to sound like, and its takes.
+
+  Attributes:
+    query: its `audio`, `mel` and `onsets_s` are those of the recorded sound, where it has one.
+    example: what the query was to sound like.
+    takes: in any order.
+    frames: uint8 [T, H, W, 3] RGB of the query, in their own aspect ratio.
+    frame_times_s: [T] middle of each frame, s.
+    onset_curve: [T] in [0, 1], the chance of an onset that the model saw in each frame, or None.
+  """
+
+  query: Clip
+  example: Clip
+  takes: Sequence[Take]
+  frames: np.ndarray
+  frame_times_s: np.ndarray
+  onset_curve: np.ndarray | None = None
+
+
+def write_generation_report(
+  path: Path, results: Sequence[Result], *, spec: ClipSpec, title: str, command: str, settings: dict, seconds: dict
+) -> None:
+  """Writes the page for `results` to `path`, whole or not at all.
+
+  Media of at most `embed.FILE_BYTES` are in the page, up to `embed.PAGE_BYTES` in all; others are linked by a path
+  relative to the page.
+
+  Args:
+    path: the HTML file; its folder exists.
+    results: one section each.
+    spec: the grid of every mel.
+    title: heading and title of the page.
+    command: what the user would type to repeat the results.
+    settings: name to value: seed, weights' id and every other setting.
+    seconds: stage to wall-clock seconds.
+
+  Raises:
+    ValueError: there are no results, a result has no takes, or an array has another shape than documented.
+    FileNotFoundError: a clip's video is not there.
+  """
+  if not results or not all(result.takes for result in results):
+    raise ValueError("a report needs at least one result, and each result at least one take")
+  template = importlib.resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+  media = embed.Media(path.parent)
+  has_curve = any(result.onset_curve is not None for result in results)
+  page = string.Template(template).substitute(
+    title=html.escape(title),
+    script_sha256=_script_hash(template),
+    colour_stops=", ".join(figures.colour_stops()),
+    wide_left=_percent(figures.WIDE.left, figures.WIDE),
+    wide_right=_percent(figures.WIDE.right, figures.WIDE),
+    narrow_left=_percent(figures.NARROW.left, figures.NARROW),
+    narrow_right=_percent(figures.NARROW.right, figures.NARROW),
+    jump=_jump(results),
+    curve_key='<li><i class="curve"></i> hit expected from the picture</li>' if has_curve else "",
+    results="\n".join(_result(i, result, spec, media) for i, result in enumerate(results, 1)),
+    command=html.escape(command),
+    settings=_table("Settings", settings.items()),
+    seconds=_table("Seconds per stage", [(stage, f"{s:.2f}") for stage, s in seconds.items()]),
+    version=html.escape(condfoley_jax.__version__),
+  )
+  _write(path, page)
+
+
+def _result(number: int, result: Result, spec: ClipSpec, media: embed.Media) -> str:
+  duration_s = _duration(result, spec)
+  takes = sorted(result.takes, key=lambda take: take.rank)
+  tracks = [_query(result, duration_s, media), _recorded(result, spec, duration_s, media)]
+  tracks.append(_example(result, spec, duration_s, media))
+  tracks += [_take(take, result, spec, duration_s, media) for take in takes[:DRAWN_TAKES]]
+  return (
+    f'<section aria-labelledby="result-{number}"><h2 id="result-{number}">{html.escape(result.query.title)}</h2>\n'
+    f'<ol class="tracks">{"".join(tracks)}</ol>{_more_takes(takes[DRAWN_TAKES:], media)}</section>'
+  )
+
+
+def _query(result: Result, duration_s: float, media: embed.Media) -> str:
+  player = _player(result.query, media, label="Query video, silent", muted=True)
+  lanes = [_strip("Frames of the query video", result, (), duration_s, curve=False)]
+  return _track("Query", result.query.title, "silent video", player, lanes, result.query, duration_s)
+
+
+def _recorded(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
+  """The query's own sound, as a track beside those of the takes; nothing where it has none."""
+  clip = dataclasses.replace(result.query, video=None, start_s=0.0)
+  if clip.audio is None and clip.mel is None:
+    return ""
+  player = _player(clip, media, label="Recorded sound of the query")
+  lanes = [_mel("Spectrogram of the recorded sound", clip, spec, duration_s)]
+  return _track("Recorded sound", "what the query really sounded like", "real", player, lanes, clip, duration_s)
+
+
+def _example(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
+  clip = result.example
+  player = _player(clip, media, label="Example with its sound")
+  lanes = [_mel("Spectrogram of the example", clip, spec, duration_s)]
+  return _track("Example", clip.title, "real", player, lanes, clip, duration_s)
+
+
+def _take(take: Take, result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
+  name = f"Take {take.number}"
+  player = _player(take.clip, media, label=f"{name}, rank {take.rank}, generated sound")
+  lanes = [
+    _strip(f"Frames of the query and onsets of {name}", result, take.clip.onsets_s, duration_s, curve=True),
+    _mel(f"Spectrogram of {name}", take.clip, spec, duration_s),
+  ]
+  badge = "best of the takes" if take.rank == 1 and len(result.takes) > 1 else "generated"
+  facts = [("Rank", f"{take.rank} of {len(result.takes)}"), *_score(take), ("Seed", str(take.seed))]
+  facts.append(("Onsets", str(len(take.clip.onsets_s))))
+  return _track(
+    name, take.clip.title, badge, player, lanes, take.clip, duration_s, facts=facts, best=take.rank == 1
+  )  # fmt: skip
+
+
+def _score(take: Take) -> list[tuple[str, str]]:
+  offset = [] if take.sync_offset_s is None else [("Sync offset", f"{1000 * take.sync_offset_s:+.0f} ms")]
+  confidence = [] if take.sync_confidence is None else [("Sync confidence", f"{take.sync_confidence:.3g}")]
+  return offset + confidence or [("Score", "not scored")]
+
+
+def _more_takes(takes: Sequence[Take], media: embed.Media) -> str:
+  """Table of the takes that are not drawn."""
+  if not takes:
+    return ""
+  rows = "".join(
+    f"<tr><td>{take.rank}</td><td>{_take_link(take, media)}</td>"
+    f"<td>{', '.join(f'{key.lower()} {html.escape(value)}' for key, value in _score(take))}</td>"
+    f"<td>{take.seed}</td><td>{len(take.clip.onsets_s)}</td></tr>"
+    for take in takes
+  )
+  head = "".join(f'<th scope="col">{name}</th>' for name in ("Rank", "Take", "Score", "Seed", "Onsets"))
+  return f"<table><caption>Other takes</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _take_link(take: Take, media: embed.Media) -> str:
+  name = f"Take {take.number}"
+  return f'<a href="{html.escape(media.link(take.clip.video))}">{name}</a>' if take.clip.video else name
+
+
+def _track(
+  name: str, title: str, badge: str, player: str, lanes: Sequence[str], clip: Clip, duration_s: float,
+  *, facts: Sequence[tuple[str, str]] = (), best: bool = False,
+) -> str:  # fmt: skip
+  """One row: its name, player and numbers on the left, its lanes on the right (below on a phone)."""
+  numbers = "".join(f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts)
+  return (
+    f'<li class="track{" best" * best}"><div><header><h3>{html.escape(name)}</h3>'
+    f'<span class="badge">{html.escape(badge)}</span></header><div class="note">{html.escape(title)}</div>{player}'
+    + (f'<dl class="facts">{numbers}</dl>' if numbers else "")
+    + f'</div><div class="lanes" data-seconds="{duration_s:.6g}" data-start="{clip.start_s:.6g}">'
+    + "".join(lanes)
+    + "</div></li>"
+  )
+
+
+def _player(clip: Clip, media: embed.Media, *, label: str, muted: bool = False) -> str:
+  label = html.escape(label)
+  if clip.video is not None:
+    source = html.escape(media.file(clip.video) + (f"#t={clip.start_s:.6g}" if clip.start_s else ""))
+    attributes = 'controls playsinline preload="metadata"' + " muted" * muted
+    return f'<video {attributes} src="{source}" aria-label="{label}"></video>'
+  if clip.audio is not None:
+    source = media.sound(clip.audio, clip.sample_rate)
+    return f'<audio controls preload="metadata" src="{source}" aria-label="{label}"></audio>'
+  return ""
+
+
+def _mel(alt: str, clip: Clip, spec: ClipSpec, duration_s: float) -> str:
+  if clip.mel is None:
+    return ""
+  draw = functools.partial(figures.mel_figure, clip.mel, spec, duration_s=duration_s, onsets_s=clip.onsets_s)
+  return _picture(f"{alt}, 0 to {duration_s:.3g} s, {spec.fmin / 1000:g} to {spec.fmax / 1000:g} kHz", draw)
+
+
+def _strip(alt: str, result: Result, onsets_s: Sequence[float], duration_s: float, *, curve: bool) -> str:
+  draw = functools.partial(
+    figures.onset_lane, result.frames, result.frame_times_s, duration_s=duration_s, onsets_s=onsets_s,
+    curve_T=result.onset_curve if curve else None,
+  )  # fmt: skip
+  heard = f"; onsets at {', '.join(f'{t:.2f}' for t in onsets_s)} s" if len(onsets_s) else ""
+  return _picture(f"{alt}, 0 to {duration_s:.3g} s{heard}", draw)
+
+
+def _picture(alt: str, draw: Callable[..., bytes]) -> str:
+  """The same picture for a wide and a narrow screen: text inside a picture does not scale with the page."""
+  wide, narrow = (embed.data_uri("image/webp", draw(layout=layout)) for layout in (figures.WIDE, figures.NARROW))
+  return (
+    f'<picture><source media="(max-width: 760px)" srcset="{narrow}">'
+    f'<img src="{wide}" alt="{html.escape(alt)}"></picture>'
+  )
+
+
+def _duration(result: Result, spec: ClipSpec) -> float:
+  """Length of the time axis: that of the longest thing drawn on it, s."""
+  clips = [result.query, result.example, *(take.clip for take in result.takes)]
+  sounds = [figures.mel_seconds(clip.mel.shape[1], spec)[1] for clip in clips if clip.mel is not None]
+  return max([figures.end_of(result.frame_times_s), *sounds])
+
+
+def _jump(results: Sequence[Result]) -> str:
+  if len(results) == 1:
+    return ""
+  items = "".join(f'<li><a href="#result-{i}">{html.escape(r.query.title)}</a></li>' for i, r in enumerate(results, 1))
+  return f'<nav aria-label="Results"><ul class="jump">{items}</ul></nav>'
+
+
+def _table(caption: str, rows) -> str:
+  body = "".join(f'<tr><th scope="row">{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>' for k, v in rows)
+  return f"<table><caption>{caption}</caption><tbody>{body}</tbody></table>"
+
+
+def _percent(pixels: int, layout: figures.Layout) -> str:
+  return f"{100 * pixels / layout.width:.4f}%"
+
+
+def _script_hash(template: str) -> str:
+  """What the page's content security policy admits: its own script and no other."""
+  (script,) = re.findall(r"<script>(.*?)</script>", template, re.DOTALL)
+  return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _write(path: Path, text: str) -> None:
+  aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+  try:
+    aside.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(aside, path)
+  finally:
+    aside.unlink(missing_ok=True)

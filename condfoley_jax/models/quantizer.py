@@ -1,0 +1,119 @@
+"""Vector quantiser: nearest codebook entry, straight-through gradient (paper eq. 2)."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizerConfig:
+  """Codebook of `vocab` entries of `width` numbers.
+
+  Attributes:
+    vocab: entries.
+    width: numbers in an entry.
+    beta: weight of the smaller loss term.
+    loss: `published` weighs the codebook term with beta (the authors' legacy order), `correct` the commitment term.
+  """
+
+  vocab: int
+  width: int
+  beta: float = 0.25
+  loss: str = "correct"
+
+
+class Quantized(NamedTuple):
+  """z: [..., C] with straight-through gradient; codes: int32 [...]; loss: scalar; perplexity: scalar in [1, vocab]."""
+
+  z: jax.Array
+  codes: jax.Array
+  loss: jax.Array
+  perplexity: jax.Array
+
+
+class Quantizer(nnx.Module):
+  """Codebook with nearest-neighbour lookup; distances and losses in float32."""
+
+  def __init__(self, config: QuantizerConfig, *, rngs: nnx.Rngs):
+    if config.loss not in ("published", "correct"):
+      raise ValueError(f"quantizer loss is `published` or `correct`, not `{config.loss}`")
+    self.config = config
+    bound = 1 / config.vocab
+    self.codebook = nnx.Param(
+      jax.random.uniform(rngs.params(), (config.vocab, config.width), minval=-bound, maxval=bound)
+    )
+
+  def nearest(self, z: jax.Array) -> jax.Array:
+    """Index of the nearest entry, the first one on ties: float [..., C] -> int32 [...]."""
+    z = z.astype(jnp.float32)
+    book = self.codebook[...]
+    squared = jnp.sum(z * z, -1, keepdims=True) + jnp.sum(book * book, -1)
+    distance = squared - 2 * jnp.einsum("...c,vc->...v", z, book, precision="highest")
+    return jnp.argmin(distance, -1).astype(jnp.int32)
+
+  def lookup(self, codes: jax.Array) -> jax.Array:
+    """Entries of int32 codes [...] -> float32 [..., C]."""
+    return self.codebook[...][codes]
+
+  def __call__(self, z: jax.Array) -> Quantized:
+    """Quantises float [..., C]."""
+    codes = self.nearest(z)
+    entry = self.lookup(codes)
+    z32 = z.astype(jnp.float32)
+    commitment = jnp.mean((jax.lax.stop_gradient(entry) - z32) ** 2)
+    codebook = jnp.mean((entry - jax.lax.stop_gradient(z32)) ** 2)
+    if self.config.loss == "published":
+      loss = commitment + self.config.beta * codebook
+    else:
+      loss = codebook + self.config.beta * commitment
+    straight_through = z32 + jax.lax.stop_gradient(entry - z32)
+    return Quantized(straight_through.astype(z.dtype), codes, loss, perplexity(codes, self.config.vocab))
+
+
+def perplexity(codes: jax.Array, vocab: int) -> jax.Array:
+  """exp(entropy) of how often each code is used, in [1, vocab]."""
+  share = usage(codes, vocab) / codes.size
+  return jnp.exp(-jnp.sum(share * jnp.log(share + 1e-10)))
+
+
+def usage(codes: jax.Array, vocab: int) -> jax.Array:
+  """How often each code is used: int32 [...] -> float32 [vocab]."""
+  return jnp.zeros(vocab, jnp.float32).at[codes.ravel()].add(1.0)
+
+
+class CodeState(nnx.Variable):
+  """What code restarts remember between steps; not trained."""
+
+
+class CodeRestarts(nnx.Module):
+  """Moves codebook entries that nothing uses onto latents of the current batch (Dhariwal et al. 2020, sec. 3.2).
+
+  Attributes:
+    usage: [V], running mean of uses a step.
+    candidates: [V, C], latents drawn from the last batch.
+  """
+
+  DECAY = 0.99
+
+  def __init__(self, config: QuantizerConfig, restart_below: float):
+    self.restart_below = restart_below
+    self.vocab = config.vocab
+    # Starts at 0, so every entry moves onto the data at the first step.
+    self.usage = CodeState(jnp.zeros(config.vocab))
+    self.candidates = CodeState(jnp.zeros((config.vocab, config.width)))
+
+  def observe(self, latent: jax.Array, codes: jax.Array, key: jax.Array) -> None:
+    """Remembers how often codes were used and draws candidates from latents [..., C]."""
+    flat = jax.lax.stop_gradient(latent).reshape(-1, latent.shape[-1]).astype(jnp.float32)
+    drawn = jax.random.randint(key, (self.vocab,), 0, flat.shape[0])
+    self.candidates[...] = flat[drawn]
+    self.usage[...] = self.DECAY * self.usage[...] + (1 - self.DECAY) * usage(codes, self.vocab)
+
+  def apply(self, quantizer: Quantizer) -> None:
+    """Replaces the entries used less than `restart_below` times a step."""
+    dead = self.usage[...] < self.restart_below
+    quantizer.codebook[...] = jnp.where(dead[:, None], self.candidates[...], quantizer.codebook[...])
+    self.usage[...] = jnp.where(dead, 1.0, self.usage[...])

@@ -1,0 +1,304 @@
+"""Decoder-only transformer over [condition frames | query frames | condition codes | target codes] (paper sec. 3.2)."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from condfoley_jax.shapes import Codes_BxL, Features_BxTxD, Logits_BxV
+
+_INIT = nnx.initializers.normal(0.02)
+
+
+class Frozen(nnx.Variable):
+  """Saved with the weights but never trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerConfig:
+  """Sizes of the transformer.
+
+  Attributes:
+    frames: video frames T of a clip.
+    code_rows, code_columns: grid of codes of a clip.
+    vocab: entries V of the codebook.
+    layers, heads, width: of the transformer; width is D.
+    feature_width: width of the video features.
+    audio_token: `learned` embeds a code by a table of its own (the published system), `codebook` projects the
+      quantised vector of the VQGAN's codebook (the paper's text).
+    codebook_width: width of that vector; read only where audio_token is `codebook`.
+    positions: `learned` is one table over the whole sequence (published), `grid` sums tables of segment, time and row.
+  """
+
+  frames: int
+  code_rows: int
+  code_columns: int
+  vocab: int
+  layers: int
+  heads: int
+  width: int
+  feature_width: int
+  audio_token: Literal["learned", "codebook"] = "learned"
+  codebook_width: int = 256
+  positions: Literal["learned", "grid"] = "learned"
+
+  def __post_init__(self):
+    if self.width % self.heads:
+      raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
+    if self.audio_token not in ("learned", "codebook"):
+      raise ValueError(f"audio_token must be learned or codebook, not {self.audio_token}")
+    if self.positions not in ("learned", "grid"):
+      raise ValueError(f"positions must be learned or grid, not {self.positions}")
+
+  @property
+  def codes(self) -> int:
+    """Codes L of a clip."""
+    return self.code_rows * self.code_columns
+
+  @property
+  def prefix(self) -> int:
+    """Positions of [condition frames | query frames | condition codes]."""
+    return 2 * self.frames + self.codes
+
+  @property
+  def length(self) -> int:
+    """Positions of the whole sequence."""
+    return self.prefix + self.codes
+
+  @property
+  def fed(self) -> int:
+    """Positions that the model reads: all but the last code, which predicts nothing."""
+    return self.length - 1
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("keys", "values"), meta_fields=())
+@dataclasses.dataclass(frozen=True)
+class KVCache:
+  """Keys and values of the positions read so far, one array per layer.
+
+  Attributes:
+    keys: `layers` arrays [B, heads, fed, head width]; positions not read yet are zeros.
+    values: the same of the values.
+  """
+
+  keys: tuple[jax.Array, ...]
+  values: tuple[jax.Array, ...]
+
+
+class CodebookTokens(nnx.Module):
+  """Embeds a code by projecting its vector of the VQGAN's codebook."""
+
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+    self.codebook = Frozen(jnp.zeros((config.vocab, config.codebook_width), jnp.float32))
+    self.projection = nnx.Linear(config.codebook_width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+
+  def __call__(self, codes: jax.Array) -> jax.Array:
+    """codes [...] -> [..., D]."""
+    return self.projection(jnp.take(self.codebook[...], codes, axis=0))
+
+
+class LearnedPositions(nnx.Module):
+  """One vector per position of the sequence."""
+
+  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+    del rngs
+    self.table = nnx.Param(jnp.zeros((config.length, config.width), jnp.float32))
+
+  def __call__(self, index) -> jax.Array:
+    """Embeddings [..., D] of the positions `index` (a slice or integers)."""
+    return self.table[...][index]
+
+
+class GridPositions(nnx.Module):
+  """Sum of a segment, a time and a row vector: a code and the frame it sounds with share segment and time."""
+
+  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+    self.config = config
+    self.segment = nnx.Param(_INIT(rngs.params(), (2, config.width)))
+    self.time = nnx.Param(_INIT(rngs.params(), (config.frames, config.width)))
+    self.row = nnx.Param(_INIT(rngs.params(), (config.code_rows + 1, config.width)))
+
+  def __call__(self, index) -> jax.Array:
+    """Embeddings [..., D] of the positions `index` (a slice or integers)."""
+    segment, time, row = (jnp.asarray(slots)[index] for slots in grid_slots(self.config))
+    return self.segment[...][segment] + self.time[...][time] + self.row[...][row]
+
+
+@functools.cache
+def grid_slots(config: TransformerConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Segment, time and row index of every position that is fed, int32 [fed] each.
+
+  Segment 0 is the condition, 1 the target; a time slot is a video frame; row `code_rows` is that of frames. A code's
+  position carries the slot of the code that it predicts, so the last condition code carries the first target slot.
+  """
+  frame = np.tile(np.arange(config.frames), 2)
+  predicted = np.arange(1, 2 * config.codes)
+  column = predicted % config.codes // config.code_rows
+  segment = np.concatenate([np.repeat([0, 1], config.frames), predicted // config.codes])
+  time = np.concatenate([frame, ((column + 0.5) * config.frames / config.code_columns).astype(int)])
+  row = np.concatenate([np.full_like(frame, config.code_rows), predicted % config.code_rows])
+  return segment.astype(np.int32), time.astype(np.int32), row.astype(np.int32)
+
+
+class Attention(nnx.Module):
+  """Causal multi-head self-attention with one fused projection to queries, keys and values."""
+
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+    self.heads = config.heads
+    self.qkv = nnx.Linear(config.width, 3 * config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+    self.out = nnx.Linear(config.width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+
+  def __call__(self, x_BxSxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Output [B, S, D], and the keys and values [B, heads, S, E] of these positions."""
+    q, k, v = self._project(x_BxSxD)
+    length = x_BxSxD.shape[1]
+    return self._attend(q, k, v, np.tri(length, dtype=bool)), k, v
+
+  def step(self, x_Bx1xD: jax.Array, keys: jax.Array, values: jax.Array, position: jax.Array):
+    """The same for one position, whose key and value are written into the cache: output, keys, values."""
+    q, k, v = self._project(x_Bx1xD)
+    keys = jax.lax.dynamic_update_slice_in_dim(keys, k, position, axis=2)
+    values = jax.lax.dynamic_update_slice_in_dim(values, v, position, axis=2)
+    return self._attend(q, keys, values, jnp.arange(keys.shape[2])[None] <= position), keys, values
+
+  def _project(self, x_BxSxD):
+    batch, length, width = x_BxSxD.shape
+    qkv = self.qkv(x_BxSxD).reshape(batch, length, 3, self.heads, width // self.heads)
+    return jnp.moveaxis(qkv, (2, 3), (0, 2))
+
+  def _attend(self, q, k, v, mask_QxS):
+    scores = jnp.einsum("bhqe,bhse->bhqs", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    weights = jax.nn.softmax(jnp.where(mask_QxS, scores, -jnp.inf)).astype(v.dtype)
+    x = jnp.einsum("bhqs,bhse->bqhe", weights, v)
+    return self.out(x.reshape(*x.shape[:2], -1))
+
+
+class Block(nnx.Module):
+  """Pre-LN block: attention, then a 4x wide perceptron with exact GELU."""
+
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+    linear = functools.partial(nnx.Linear, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+    self.attention_norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
+    self.attention = Attention(config, dtype=dtype, rngs=rngs)
+    self.mlp_norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
+    self.mlp_in = linear(config.width, 4 * config.width)
+    self.mlp_out = linear(4 * config.width, config.width)
+
+  def __call__(self, x_BxSxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Output [B, S, D], and the keys and values of these positions."""
+    attended, keys, values = self.attention(self.attention_norm(x_BxSxD))
+    return self._mlp(x_BxSxD + attended), keys, values
+
+  def step(self, x_Bx1xD: jax.Array, keys: jax.Array, values: jax.Array, position: jax.Array):
+    """The same for one position: output [B, 1, D], and the updated keys and values of the cache."""
+    attended, keys, values = self.attention.step(self.attention_norm(x_Bx1xD), keys, values, position)
+    return self._mlp(x_Bx1xD + attended), keys, values
+
+  def _mlp(self, x):
+    return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
+
+
+class Transformer(nnx.Module):
+  """Predicts the codes of a query clip's sound from its frames and a condition clip's frames and codes.
+
+  All parts are causal, frames included. Logits are float32; position p predicts the token at p + 1.
+  """
+
+  def __init__(self, config: TransformerConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.config = config
+    self.embedder = nnx.Linear(config.feature_width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+    if config.audio_token == "learned":
+      self.tokens = nnx.Embed(config.vocab, config.width, embedding_init=_INIT, dtype=dtype, rngs=rngs)
+    else:
+      self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
+    positions = LearnedPositions if config.positions == "learned" else GridPositions
+    self.positions = positions(config, rngs=rngs)
+    self.blocks = nnx.List([Block(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)])
+    self.norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
+    self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+
+  def set_codebook(self, codebook_VxC: jax.Array) -> None:
+    """Copies the VQGAN's codebook, float [V, codebook_width], in.
+
+    Raises:
+      ValueError: the model has learned audio tokens, or the codebook another shape.
+    """
+    if self.config.audio_token != "codebook":
+      raise ValueError("a transformer with learned audio tokens has no codebook")
+    have = self.tokens.codebook
+    if codebook_VxC.shape != have.shape:
+      raise ValueError(f"the codebook is {codebook_VxC.shape}, expected {have.shape}")
+    have[...] = jnp.asarray(codebook_VxC, jnp.float32)
+
+  def __call__(
+    self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
+  ) -> jax.Array:
+    """Logits [B, 2T + n, V] at every position fed.
+
+    Args:
+      condition_features, query_features: [B, T, feature_width].
+      codes: int32 [B, n], n <= 2L - 1: condition codes, then target codes.
+
+    Raises:
+      ValueError: a length does not fit the config.
+    """
+    return self._logits(self._read(condition_features, query_features, codes)[0])
+
+  def target_logits(
+    self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
+  ) -> jax.Array:
+    """Logits [B, n - L + 1, V] of the target codes alone: with n = 2L - 1 codes fed, those of all L."""
+    x_BxSxD, _ = self._read(condition_features, query_features, codes)
+    return self._logits(x_BxSxD[:, self.config.prefix - 1 :])
+
+  def prefill(
+    self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
+  ) -> tuple[Logits_BxV, KVCache]:
+    """Logits [B, V] at the last position fed, and the cache to go on from it with `decode_step`."""
+    x_BxSxD, cache = self._read(condition_features, query_features, codes)
+    room = ((0, 0), (0, 0), (0, self.config.fed - x_BxSxD.shape[1]), (0, 0))
+    return self._logits(x_BxSxD[:, -1]), jax.tree.map(lambda x: jnp.pad(x, room), cache)
+
+  def decode_step(self, codes: jax.Array, position: jax.Array, cache: KVCache) -> tuple[Logits_BxV, KVCache]:
+    """Reads one code per take.
+
+    Args:
+      codes: int32 [B].
+      position: int32 scalar, where in the sequence they are: 2T + their index among the codes; below `config.fed`.
+      cache: of all positions before.
+
+    Returns:
+      Logits [B, V] of the next code, and the cache with this position.
+    """
+    x = (self.tokens(codes) + self.positions(position).astype(self.head.dtype))[:, None]
+    layers = []
+    for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
+      x, keys, values = block.step(x, keys, values, position)
+      layers.append((keys, values))
+    return self._logits(x[:, 0]), KVCache(*zip(*layers, strict=True))
+
+  def _read(self, condition_features, query_features, codes) -> tuple[jax.Array, KVCache]:
+    x_BxSxD = self._embed(condition_features, query_features, codes)
+    layers = []
+    for block in self.blocks:
+      x_BxSxD, keys, values = block(x_BxSxD)
+      layers.append((keys, values))
+    return x_BxSxD, KVCache(*zip(*layers, strict=True))
+
+  def _embed(self, condition_features, query_features, codes) -> jax.Array:
+    frames, codes_fed = (condition_features.shape[1], query_features.shape[1]), codes.shape[1]
+    if frames != (self.config.frames,) * 2 or codes_fed >= 2 * self.config.codes:
+      raise ValueError(
+        f"{frames[0]} + {frames[1]} frames and {codes_fed} codes do not fit 2 x {self.config.frames} frames and at most "
+        f"{2 * self.config.codes - 1} codes"
+      )
+    features = self.embedder(jnp.concatenate([condition_features, query_features], axis=1))
+    x_BxSxD = jnp.concatenate([features, self.tokens(codes)], axis=1)
+    return x_BxSxD + self.positions(slice(0, x_BxSxD.shape[1])).astype(x_BxSxD.dtype)
+
+  def _logits(self, x) -> jax.Array:
+    return self.head(self.norm(x)).astype(jnp.float32)

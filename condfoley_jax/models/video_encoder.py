@@ -1,0 +1,181 @@
+"""(2+1)D ResNet without temporal stride (one feature per frame), and a head that reads labelled events off it."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from condfoley_jax.shapes import Features_BxTxD, Frames_BxTxHxWx3
+
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+_INIT = nnx.initializers.he_normal()
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoEncoderConfig:
+  """Sizes of the encoder; the defaults are the published R(2+1)D-18.
+
+  Attributes:
+    stem_kernel, stem_stride: of the stem's spatial convolution, px.
+    stem_mid: channels between the stem's spatial and temporal convolutions.
+    widths: channels of each layer; every layer but the first halves height and width. The last is the feature width.
+    blocks: residual blocks of each layer.
+  """
+
+  stem_kernel: int = 7
+  stem_stride: int = 2
+  stem_mid: int = 45
+  widths: tuple[int, ...] = (64, 128, 256, 512)
+  blocks: tuple[int, ...] = (2, 2, 2, 2)
+
+  def __post_init__(self):
+    if len(self.widths) != len(self.blocks):
+      raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks")
+
+  @property
+  def feature_width(self) -> int:
+    """Width D of the features."""
+    return self.widths[-1]
+
+
+def prepare_frames(frames: Frames_BxTxHxWx3) -> jax.Array:
+  """uint8 RGB [B, T, H, W, 3] -> float32 with ImageNet's mean 0 and deviation 1."""
+  return (frames.astype(jnp.float32) / 255 - _MEAN) / _STD
+
+
+def middle_width(inputs: int, outputs: int) -> int:
+  """Channels between the two halves of a (2+1)D convolution: as many weights as a full 3 x 3 x 3 one."""
+  return inputs * outputs * 27 // (9 * inputs + 3 * outputs)
+
+
+class SpatialConv(nnx.Module):
+  """Convolution within frames, time folded into the batch; [B, T, H, W, C] -> [B, T, H', W', C']."""
+
+  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    self.conv = nnx.Conv(
+      inputs,
+      outputs,
+      (kernel, kernel),
+      strides=stride,
+      padding=kernel // 2,
+      use_bias=False,
+      kernel_init=_INIT,
+      dtype=dtype,
+      rngs=rngs,
+    )
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    y = self.conv(x.reshape(-1, *x.shape[2:]))
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+class TemporalConv(nnx.Module):
+  """Convolution over 3 frames, height and width folded into one axis; [B, T, H, W, C] -> [B, T, H, W, C']."""
+
+  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
+    self.conv = nnx.Conv(
+      inputs, outputs, (3, 1), padding=((1, 1), (0, 0)), use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs
+    )
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    batch, frames, height, width, channels = x.shape
+    return self.conv(x.reshape(batch, frames, height * width, channels)).reshape(batch, frames, height, width, -1)
+
+
+class Conv2Plus1D(nnx.Module):
+  """Spatial convolution, batch norm, ReLU, temporal convolution, batch norm."""
+
+  def __init__(self, inputs: int, mid: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    self.spatial = SpatialConv(inputs, mid, kernel, stride, dtype=dtype, rngs=rngs)
+    self.spatial_norm = _batch_norm(mid, dtype, rngs)
+    self.temporal = TemporalConv(mid, outputs, dtype=dtype, rngs=rngs)
+    self.temporal_norm = _batch_norm(outputs, dtype, rngs)
+
+  def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+    x = jax.nn.relu(self.spatial_norm(self.spatial(x), use_running_average=use_running_average))
+    return self.temporal_norm(self.temporal(x), use_running_average=use_running_average)
+
+
+class ResidualBlock(nnx.Module):
+  """Two (2+1)D convolutions and a shortcut, projected where stride or width change."""
+
+  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    mid = middle_width(inputs, outputs)
+    self.conv1 = Conv2Plus1D(inputs, mid, outputs, 3, stride, dtype=dtype, rngs=rngs)
+    self.conv2 = Conv2Plus1D(outputs, mid, outputs, 3, 1, dtype=dtype, rngs=rngs)
+    self.projected = stride != 1 or inputs != outputs
+    if self.projected:
+      self.shortcut = SpatialConv(inputs, outputs, 1, stride, dtype=dtype, rngs=rngs)
+      self.shortcut_norm = _batch_norm(outputs, dtype, rngs)
+
+  def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+    y = self.conv2(jax.nn.relu(self.conv1(x, use_running_average)), use_running_average)
+    if self.projected:
+      x = self.shortcut_norm(self.shortcut(x), use_running_average=use_running_average)
+    return jax.nn.relu(x + y)
+
+
+class VideoEncoder(nnx.Module):
+  """Frames to one feature vector per frame (paper sec. 3.2; the published R(2+1)D-18 with its temporal strides removed)."""
+
+  def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.config = config
+    self.stem = Conv2Plus1D(
+      3, config.stem_mid, config.widths[0], config.stem_kernel, config.stem_stride, dtype=dtype, rngs=rngs
+    )
+    self.blocks = nnx.List()
+    width = config.widths[0]
+    for layer, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
+      for block in range(count):
+        stride = 2 if layer and not block else 1
+        self.blocks.append(ResidualBlock(width, outputs, stride, dtype=dtype, rngs=rngs))
+        width = outputs
+
+  def __call__(self, frames: jax.Array, *, use_running_average: bool) -> Features_BxTxD:
+    """Features of prepared frames.
+
+    Args:
+      frames: float [B, T, H, W, 3] from `prepare_frames`.
+      use_running_average: False normalises by this call's own statistics and moves the running ones, as the published
+        system does even when it generates.
+
+    Returns:
+      Features [B, T, widths[-1]], each of them 0 or more.
+    """
+    x = jax.nn.relu(self.stem(frames, use_running_average))
+    for block in self.blocks:
+      x = block(x, use_running_average)
+    return x.mean(axis=(2, 3))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class EventPrediction:
+  """Per-frame predictions: onset logit [B, T]; offset [B, T], the event's time within its frame, 0 to 1; logits of
+  material [B, T, materials] and action [B, T, actions]."""
+
+  onset: jax.Array
+  offset: jax.Array
+  material: jax.Array
+  action: jax.Array
+
+
+class EventHead(nnx.Module):
+  """Reads labelled events off the features, to pre-train the encoder."""
+
+  def __init__(self, width: int, materials: int = 17, actions: int = 2, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.conv = nnx.Conv(width, width, (5,), kernel_init=_INIT, dtype=dtype, rngs=rngs)
+    self.heads = nnx.List([nnx.Linear(width, size, dtype=dtype, rngs=rngs) for size in (1, 1, materials, actions)])
+
+  def __call__(self, features: Features_BxTxD) -> EventPrediction:
+    """features [B, T, width] -> float32 predictions."""
+    x = jax.nn.relu(self.conv(features))
+    onset, offset, material, action = (head(x).astype(jnp.float32) for head in self.heads)
+    return EventPrediction(onset[..., 0], jax.nn.sigmoid(offset[..., 0]), material, action)
+
+
+def _batch_norm(width: int, dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
+  return nnx.BatchNorm(width, momentum=0.9, epsilon=1e-5, dtype=dtype, rngs=rngs)

@@ -1,0 +1,1 @@
+"""One file per trained thing: its loss, its evaluation, what it exports."""

@@ -1,0 +1,22 @@
+"""Stages by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from condfoley_jax.stages.stage import Stage
+from condfoley_jax.stages.transformer import TransformerStage
+from condfoley_jax.stages.video_encoder import VideoEncoderStage
+from condfoley_jax.stages.vocoder import VocoderStage
+from condfoley_jax.stages.vqgan import VQGANStage
+
+STAGES = {
+  "vqgan": VQGANStage,
+  "vocoder": VocoderStage,
+  "video_encoder": VideoEncoderStage,
+  "transformer": TransformerStage,
+}
+
+
+def create(config: Mapping[str, Any]) -> Stage:
+  """The stage that `config.stage` names."""
+  return STAGES[config["stage"]](config)

@@ -1,0 +1,92 @@
+"""What the train loop asks of a stage, and what stages share."""
+
+import abc
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from condfoley_jax import config_tree
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.training.state import LossFn, Metrics
+from condfoley_jax.weights import folder, registry
+
+Batch = dict[str, jax.Array]
+
+
+class Stage(abc.ABC):
+  """One trained thing: its model, its losses, its evaluation.
+
+  Attributes:
+    config: the whole run's config.
+    clip: the grid it is trained for.
+    batches: `clips` or `pairs`, what the data pipeline feeds.
+  """
+
+  batches: str
+
+  def __init__(self, config: Mapping[str, Any]):
+    self.config = config
+    self.clip = config_tree.from_dict(ClipSpec, config["clip"])
+    self.dtype = jnp.dtype(config["dtype"])
+
+  @abc.abstractmethod
+  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+    """The model; its attributes that `losses` names are trained, the others are frozen."""
+
+  @abc.abstractmethod
+  def losses(self) -> dict[str, LossFn]:
+    """Per player, a function (model, batch, key, step) -> (loss, metrics), in the order of their updates."""
+
+  def after_step(self, model: nnx.Module) -> None:
+    """Changes `model` in place after each update, within the compiled step."""
+    del model
+
+  @abc.abstractmethod
+  def evaluate(self, model: nnx.Module, batch: Batch, key: jax.Array) -> Metrics:
+    """Mean scores of one validation batch; pure, compiled."""
+
+  def pictures(self, model: nnx.Module, batch: Batch, key: jax.Array) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(uint8 [H, W, 3] images, float32 [N] sounds) of one validation batch, to look at and listen to."""
+    del model, batch, key
+    return {}, {}
+
+  @abc.abstractmethod
+  def components(self, model: nnx.Module) -> dict[str, nnx.Module]:
+    """What goes into the run's weights folder, by name."""
+
+  def build(self, kind: str, rngs: nnx.Rngs) -> nnx.Module:
+    """The component that the config's `model` section describes."""
+    return registry.build(kind, self.config["model"][kind], dtype=self.dtype, rngs=rngs)
+
+  def pretrained(self, key: str, *names: str) -> dict[str, nnx.Module]:
+    """Components of the weights folder that `config.pretrained[key]` names."""
+    return folder.load(Path(self.config["pretrained"][key]), only=names, dtype=self.dtype).components
+
+
+class Trained(nnx.Module):
+  """A stage's model: components by name."""
+
+  def __init__(self, **parts: nnx.Module):
+    for name, part in parts.items():
+      setattr(self, name, part)
+
+
+def random_gain(audio: jax.Array, key: jax.Array, gain_db: tuple[float, float]) -> jax.Array:
+  """Audio [B, N] at a level drawn per clip, uniform in dB, clipped to [-1, 1]."""
+  return jnp.clip(audio * draw_gain(audio.shape[0], key, gain_db), -1, 1)
+
+
+def draw_gain(batch: int, key: jax.Array, gain_db: tuple[float, float]) -> jax.Array:
+  """Factors [B, 1], uniform in dB."""
+  decibels = jax.random.uniform(key, (batch, 1), minval=gain_db[0], maxval=gain_db[1])
+  return 10 ** (decibels / 20)
+
+
+def stack_batches(batches: Iterator[dict[str, np.ndarray]], count: int) -> list[dict[str, np.ndarray]]:
+  """The first `count` batches."""
+  return [next(batches) for _ in range(count)]

@@ -1,0 +1,75 @@
+"""Stage `transformer`: cross-entropy of the target's codes given the condition clip and the query frames (paper sec. 3)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from condfoley_jax.audio.mel import log_mel
+from condfoley_jax.models.video_encoder import prepare_frames
+from condfoley_jax.models.vqgan import codes_to_sequence
+from condfoley_jax.stages.stage import Batch, Stage, Trained, draw_gain
+from condfoley_jax.stages.video_encoder import augment_frames
+
+
+class TransformerStage(Stage):
+  """One player, the transformer; VQGAN and video encoder are frozen, vocoder and event head pass through to the weights."""
+
+  batches = "pairs"
+
+  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+    frozen = self.pretrained("vqgan", "vqgan") | self.pretrained("video_encoder", "video_encoder", "event_head")
+    transformer = self.build("transformer", rngs)
+    if transformer.config.audio_token == "codebook":
+      transformer.set_codebook(frozen["vqgan"].quantizer.codebook[...])
+    return Trained(transformer=transformer, **frozen, **self.pretrained("vocoder", "vocoder"))
+
+  def losses(self):
+    return {"transformer": self._loss}
+
+  def _loss(self, model, batch: Batch, key: jax.Array, step):
+    del step
+    gain_key, query_key, condition_key = jax.random.split(key, 3)
+    # One gain for both clips of a pair: the example tells how loud the target is.
+    gain = draw_gain(batch["target_audio"].shape[0], gain_key, self.config["gain_db"])
+    audio = {name: jnp.clip(batch[f"{name}_audio"] * gain, -1, 1) for name in ("target", "condition")}
+    shift = self.config["shift_px"]
+    frames = {
+      "target": augment_frames(batch["target_frames"], query_key, shift),
+      "condition": augment_frames(batch["condition_frames"], condition_key, shift),
+    }
+    losses, _ = self._cross_entropy(model, audio, frames)
+    loss = losses.mean()
+    return loss, {"loss": loss}
+
+  def _cross_entropy(self, model, audio: dict, frames: dict) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and whether the likeliest code is right, [B, L] each."""
+    codes = {name: codes_to_sequence(model.vqgan.encode(log_mel(a, self.clip))) for name, a in audio.items()}
+    features = {name: self._features(model, f) for name, f in frames.items()}
+    fed = jnp.concatenate([codes["condition"], codes["target"][:, :-1]], 1)
+    logits = model.transformer.target_logits(features["condition"], features["target"], fed)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), codes["target"])
+    return losses, logits.argmax(-1) == codes["target"]
+
+  def _features(self, model, frames: jax.Array) -> jax.Array:
+    features = model.video_encoder(prepare_frames(frames).astype(self.dtype), use_running_average=True)
+    return jax.lax.stop_gradient(features)
+
+  def evaluate(self, model, batch, key):
+    audio = {name: batch[f"{name}_audio"] for name in ("target", "condition")}
+    frames = {name: batch[f"{name}_frames"] for name in ("target", "condition")}
+    losses, right = self._cross_entropy(model, audio, frames)
+    # The same with another clip's frames or example: how much each of them is used.
+    other_query = {**frames, "target": jnp.roll(frames["target"], 1, 0)}
+    other_example = {**audio, "condition": jnp.roll(audio["condition"], 1, 0)}
+    return {
+      "loss": losses.mean(),
+      "code_accuracy": right.astype(jnp.float32).mean(),
+      "loss_other_query": self._cross_entropy(model, audio, other_query)[0].mean(),
+      "loss_other_example": self._cross_entropy(model, other_example, frames)[0].mean(),
+    }
+
+  def components(self, model):
+    return {
+      name: getattr(model, name) for name in ("vqgan", "vocoder", "video_encoder", "event_head", "transformer")
+    }

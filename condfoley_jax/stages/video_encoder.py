@@ -1,0 +1,99 @@
+"""Stage `video_encoder`: per-frame features pre-trained on labelled events (onset, time within the frame, kind)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from condfoley_jax.models.video_encoder import prepare_frames
+from condfoley_jax.stages.stage import Batch, Stage, Trained
+
+
+class VideoEncoderStage(Stage):
+  """One player: encoder and event head together."""
+
+  batches = "clips"
+
+  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+    encoder, head = self.build("video_encoder", rngs), self.build("event_head", rngs)
+    return Trained(events=Trained(video_encoder=encoder, event_head=head))
+
+  def losses(self):
+    return {"events": self._loss}
+
+  def _predict(self, model, frames: jax.Array, *, use_running_average: bool):
+    features = model.events.video_encoder(
+      prepare_frames(frames).astype(self.dtype), use_running_average=use_running_average
+    )
+    return model.events.event_head(features)
+
+  def _loss(self, model, batch: Batch, key: jax.Array, step):
+    del step
+    frames = augment_frames(batch["frames"], key, self.config["shift_px"])
+    predicted = self._predict(model, frames, use_running_average=False)
+    onsets = batch["onsets"]
+    # Onsets are rare: weighing them up keeps the easy answer (never) from being a good one.
+    weight = 1 + (self.config["onset_weight"] - 1) * onsets
+    onset = jnp.mean(weight * optax.sigmoid_binary_cross_entropy(predicted.onset, onsets))
+    offset = _mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets)
+    material = _label_loss(predicted.material, batch["material"])
+    action = _label_loss(predicted.action, batch["action"])
+    loss = onset + offset + self.config["label_weight"] * (material + action)
+    return loss, {"loss": loss, "onset": onset, "offset": offset, "material": material, "action": action}
+
+  def evaluate(self, model, batch, key):
+    predicted = self._predict(model, batch["frames"], use_running_average=True)
+    onsets = batch["onsets"]
+    material = _accuracy(predicted.material, batch["material"])
+    action = _accuracy(predicted.action, batch["action"])
+    return {
+      "onset": jnp.mean(optax.sigmoid_binary_cross_entropy(predicted.onset, onsets)),
+      "onset_average_precision": average_precision(predicted.onset, onsets),
+      "offset_error_frames": _mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets),
+      "material_accuracy": material,
+      "action_accuracy": action,
+    }
+
+  def components(self, model):
+    return {"video_encoder": model.events.video_encoder, "event_head": model.events.event_head}
+
+
+def augment_frames(frames: jax.Array, key: jax.Array, shift_px: int) -> jax.Array:
+  """Frames [B, T, H, W, 3], the whole batch shifted by a few pixels, and brightness and contrast drawn per clip."""
+  shift_key, tone_key, flip_key = jax.random.split(key, 3)
+  batch, height, width = frames.shape[0], *frames.shape[2:4]
+  pad = [(0, 0), (0, 0), (shift_px, shift_px), (shift_px, shift_px), (0, 0)]
+  top, left = jax.random.randint(shift_key, (2,), 0, 2 * shift_px + 1)
+  shifted = jax.lax.dynamic_slice(
+    jnp.pad(frames, pad, mode="edge"), (0, 0, top, left, 0), (batch, frames.shape[1], height, width, 3)
+  )
+  flip = jax.random.bernoulli(flip_key, shape=(batch, 1, 1, 1, 1))
+  shifted = jnp.where(flip, shifted[:, :, :, ::-1], shifted)
+  contrast, brightness = jax.random.uniform(tone_key, (2, batch, 1, 1, 1, 1), minval=-0.3, maxval=0.3)
+  toned = (shifted.astype(jnp.float32) - 128) * (1 + contrast) + 128 * (1 + brightness)
+  return jnp.clip(toned, 0, 255).astype(jnp.uint8)
+
+
+def average_precision(scores: jax.Array, labels: jax.Array) -> jax.Array:
+  """Area under precision over recall of scores against 0/1 labels, any shape; 0 where there is no label of 1."""
+  order = jnp.argsort(-scores.ravel())
+  hits = labels.ravel()[order]
+  precision = jnp.cumsum(hits) / (jnp.arange(hits.size) + 1)
+  return jnp.sum(precision * hits) / jnp.maximum(jnp.sum(hits), 1)
+
+
+def _mean_where(values: jax.Array, mask: jax.Array) -> jax.Array:
+  return jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def _label_loss(logits_BxTxC: jax.Array, labels_B: jax.Array) -> jax.Array:
+  """Cross-entropy of the clip's label from mean logits over its frames; clips labelled -1 do not count."""
+  logits = logits_BxTxC.mean(1)
+  known = (labels_B >= 0).astype(jnp.float32)
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels_B, 0))
+  return _mean_where(losses, known)
+
+
+def _accuracy(logits_BxTxC: jax.Array, labels_B: jax.Array) -> jax.Array:
+  right = (logits_BxTxC.mean(1).argmax(-1) == labels_B).astype(jnp.float32)
+  return _mean_where(right, (labels_B >= 0).astype(jnp.float32))

@@ -1,0 +1,35 @@
+"""The mesh and how state and batches lie on it."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+
+def make_mesh() -> Mesh:
+  """All devices on one `data` axis."""
+  devices = jax.devices()
+  return jax.make_mesh((len(devices),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Whole on every device: parameters and optimiser state."""
+  return NamedSharding(mesh, P())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """Split along the first axis over `data`."""
+  return NamedSharding(mesh, P("data"))
+
+
+def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """This process's part of a global batch -> global arrays.
+
+  Raises:
+    ValueError: the batch does not divide by the number of devices.
+  """
+  sharding = batch_sharding(mesh)
+  size = len(next(iter(batch.values()))) * jax.process_count()
+  if size % mesh.size:
+    raise ValueError(f"a batch of {size} does not divide over {mesh.size} devices")
+  return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}

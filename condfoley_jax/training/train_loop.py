@@ -1,0 +1,126 @@
+"""The train loop of every stage: batches in, updates, scores, checkpoints, and a weights folder at the end."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from condfoley_jax import config_tree
+from condfoley_jax.stages import registry
+from condfoley_jax.stages.stage import Stage
+from condfoley_jax.training import sharding
+from condfoley_jax.training.checkpoints import Checkpoints
+from condfoley_jax.training.metrics import MetricWriter
+from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
+from condfoley_jax.training.state import Merger, TrainState, create_state, make_train_step
+from condfoley_jax.weights import folder
+from data_pipelines import pipeline
+
+
+def train(config: Mapping[str, Any], workdir: Path) -> dict[str, float]:
+  """Trains the stage of `config` to `config.steps`, going on from the last checkpoint in `workdir`.
+
+  Writes `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `weights/`.
+
+  Returns:
+    The last validation scores.
+
+  Raises:
+    InputError: the data or the pretrained weights cannot be used.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  return _Run(config, workdir).go()
+
+
+class _Run:
+  """One call of `train`: what stays the same from step to step."""
+
+  def __init__(self, config: Mapping[str, Any], workdir: Path):
+    self.config, self.workdir = config, workdir
+    self.stage: Stage = registry.create(config)
+    self.key = jax.random.key(config["seed"])
+    model = self.stage.create(nnx.Rngs(jax.random.fold_in(self.key, 0)))
+    optimizers = {
+      name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), config["steps"])
+      for name, values in config["optimizers"].items()
+    }
+    self.mesh = sharding.make_mesh()
+    self.merge = Merger(model)
+    self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
+    step = make_train_step(self.merge, self.stage.losses(), optimizers, self.stage.after_step)
+    self.train_step = jax.jit(step, donate_argnums=0)
+    self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
+    self.batches = self._open("train", train=True)
+    self.checkpoints = Checkpoints(workdir / "checkpoints")
+    self.writer = MetricWriter(workdir)
+
+  def go(self) -> dict[str, float]:
+    self._resume()
+    first, steps, every = int(self.state.step), self.config["steps"], self.config["every"]
+    clock, done, train_key = time.monotonic(), first, jax.random.fold_in(self.key, 1)
+    scores = {}
+    for step in range(first + 1, steps + 1):
+      self.state, metrics = self.train_step(self.state, self._place(next(self.batches)), train_key)
+      if step % every["log"] == 0 or step == steps:
+        values = {k: float(v) for k, v in metrics.items()}
+        seconds = (time.monotonic() - clock) / (step - done)
+        clock, done = time.monotonic(), step
+        self._log("train", step, values | {"seconds_per_step": seconds})
+      if step % every["evaluate"] == 0 or step == steps:
+        scores = self.evaluate(step)
+      if step % every["checkpoint"] == 0 or step == steps:
+        self.checkpoints.save(step, self.state, self.batches.get_state())
+    self.checkpoints.close()
+    self.writer.close()
+    folder.save(self.workdir / "weights", self.stage.clip, self.stage.components(self._model(self.state)))
+    return scores
+
+  def evaluate(self, step: int) -> dict[str, float]:
+    """Mean scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""
+    key = jax.random.fold_in(self.key, 2)
+    batches = self._open("validation", train=False)
+    scores: list[dict[str, jax.Array]] = []
+    for i in range(self.config["evaluate_batches"]):
+      batch = self._place(next(batches))
+      scores.append(self.evaluate_batch(self.state, batch, jax.random.fold_in(key, i)))
+      if i == 0:
+        images, sounds = self.stage.pictures(self._model(self.state), batch, key)
+        self.writer.images(step, images)
+        self.writer.audio(step, sounds, self.stage.clip.sample_rate)
+    mean = {k: float(np.mean([s[k] for s in scores])) for k in scores[0]}
+    self._log("validation", step, mean)
+    return mean
+
+  def _resume(self) -> None:
+    if (step := self.checkpoints.latest()) is not None:
+      self.state, iterator_state = self.checkpoints.restore(step, self.state)
+      self.batches.set_state(iterator_state)
+
+  def _model(self, state: TrainState) -> nnx.Module:
+    return self.merge(state.params, state.rest)
+
+  def _open(self, split: str, *, train: bool):
+    opener = {"clips": pipeline.clip_batches, "pairs": pipeline.pair_batches}[self.stage.batches]
+    return opener(
+      self.config["data"][split],
+      self.stage.clip,
+      batch_size=self.config["batch_size"] // jax.process_count(),
+      seed=self.config["seed"],
+      train=train,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+
+  def _place(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    return sharding.place_batch(batch, self.mesh)
+
+  def _log(self, kind: str, step: int, values: dict[str, float]) -> None:
+    self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})
+    numbers = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
+    print(f"{kind} {step}/{self.config['steps']}  {numbers}", file=sys.stderr, flush=True)

@@ -1,0 +1,41 @@
+"""Which class and which config each component of a weights folder has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from condfoley_jax import config_tree
+from condfoley_jax.models.event_head import EventHead, EventHeadConfig
+from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
+from condfoley_jax.models.melgan import MelGAN, MelGANConfig
+from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
+from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
+
+CLASSES = {
+  "vqgan": (VQGAN, VQGANConfig),
+  "istft_vocoder": (IstftVocoder, IstftVocoderConfig),
+  "melgan": (MelGAN, MelGANConfig),
+  "video_encoder": (VideoEncoder, VideoEncoderConfig),
+  "event_head": (EventHead, EventHeadConfig),
+  "transformer": (Transformer, TransformerConfig),
+}
+
+
+def build(kind: str, config: Mapping[str, Any], *, dtype=jnp.float32, rngs: nnx.Rngs) -> nnx.Module:
+  """A freshly initialised component.
+
+  Raises:
+    ValueError: unknown kind, or a config that its class does not take.
+  """
+  if kind not in CLASSES:
+    raise ValueError(f"no component `{kind}`; there are {', '.join(CLASSES)}")
+  module, config_class = CLASSES[kind]
+  return module(config_tree.from_dict(config_class, config), dtype=dtype, rngs=rngs)
+
+
+def kind_of(module: nnx.Module) -> str:
+  """The kind under which a component is stored."""
+  return next(kind for kind, (cls, _) in CLASSES.items() if type(module) is cls)

@@ -1,0 +1,108 @@
+"""Files of the procedural world: mp4 (H.264 + AAC) and `_times.txt` per video, the same bytes for the same arguments."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from data_pipelines.builders import events
+from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
+from data_pipelines.builders.drumstick.scene import Scene, draw_scene
+from data_pipelines.builders.drumstick.sound import render_sound
+
+_VIDEO_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
+_AUDIO_BIT_RATE = 112_000
+
+
+def render_videos(
+  out_dir: str | os.PathLike,
+  *,
+  split: str,
+  seed: int,
+  count: int,
+  workers: int,
+  progress: Callable[[int, int], None] | None = None,
+) -> list[pathlib.Path]:
+  """Renders videos 0..count-1 of a split of the procedural world.
+
+  Args:
+    out_dir: folder for `drumstick-<split>-<seed>-<index>.mp4` and `..._times.txt`; made if absent.
+    split: `train`, `val` or `test`; they draw from disjoint random streams.
+    seed: any non-negative integer; another seed gives another world.
+    count: number of videos.
+    workers: processes; below 2 all is done in this one.
+    progress: called with (done, count) after each video.
+
+  Returns:
+    The videos' paths in order of index. Each file appears whole or not at all.
+  """
+  out_dir = pathlib.Path(out_dir)
+  out_dir.mkdir(parents=True, exist_ok=True)
+  jobs = [(out_dir, draw_scene(split, seed, index)) for index in range(count)]
+  if workers < 2:
+    return _collect(map(_render_job, jobs), count, progress)
+  # Spawned, because a fork of a process with JAX's threads can hang; the workers import no JAX.
+  context = multiprocessing.get_context("spawn")
+  with concurrent.futures.ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
+    return _collect(pool.map(_render_job, jobs), count, progress)
+
+
+def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int, int], None] | None) -> list:
+  done = []
+  for path in paths:
+    done.append(path)
+    if progress:
+      progress(len(done), count)
+  return done
+
+
+def _render_job(job: tuple[pathlib.Path, Scene]) -> pathlib.Path:
+  return render_video(*job)
+
+
+def render_video(out_dir: pathlib.Path, scene: Scene) -> pathlib.Path:
+  """Writes one scene's mp4 and events; returns the mp4's path."""
+  cv2.setNumThreads(1)
+  path = out_dir / f"{scene.name}.mp4"
+  aside = out_dir / f".{scene.name}.{os.getpid()}.mp4"
+  try:
+    write_mp4(aside, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate)
+    events.write_events(events.times_path(path), scene.events())
+    os.replace(aside, path)
+  finally:
+    aside.unlink(missing_ok=True)
+  return path
+
+
+def write_mp4(
+  path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction, audio: np.ndarray, sample_rate: int
+) -> None:
+  """Encodes uint8 [HEIGHT, WIDTH, 3] frames and float32 mono audio, both from time zero."""
+  with av.open(str(path), "w", format="mp4") as container:
+    video = container.add_stream("libx264", rate=fps, options=_VIDEO_OPTIONS)
+    video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    video.codec_context.thread_count = 1  # more threads would change the bytes with the machine
+    video.codec_context.time_base = 1 / fps
+    sound = container.add_stream("aac", rate=sample_rate, layout="mono")
+    sound.bit_rate = _AUDIO_BIT_RATE
+    for k, image in enumerate(frames):
+      picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+      picture.pts, picture.time_base = k, 1 / fps
+      container.mux(video.encode(picture))
+    container.mux(video.encode())
+    for block in _audio_frames(audio, sample_rate):
+      container.mux(sound.encode(block))
+    container.mux(sound.encode())
+
+
+def _audio_frames(audio: np.ndarray, sample_rate: int, size: int = 1024) -> Iterable[av.AudioFrame]:
+  for start in range(0, len(audio), size):
+    block = av.AudioFrame.from_ndarray(audio[None, start : start + size], format="fltp", layout="mono")
+    block.sample_rate, block.pts, block.time_base = sample_rate, start, Fraction(1, sample_rate)
+    yield block

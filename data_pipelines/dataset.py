@@ -1,0 +1,165 @@
+"""A prepared dataset: a folder of TFRecord shards and the `dataset.json` that describes them.
+
+`dataset.json` holds: schema_version, name, split, sample_rate (Hz), fps, frame_resize (px, pictures are square), videos
+(see `Video`; their records follow one another, across shards too), shards [{file, records, bytes, sha256}], and skipped
+[{source, reason}], the inputs that could not be used.
+"""
+
+import bisect
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from condfoley_jax.clip import ClipSpec
+from data_pipelines import records, tfrecord
+from data_pipelines.builders.events import Event
+from data_pipelines.errors import InputError
+
+SCHEMA_VERSION = 1
+FILE_NAME = "dataset.json"
+_SPEC_FIELDS = ("sample_rate", "fps", "frame_resize")
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+  """A video of a dataset.
+
+  Attributes:
+    id: unique within the dataset.
+    source, source_sha256: name and hash of the file it came from.
+    frames, seconds: its length.
+    first_record, records: where its segments are, counted over all shards in order.
+    events: labelled events, times in seconds from its start.
+  """
+
+  id: str
+  source: str
+  source_sha256: str
+  frames: int
+  seconds: float
+  first_record: int
+  records: int
+  events: tuple[Event, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+  """A stretch of a video: frames uint8 [T, R, R, 3] RGB and the audio under them, float32 [T * samples per frame]."""
+
+  frames: np.ndarray
+  audio: np.ndarray
+
+
+class Dataset:
+  """Videos of a prepared folder, read by windows. Threads may share it; it pickles."""
+
+  def __init__(self, directory: pathlib.Path, description: dict[str, Any]):
+    self.directory = directory
+    self.name: str = description["name"]
+    self.split: str = description["split"]
+    self.sample_rate: int = description["sample_rate"]
+    self.fps: int = description["fps"]
+    self.skipped: list[dict[str, str]] = description["skipped"]
+    self.videos = tuple(_video_from_json(v) for v in description["videos"])
+    self._shards = [_open_shard(directory, s) for s in description["shards"]]
+    self._ends = list(itertools.accumulate(len(s) for s in self._shards))
+    if sum(v.records for v in self.videos) != (self._ends or [0])[-1]:
+      raise ValueError("videos and shards hold different numbers of records")
+
+  def read_segment(self, video: Video, segment: int) -> records.Segment:
+    """Segment of a video (segment k starts at k seconds)."""
+    if not 0 <= segment < video.records:
+      raise IndexError(f"segment {segment} of {video.records} in {video.id}")
+    record = video.first_record + segment
+    shard = bisect.bisect_right(self._ends, record)
+    return records.decode(self._shards[shard][record - self._ends[shard] + len(self._shards[shard])])
+
+  def read_window(self, video: Video, start: int, frames: int) -> Window:
+    """Window of `frames` frames from frame `start` of a video; touches only the records that it overlaps.
+
+    Raises:
+      IndexError: the window is not inside the video.
+      InputError: a record is damaged.
+    """
+    if not 0 <= start <= start + frames <= video.frames:
+      raise IndexError(f"frames {start} to {start + frames} of {video.frames} in {video.id}")
+    first = start // self.fps
+    segments = [self.read_segment(video, s) for s in range(first, (start + frames - 1) // self.fps + 1)]
+    skip = start - first * self.fps
+    jpegs = [jpeg for s in segments for jpeg in s.frames][skip : skip + frames]
+    per_frame = self.sample_rate // self.fps
+    pcm = np.concatenate([s.audio for s in segments])[skip * per_frame : (skip + frames) * per_frame]
+    return Window(np.stack([records.decode_frame(jpeg) for jpeg in jpegs]), records.from_pcm(pcm))
+
+
+def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
+  """Opens a folder that `data_pipelines.prepare` wrote, for clips of `spec`.
+
+  Raises:
+    InputError: no such folder, not a prepared one, of another schema or for other rates or picture sizes than `spec`,
+      or a shard is absent or of the wrong size. (Damage inside a shard shows when the record is read.)
+  """
+  directory = pathlib.Path(directory)
+  path = directory / FILE_NAME
+  if not path.is_file():
+    raise InputError(f"{path}: no prepared dataset here; make one with `condfoley prepare`")
+  try:
+    description = json.loads(path.read_text(encoding="utf-8"))
+    version = description["schema_version"]
+    if version != SCHEMA_VERSION:
+      raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; prepare the data again")
+    _check_spec(path, description, spec)
+    return Dataset(directory, description)
+  except InputError:
+    raise
+  except (ValueError, KeyError, TypeError, AttributeError) as e:
+    raise InputError(f"{path}: not a valid dataset description ({e!r}); prepare the data again") from e
+
+
+def describe(
+  spec: ClipSpec,
+  *,
+  name: str,
+  split: str,
+  videos: Sequence[Video],
+  shards: Sequence[dict[str, Any]],
+  skipped: Sequence[dict[str, str]],
+) -> dict[str, Any]:
+  """Content of `dataset.json`."""
+  return {
+    "schema_version": SCHEMA_VERSION,
+    "name": name,
+    "split": split,
+    **{field: getattr(spec, field) for field in _SPEC_FIELDS},
+    "videos": [dataclasses.asdict(v) for v in videos],
+    "shards": list(shards),
+    "skipped": list(skipped),
+  }
+
+
+def _check_spec(path: pathlib.Path, description: dict[str, Any], spec: ClipSpec) -> None:
+  for field in _SPEC_FIELDS:
+    if description[field] != getattr(spec, field):
+      raise InputError(
+        f"{path}: prepared with {field} {description[field]}, but the model needs {getattr(spec, field)};"
+        " prepare the data for this model"
+      )
+
+
+def _video_from_json(fields: dict[str, Any]) -> Video:
+  return Video(**{**fields, "events": tuple(Event(**e) for e in fields["events"])})
+
+
+def _open_shard(directory: pathlib.Path, description: dict[str, Any]) -> tfrecord.Shard:
+  shard = tfrecord.Shard(directory / description["file"])
+  if len(shard) != description["records"]:
+    raise InputError(
+      f"{shard.path}: {len(shard)} records, but {FILE_NAME} says {description['records']}; prepare the data again"
+    )
+  return shard

@@ -1,0 +1,82 @@
+"""Opening media files: every way in which a user's file is unusable becomes one InputError."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+
+from data_pipelines.errors import InputError
+
+Path = str | os.PathLike
+
+# Only self-contained files: playlists, still images and text, all of which FFmpeg would open too, are refused.
+_FORMATS = "mov,matroska"
+_REMEDY = "re-export it or check the download"
+
+
+def damaged(path: Path, what: str) -> InputError:
+  return InputError(f"{path}: {what}; {_REMEDY}")
+
+
+@contextlib.contextmanager
+def open_media(path: Path) -> Iterator[av.container.InputContainer]:
+  """Opens an mp4, mov, mkv or webm file for reading.
+
+  Raises:
+    InputError: the file is missing, empty or not media, or demuxing or decoding it fails inside the `with` block.
+  """
+  _check_file(path)
+  try:
+    # `file:` keeps a colon in the name from being read as a protocol.
+    with av.open(f"file:{os.fspath(path)}", options={"format_whitelist": _FORMATS}, metadata_errors="replace") as media:
+      yield media
+  except av.FFmpegError as e:
+    raise damaged(path, "truncated, damaged or not an mp4, mov, mkv or webm video") from e
+
+
+def _check_file(path: Path) -> None:
+  file = pathlib.Path(path)
+  if not file.exists():
+    raise InputError(f"{path}: no such file; check the path")
+  if not file.is_file():
+    raise InputError(f"{path}: not a file; give the path of a video")
+  if not file.stat().st_size:
+    raise damaged(path, "empty file")
+  if not os.access(file, os.R_OK):
+    raise InputError(f"{path}: cannot be read; check its permissions")
+
+
+def find_video(media: av.container.InputContainer) -> av.VideoStream | None:
+  """First video stream that is not a cover picture."""
+  pictures = (s for s in media.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
+  return next(pictures, None)
+
+
+def find_audio(media: av.container.InputContainer) -> av.AudioStream | None:
+  return next(iter(media.streams.audio), None)
+
+
+def need_video(media: av.container.InputContainer, path: Path) -> av.VideoStream:
+  if (stream := find_video(media)) is None:
+    raise InputError(f"{path}: has no video stream; give a file with a picture")
+  return stream
+
+
+def need_audio(media: av.container.InputContainer, path: Path) -> av.AudioStream:
+  if (stream := find_audio(media)) is None:
+    raise InputError(f"{path}: has no audio stream; give a file with sound")
+  return stream
+
+
+def start_of(stream: av.stream.Stream) -> Fraction:
+  """Time stamp of the first picture or sample that is shown or heard, s."""
+  return (stream.start_time or 0) * stream.time_base
+
+
+def time_zero(media: av.container.InputContainer) -> Fraction:
+  """Time stamp that counts as 0 s everywhere in this package: the first picture's, else the first sample's."""
+  stream = find_video(media) or find_audio(media)
+  return start_of(stream) if stream else Fraction(0)

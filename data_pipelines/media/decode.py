@@ -1,0 +1,203 @@
+"""Frames and samples of a span of a video, by time stamps, never by counting."""
+
+import itertools
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import soxr
+
+from data_pipelines.errors import InputError
+from data_pipelines.media import container
+from data_pipelines.media.probe import probe
+
+# Seeks land this much before the span: pictures may be stored after others that show later, and audio codecs need
+# the packets before to get into step.
+_PREROLL_S = 1.0
+# Sound on both sides of the span that the resampling filter sees, s.
+_MARGIN_S = 0.1
+# A span that ends this much after the last picture or sample makes us check that the file is whole.
+_SLACK_S = 1.0
+
+
+def decode_frames(
+  path: container.Path, fps: int, size: int, *, start_s: float = 0.0, duration_s: float | None = None
+) -> np.ndarray:
+  """Pictures of a span, resampled to `fps` and resized (area filter, aspect ratio ignored).
+
+  Args:
+    path: an mp4, mov, mkv or webm file; its frame rate may be constant or variable.
+    fps: frames per second wanted.
+    size: side of the frames, px.
+    start_s: start of the span, s after the first picture.
+    duration_s: its length, s; to the end of the video by default. Past the end the last picture is held.
+
+  Returns:
+    uint8 [T, size, size, 3] RGB with T = max(1, round(duration_s * fps)). Frame k is the picture that is shown at
+    start_s + (k + 0.5) / fps, turned upright where the file says so.
+
+  Raises:
+    InputError: the file cannot be used or is truncated, or start_s is past its end.
+    ValueError: start_s is negative or duration_s not positive.
+  """
+  duration_s = _span_length(path, start_s, duration_s)
+  count = max(1, round(duration_s * fps))
+  times_s = start_s + (np.arange(count) + 0.5) / fps
+  frames = np.empty((count, size, size, 3), np.uint8)
+  resizer = av.video.reformatter.VideoReformatter()
+  filled, shown, end_s = 0, None, 0.0
+  with container.open_media(path) as media:
+    for time_s, end_s, picture in _pictures(media, path, start_s):
+      until = int(np.searchsorted(times_s, time_s)) if shown else 0
+      if until > filled:
+        frames[filled:until] = _resize(resizer, shown, size)
+      filled, shown = max(filled, until), picture
+      if filled == count:
+        return frames
+    if shown is None:
+      raise container.damaged(path, "no picture can be decoded")
+    frames[filled:] = _resize(resizer, shown, size)
+  _check_end(path, start_s, times_s[-1], end_s)
+  return frames
+
+
+def decode_audio(
+  path: container.Path, sample_rate: int, *, start_s: float = 0.0, duration_s: float | None = None
+) -> np.ndarray:
+  """Sound of a span, mixed to mono and resampled.
+
+  Args:
+    path: an mp4, mov, mkv or webm file.
+    sample_rate: samples per second wanted, Hz.
+    start_s: start of the span, s after the first picture (the first sample where there is no video).
+    duration_s: its length, s; to the end of the video by default.
+
+  Returns:
+    float32 [N], the mean of the channels, N = round(duration_s * sample_rate). Sample n is the sound at
+    start_s + n / sample_rate, silence where the file has none.
+
+  Raises:
+    InputError: the file cannot be used, is truncated or has no audio stream, or start_s is past its end.
+    ValueError: start_s is negative or duration_s not positive.
+  """
+  duration_s = _span_length(path, start_s, duration_s)
+  with container.open_media(path) as media:
+    container.need_audio(media, path)
+    sound, rate, end_s = _gather(media, path, start_s - _MARGIN_S, duration_s + 2 * _MARGIN_S)
+  if end_s < start_s + duration_s - _SLACK_S:
+    probe(path)
+  resampled = soxr.resample(sound, rate, sample_rate, quality="HQ") if rate != sample_rate else sound
+  first, samples = round(_MARGIN_S * sample_rate), round(duration_s * sample_rate)
+  return np.ascontiguousarray(resampled[first : first + samples], np.float32)
+
+
+def _span_length(path: container.Path, start_s: float, duration_s: float | None) -> float:
+  if start_s < 0 or (duration_s is not None and duration_s <= 0):
+    raise ValueError(f"start_s must be >= 0 and duration_s > 0, not {start_s} and {duration_s}")
+  if duration_s is not None:
+    return duration_s
+  whole_s = probe(path).duration_s
+  if start_s >= whole_s:
+    raise _past_end(path, start_s, whole_s)
+  return whole_s - start_s
+
+
+def _past_end(path: container.Path, start_s: float, end_s: float) -> InputError:
+  return InputError(f"{path}: {end_s:.2f} s long; choose a start before that, not {start_s:.2f} s")
+
+
+def _check_end(path: container.Path, start_s: float, last_s: float, end_s: float) -> None:
+  """Tells a span that runs past the end of a whole file (fine) from a truncated file and a start past the end."""
+  if end_s < last_s - _SLACK_S:
+    probe(path)
+  if start_s >= end_s:
+    raise _past_end(path, start_s, end_s)
+
+
+def _pictures(
+  media: av.container.InputContainer, path: container.Path, start_s: float
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
+  """(start, end, picture) of the picture shown at `start_s` or one before it, and of all after, in order of time."""
+  stream = container.need_video(media, path)
+  stream.thread_type = "AUTO"
+  zero, rate = container.start_of(stream), stream.average_rate
+  # Time stamps are rounded to the stream's ticks (1 ms in mkv), so a picture may be half a tick early.
+  early_s = min(float(stream.time_base) / 2, 0.0005) + 1e-6
+
+  def decoded():
+    for frame in media.decode(stream):
+      if frame.pts is not None:
+        time_s = float(frame.pts * stream.time_base - zero)
+        length_s = float(frame.duration * stream.time_base) or (float(1 / rate) if rate else 0.0)
+        yield time_s - early_s, time_s + length_s, frame
+
+  if start_s <= _PREROLL_S:
+    yield from decoded()
+    return
+  media.seek(int((zero + start_s - _PREROLL_S) / stream.time_base), stream=stream)
+  pictures = decoded()
+  first = next(pictures, None)
+  if first is None or first[0] > start_s:
+    media.seek(0)
+    yield from decoded()
+  else:
+    yield from itertools.chain([first], pictures)
+
+
+def _resize(resizer: av.video.reformatter.VideoReformatter, picture: av.VideoFrame, size: int) -> np.ndarray:
+  small = resizer.reformat(picture, size, size, "rgb24", interpolation="AREA", threads=1)
+  return np.rot90(small.to_ndarray(), picture.rotation // 90)
+
+
+def _gather(
+  media: av.container.InputContainer, path: container.Path, start_s: float, duration_s: float
+) -> tuple[np.ndarray, int, float]:
+  """Mono float32 at the file's own rate from `start_s`, that rate, and where the file's sound ends, s."""
+  sound, rate, end_s = np.zeros(0, np.float32), 0, 0.0
+  for position_s, rate, mono in _blocks(media, path, start_s):
+    if not sound.size:
+      sound = np.zeros(round(duration_s * rate) + 1, np.float32)
+    at = round((position_s - start_s) * rate)
+    end_s = position_s + mono.size / rate
+    if at >= sound.size:
+      break
+    begin, end = max(at, 0), min(at + mono.size, sound.size)
+    if begin < end:
+      sound[begin:end] = mono[begin - at : end - at]
+  if not rate:
+    raise container.damaged(path, "no sound can be decoded")
+  return sound, rate, end_s
+
+
+def _blocks(
+  media: av.container.InputContainer, path: container.Path, start_s: float
+) -> Iterator[tuple[float, int, np.ndarray]]:
+  """(time, rate, mono samples) of each decoded block, gapless where the time stamps differ by rounding alone."""
+  stream = container.need_audio(media, path)
+  zero = container.time_zero(media)
+  rounding_s = max(0.001, 1.5 * float(stream.time_base))
+  if start_s > _PREROLL_S:
+    media.seek(int((zero + start_s - _PREROLL_S) / stream.time_base), stream=stream)
+  next_s = None
+  for frame in media.decode(stream):
+    position_s = next_s
+    if frame.pts is not None:
+      stamped_s = float(frame.pts * frame.time_base - zero)
+      if next_s is None or abs(stamped_s - next_s) > rounding_s:
+        position_s = stamped_s
+    mono = _mono(frame)
+    if position_s is not None:
+      yield position_s, frame.sample_rate, mono
+      next_s = position_s + mono.size / frame.sample_rate
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+  """Mean of the channels, float32 [n] in [-1, 1]."""
+  samples, channels = frame.to_ndarray(), frame.layout.nb_channels
+  if not frame.format.is_planar:
+    samples = samples.reshape(-1, channels).T
+  if samples.dtype == np.uint8:
+    samples = samples.astype(np.float32) / 128 - 1
+  elif samples.dtype.kind == "i":
+    samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+  return samples.mean(axis=0, dtype=np.float32)

@@ -1,0 +1,109 @@
+"""A video with new sound: its pictures copied byte for byte, the sound as AAC that decodes to exactly as many samples."""
+
+import contextlib
+import heapq
+import os
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import soundfile
+
+from data_pipelines.errors import InputError
+from data_pipelines.media import container
+from data_pipelines.media.probe import probe
+
+_AAC_FRAME = 1024
+_BIT_RATE = 192_000
+
+
+def mux(
+  video_path: container.Path,
+  audio: np.ndarray,
+  sample_rate: int,
+  out_path: container.Path,
+  *,
+  metadata: dict[str, str] | None = None,
+) -> None:
+  """Writes an mp4 with the pictures of `video_path` (not re-encoded, first picture at 0 s) and `audio` as its sound.
+
+  AAC comes in frames of 1,024 samples after 1,024 of priming, and decoders trim only the start (the edit list), not a
+  partial last frame. So the sound is led by as much silence as fills the last frame, and the edit list skips priming
+  and silence alike: what plays, and what FFmpeg, browsers and QuickTime decode, is `audio`, sample for sample.
+
+  Args:
+    video_path: an mp4, mov, mkv or webm file; its own sound is left out.
+    audio: float32 [N] in [-1, 1], N >= 1024; sample 0 is played with the first picture.
+    sample_rate: Hz, one that AAC has (22,050, 44,100, 48,000, ...).
+    out_path: the mp4 to write; appears only when complete.
+    metadata: tags of the mp4, such as `title` and `comment`.
+
+  Raises:
+    InputError: the video cannot be used, is truncated, or has a codec that mp4 cannot carry.
+    ValueError: `audio` is not a finite 1-D array of at least 1,024 samples.
+  """
+  if audio.ndim != 1 or audio.size < _AAC_FRAME or not np.isfinite(audio).all():
+    raise ValueError(f"audio must be finite and [N] with N >= {_AAC_FRAME}, not {audio.shape}")
+  probe(video_path)
+  with _aside(out_path) as temporary, container.open_media(video_path) as media:
+    stream = container.need_video(media, video_path)
+    # Ticks of one sample in the edit list, else its rounding to 1 ms cuts or adds samples.
+    options = {"movie_timescale": str(sample_rate), "movflags": "+faststart"}
+    with av.open(temporary, "w", format="mp4", options=options) as out:
+      out.metadata.update(metadata or {})
+      codec = stream.codec_context.codec.canonical_name
+      if codec not in out.supported_codecs:
+        raise InputError(f"{video_path}: mp4 cannot hold {codec} video; convert it to H.264 first")
+      video_out = out.add_stream_from_template(stream)
+      audio_out = out.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=_BIT_RATE)
+      packets = heapq.merge(_video_packets(media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time)
+      for packet in packets:
+        out.mux(packet)
+
+
+def write_wav(path: container.Path, audio: np.ndarray, sample_rate: int) -> None:
+  """Writes float32 [N] in [-1, 1] as a 24-bit WAV file; values beyond are clipped."""
+  with _aside(path) as temporary:
+    soundfile.write(temporary, audio, sample_rate, subtype="PCM_24", format="WAV")
+
+
+@contextlib.contextmanager
+def _aside(path: container.Path) -> Iterator[str]:
+  """Name of a temporary file beside `path` that takes its place if the block succeeds and is removed if not."""
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+  try:
+    yield str(temporary)
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def _decode_time(packet: av.Packet) -> Fraction:
+  return packet.dts * packet.time_base
+
+
+def _video_packets(
+  media: av.container.InputContainer, stream: av.VideoStream, out: av.VideoStream
+) -> Iterator[av.Packet]:
+  """The packets, with the first picture moved to 0 s."""
+  zero = stream.start_time or 0
+  for packet in media.demux(stream):
+    if packet.size:
+      packet.dts -= zero
+      packet.pts -= zero
+      packet.stream = out
+      yield packet
+
+
+def _audio_packets(audio: np.ndarray, out: av.AudioStream) -> Iterator[av.Packet]:
+  """AAC packets whose last frame is full; time stamps before 0 are what the edit list skips."""
+  lead = -audio.size % _AAC_FRAME
+  samples = np.concatenate([np.zeros(lead, np.float32), audio]).astype(np.float32)
+  for begin in range(0, samples.size, _AAC_FRAME):
+    frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + _AAC_FRAME], format="fltp", layout="mono")
+    frame.sample_rate, frame.time_base, frame.pts = out.rate, Fraction(1, out.rate), begin - lead
+    yield from out.encode(frame)
+  yield from out.encode(None)

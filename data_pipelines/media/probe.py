@@ -1,0 +1,113 @@
+"""What a media file holds, from its packets' time stamps."""
+
+import dataclasses
+import pathlib
+from fractions import Fraction
+
+import av
+
+from data_pipelines.errors import InputError
+from data_pipelines.media import container
+
+# Declared and actual ends differ by encoder delay and rounding; more than this is missing data.
+_SLACK_S = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+  """Facts about a media file.
+
+  Attributes:
+    path: the file.
+    duration_s: from the first picture's start to the last picture's end, s; of the audio where there is no video.
+    width, height: of a picture as shown, after rotation metadata, px; 0 without video.
+    fps: average frame rate, frames per second; 0 without video.
+    has_video, has_audio: which streams there are; a cover picture is no video.
+  """
+
+  path: pathlib.Path
+  duration_s: float
+  width: int
+  height: int
+  fps: float
+  has_video: bool
+  has_audio: bool
+
+
+@dataclasses.dataclass
+class _Span:
+  """Time stamps that the packets of one stream cover, s."""
+
+  start_s: Fraction
+  end_s: Fraction
+  packets: int = 0
+
+
+def probe(path: container.Path) -> MediaInfo:
+  """Reads the whole file (no decoding except the first picture) and returns its facts.
+
+  Raises:
+    InputError: the file is missing, empty, truncated, not media, or has neither video nor audio.
+  """
+  with container.open_media(path) as media:
+    video, audio = container.find_video(media), container.find_audio(media)
+    if (main := video or audio) is None:
+      raise InputError(f"{path}: has neither video nor audio; give a video file")
+    width, height = _shown_size(media, video) if video else (0, 0)
+    media.seek(0)
+    spans = _spans(media, path)
+    _check_complete(media, spans, path)
+    span = spans[main.index]
+    return MediaInfo(
+      path=pathlib.Path(path),
+      duration_s=float(span.end_s - span.start_s),
+      width=width,
+      height=height,
+      fps=float(video.average_rate or span.packets / (span.end_s - span.start_s)) if video else 0.0,
+      has_video=video is not None,
+      has_audio=audio is not None,
+    )
+
+
+def _shown_size(media: av.container.InputContainer, video: av.VideoStream) -> tuple[int, int]:
+  frame = next(media.decode(video), None)
+  if frame is None:
+    return video.width, video.height
+  return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+
+
+def _spans(media: av.container.InputContainer, path: container.Path) -> dict[int, _Span]:
+  spans = {}
+  for packet in media.demux():
+    if packet.is_corrupt:
+      raise container.damaged(path, "truncated or damaged")
+    if packet.pts is None or packet.is_discard or not packet.size:
+      continue
+    start_s = packet.pts * packet.time_base
+    end_s = start_s + _duration_s(packet)
+    span = spans.setdefault(packet.stream_index, _Span(start_s, end_s))
+    span.start_s, span.end_s, span.packets = min(span.start_s, start_s), max(span.end_s, end_s), span.packets + 1
+  return spans
+
+
+def _duration_s(packet: av.Packet) -> Fraction:
+  if packet.duration:
+    return packet.duration * packet.time_base
+  rate = getattr(packet.stream, "average_rate", None)
+  return 1 / rate if rate else Fraction(0)
+
+
+def _check_complete(media: av.container.InputContainer, spans: dict[int, _Span], path: container.Path) -> None:
+  """Compares what the header declares with what is there: FFmpeg reads a cut file without complaint."""
+  if not spans:
+    raise container.damaged(path, "holds no pictures or sound")
+  declared_s = (media.duration or 0) / av.time_base
+  if declared_s > max(span.end_s for span in spans.values()) + _SLACK_S:
+    raise container.damaged(path, "truncated")
+  for stream in (container.find_video(media), container.find_audio(media)):
+    if stream is None:
+      continue
+    # Edits shorten the movie, not the stream; other streams lengthen the movie, not this one.
+    stream_s = min(declared_s, float((stream.duration or 0) * stream.time_base))
+    if stream.index not in spans or stream_s > spans[stream.index].end_s - spans[stream.index].start_s + _SLACK_S:
+      raise container.damaged(path, f"truncated: its {stream.type} stops early")

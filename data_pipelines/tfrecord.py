@@ -1,0 +1,119 @@
+"""TFRecord shards with an offset index beside them, read at random without TensorFlow.
+
+A shard `X.tfrecord` is the format that TensorFlow reads: per record the length (uint64), its masked CRC-32C (uint32), the
+data, and their masked CRC-32C (uint32), all little-endian. Its index `X.tfrecord.idx` holds one pair of little-endian
+uint64 per record: offset of the record's first byte in the shard, and length of its data in bytes.
+"""
+
+import os
+import pathlib
+import struct
+from collections.abc import Iterable
+
+import google_crc32c
+import numpy as np
+
+from data_pipelines.errors import InputError
+
+INDEX_SUFFIX = ".idx"
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+_FRAMING = _HEADER.size + _FOOTER.size
+
+
+def index_path(shard: str | os.PathLike) -> pathlib.Path:
+  """Path of the index beside `shard`."""
+  return pathlib.Path(f"{os.fspath(shard)}{INDEX_SUFFIX}")
+
+
+def frame(data: bytes) -> bytes:
+  """`data` as one TFRecord: header, data, footer."""
+  length = struct.pack("<Q", len(data))
+  return length + _FOOTER.pack(_masked_crc(length)) + data + _FOOTER.pack(_masked_crc(data))
+
+
+def write(path: str | os.PathLike, records: Iterable[bytes]) -> int:
+  """Writes a shard and its index, each aside and then renamed; returns the number of records."""
+  path = pathlib.Path(path)
+  shard_aside, index_aside = (p.with_name(f".{p.name}.partial") for p in (path, index_path(path)))
+  pairs, offset = [], 0
+  try:
+    with open(shard_aside, "wb") as f:
+      for data in records:
+        pairs.append((offset, len(data)))
+        offset += f.write(frame(data))
+    np.asarray(pairs, "<u8").tofile(index_aside)
+    os.replace(index_aside, index_path(path))
+    os.replace(shard_aside, path)
+  finally:
+    shard_aside.unlink(missing_ok=True)
+    index_aside.unlink(missing_ok=True)
+  return len(pairs)
+
+
+class Shard:
+  """Random access to the records of one shard.
+
+  Opens the file for each read, so that it may be shared by threads, pickled, and held by the thousand.
+
+  Raises (on opening):
+    InputError: the shard or its index is absent, or they do not belong together.
+  """
+
+  def __init__(self, path: str | os.PathLike):
+    self.path = pathlib.Path(path)
+    self._index = self._read_index()
+
+  def __len__(self) -> int:
+    return len(self._index)
+
+  def __getitem__(self, record: int) -> bytes:
+    """Data of a record.
+
+    Raises:
+      IndexError: no such record.
+      InputError: the record's bytes do not match their checksums, or cannot be read.
+    """
+    if not 0 <= record < len(self):
+      raise IndexError(f"record {record} of {len(self)} in {self.path}")
+    offset, length = (int(n) for n in self._index[record])
+    raw = self._pread(offset, length + _FRAMING)
+    if len(raw) != length + _FRAMING:
+      raise self._damaged(record)
+    found, header_crc = _HEADER.unpack_from(raw)
+    data = raw[_HEADER.size : -_FOOTER.size]
+    (data_crc,) = _FOOTER.unpack_from(raw, len(raw) - _FOOTER.size)
+    if found != length or header_crc != _masked_crc(raw[:8]) or data_crc != _masked_crc(data):
+      raise self._damaged(record)
+    return data
+
+  def _pread(self, offset: int, count: int) -> bytes:
+    try:
+      with open(self.path, "rb", buffering=0) as f:
+        return os.pread(f.fileno(), count, offset)
+    except OSError as e:
+      raise InputError(f"{self.path}: cannot be read ({e.strerror}); is the folder still there?") from e
+
+  def _read_index(self) -> np.ndarray:
+    """Offsets and lengths, uint64 [records, 2]."""
+    try:
+      size = self.path.stat().st_size
+      raw = index_path(self.path).read_bytes()
+    except OSError as e:
+      raise InputError(f"{e.filename}: shard or index cannot be read ({e.strerror}); prepare the data again") from e
+    if len(raw) % 16 == 0:
+      index = np.frombuffer(raw, "<u8").reshape(-1, 2)
+      ends = np.cumsum(index[:, 1] + np.uint64(_FRAMING))
+      starts = np.concatenate([[0], ends]).astype("<u8")
+      if np.array_equal(index[:, 0], starts[:-1]) and int(starts[-1]) == size:
+        return index
+    raise InputError(f"{index_path(self.path)}: does not belong to {self.path.name}; prepare the data again")
+
+  def _damaged(self, record: int) -> InputError:
+    return InputError(f"{self.path}: record {record} is damaged (checksum); copy the shard or prepare the data again")
+
+
+def _masked_crc(data: bytes) -> int:
+  """CRC-32C rotated and offset, as the format asks (so that a CRC of data with CRCs in it stays strong)."""
+  crc = google_crc32c.value(data)
+  return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

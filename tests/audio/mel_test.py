@@ -1,0 +1,84 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condfoley_jax.audio import mel
+from condfoley_jax.clip import MINI, PAPER
+from tests import golden
+
+SLANEY_PAPER = dataclasses.replace(PAPER, mel_scale="slaney")
+
+
+@pytest.fixture(scope="module")
+def vectors():
+  return golden.load("mel.npz")
+
+
+def test_scale_spans_minus_80_to_20_decibels():
+  np.testing.assert_allclose(mel.scale_mel(jnp.array([0.0, 1e-4, 1.0, 10.0, 99.0])), [-1, -1, 0.6, 1, 1], atol=1e-6)
+
+
+def test_linear_mel_inverts_scale_mel():
+  x = jnp.array([1e-4, 0.03, 1.0, 9.9])
+  np.testing.assert_allclose(mel.linear_mel(mel.scale_mel(x)), x, rtol=1e-4)
+
+
+@pytest.mark.parametrize("m", [0, 1, 90, 179])
+def test_impulse_in_the_middle_of_a_hop_peaks_in_its_frame(m):
+  audio = np.zeros((1, MINI.samples), np.float32)
+  audio[0, MINI.hop * m + 122] = 1
+  energy = np.asarray(mel.mel_magnitude(audio, MINI)).sum(axis=1)[0]
+  assert energy.shape == (180,)
+  assert energy.argmax() == m
+
+
+def test_crop_positions():
+  frames = jnp.arange(173.0)[None, None]
+  assert mel.crop_mel(frames, PAPER, "center")[0, 0, [0, -1]].tolist() == [6, 165]
+  assert mel.crop_mel(frames, PAPER, "first")[0, 0, [0, -1]].tolist() == [0, 159]
+  assert mel.crop_mel(frames, MINI, "center").shape == (1, 1, 173)
+
+
+def test_rms_normalise_is_per_row_and_leaves_silence():
+  rows = jnp.stack([jnp.full(100, 0.4), jnp.full(100, 1e-6), jnp.zeros(100)])
+  np.testing.assert_allclose(mel.rms_normalise(rows)[:, 0], [0.1, 1e-3, 0], rtol=1e-5)
+
+
+def test_every_bank_row_of_both_specs_is_hit_by_some_bin():
+  for spec in (MINI, PAPER):
+    assert (mel.mel_bank(spec).max(axis=1) > 0).all()
+
+
+def test_gradient_is_finite_on_silence_and_noise():
+  noise = 0.1 * jax.random.normal(jax.random.key(0), (1, 4900))
+  grad = jax.jit(jax.grad(lambda a: mel.log_mel(a, MINI).sum()))
+  assert not grad(jnp.zeros((1, 4900))).any()
+  assert jnp.isfinite(grad(noise)).all() and jnp.abs(grad(noise)).max() > 0
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("spec", "name"), [(PAPER, "fb_htk"), (SLANEY_PAPER, "fb_librosa")])
+def test_banks_equal_the_published_ones(vectors, spec, name):
+  expected = vectors[name].T if name == "fb_htk" else vectors[name]
+  np.testing.assert_allclose(mel.mel_bank(spec), expected, atol=1e-6)
+
+
+@pytest.mark.golden
+def test_mel_equals_the_published_training_and_generation_mel(vectors):
+  wav = vectors["wav"][None]
+  np.testing.assert_allclose(mel.mel_magnitude(wav, PAPER)[0], vectors["mel_lin"], atol=1e-4, rtol=1e-4)
+  full = mel.log_mel(wav, PAPER)
+  np.testing.assert_allclose((full[0] + 1) / 2, vectors["gen_spec01"], atol=1e-4)
+  np.testing.assert_allclose((mel.crop_mel(full, PAPER, "center")[0] + 1) / 2, vectors["train_spec01"], atol=1e-4)
+  normalised = mel.crop_mel(mel.log_mel(mel.rms_normalise(wav), PAPER), PAPER, "center")
+  np.testing.assert_allclose((normalised[0] + 1) / 2, vectors["train_norm_spec01"], atol=1e-4)
+
+
+@pytest.mark.golden
+def test_slaney_mel_equals_the_published_vocoder_mel(vectors):
+  np.testing.assert_allclose(
+    (mel.log_mel(vectors["wav"][None], SLANEY_PAPER)[0] + 1) / 2, vectors["librosa_spec01"], atol=1e-4
+  )
