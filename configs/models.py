@@ -34,7 +34,13 @@ def _mini() -> dict:
     },
     "discriminator": {"width": 20, "layers": 3},
     "istft_vocoder": {"n_mels": grid.n_mels, "n_fft": grid.n_fft, "hop": grid.hop},
-    "video_encoder": {"stem_kernel": 7, "stem_stride": 4, "stem_mid": 16, "widths": (16, 32, 64, 96), "blocks": (1,) * 4},
+    "video_encoder": {
+      "stem_kernel": 7,
+      "stem_stride": 4,
+      "stem_mid": 16,
+      "widths": (16, 32, 64, 96),
+      "blocks": (1,) * 4,
+    },
     "event_head": {"width": 96},
     "transformer": {
       "frames": grid.frames,

@@ -107,19 +107,14 @@ def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
   """
   directory = pathlib.Path(directory)
   path = directory / FILE_NAME
-  if not path.is_file():
-    raise InputError(f"{path}: no prepared dataset here; make one with `condfoley prepare`")
+  description = _read_description(path)
   try:
-    description = json.loads(path.read_text(encoding="utf-8"))
-    version = description["schema_version"]
-    if version != SCHEMA_VERSION:
-      raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; prepare the data again")
     _check_spec(path, description, spec)
     return Dataset(directory, description)
   except InputError:
     raise
-  except (ValueError, KeyError, TypeError, AttributeError) as e:
-    raise InputError(f"{path}: not a valid dataset description ({e!r}); prepare the data again") from e
+  except (ValueError, KeyError, TypeError) as e:
+    raise _invalid(path, e) from e
 
 
 def describe(
@@ -141,6 +136,23 @@ def describe(
     "shards": list(shards),
     "skipped": list(skipped),
   }
+
+
+def _read_description(path: pathlib.Path) -> dict[str, Any]:
+  if not path.is_file():
+    raise InputError(f"{path}: no prepared dataset here; make one with `condfoley prepare`")
+  try:
+    description = json.loads(path.read_text(encoding="utf-8"))
+    version = description["schema_version"]
+  except (ValueError, KeyError, TypeError) as e:
+    raise _invalid(path, e) from e
+  if version != SCHEMA_VERSION:
+    raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; prepare the data again")
+  return description
+
+
+def _invalid(path: pathlib.Path, cause: Exception) -> InputError:
+  return InputError(f"{path}: no valid description of a dataset ({cause!r}); remove it and prepare the data again")
 
 
 def _check_spec(path: pathlib.Path, description: dict[str, Any], spec: ClipSpec) -> None:

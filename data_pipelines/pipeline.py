@@ -110,7 +110,7 @@ def _iterate(
     examples = examples.shuffle(seed).repeat()
   # Sliced after the repeat, so that all processes have as many batches as each other, forever.
   examples = examples[process_index::process_count]
-  return iter(examples.batch(batch_size).to_iter_dataset(_AHEAD))
+  return iter(examples.batch(batch_size, drop_remainder=train).to_iter_dataset(_AHEAD))
 
 
 def _load_window(dataset: Dataset, video: Video, start: int, spec: ClipSpec) -> Example:

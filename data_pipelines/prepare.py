@@ -21,6 +21,7 @@ import numpy as np
 
 from condfoley_jax.clip import ClipSpec
 from data_pipelines import dataset, media, records, tfrecord
+from data_pipelines.builders import drumstick
 from data_pipelines.builders import events as event_files
 from data_pipelines.errors import InputError
 from data_pipelines.pairs import event_frame
@@ -41,8 +42,8 @@ def prepare_videos(
 ) -> dataset.Dataset:
   """Writes `videos` as a dataset to `out_dir`, in place of the one that is there.
 
-  Labelled events are read from `<stem>_times.txt` beside a video where there is one. Videos that cannot be used (shorter
-  than a clip, without sound, unreadable) are left out and listed under "skipped" in dataset.json.
+  Labelled events are read from `<stem>_times.txt` beside a video where there is one. Videos that cannot be used
+  (shorter than a clip, without sound, unreadable) are left out and listed under "skipped" in dataset.json.
 
   Args:
     videos: files; their stems become the videos' ids.
@@ -95,14 +96,10 @@ def prepare_drumstick(
     seed: of the world; equal arguments give equal bytes.
     progress: called with (videos done, videos in all), from the start again for the second half, the preparing.
   """
-  from data_pipelines.builders import drumstick
-
   videos = drumstick.render_videos(
     pathlib.Path(out_dir) / "videos", split=split, seed=seed, count=count, workers=workers, progress=progress
   )
-  return prepare_videos(
-    videos, out_dir, spec, name="drumstick", split=split, workers=workers, progress=progress
-  )
+  return prepare_videos(videos, out_dir, spec, name="drumstick", split=split, workers=workers, progress=progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +116,9 @@ class _Skipped:
   reason: str
 
 
+_Outcome = _Converted | _Skipped
+
+
 def _check_stems(videos: Sequence[pathlib.Path]) -> None:
   if not videos:
     raise InputError("no videos to prepare; name a folder that holds some")
@@ -129,7 +129,7 @@ def _check_stems(videos: Sequence[pathlib.Path]) -> None:
     seen[video.stem] = video
 
 
-def _convert_all(videos: Sequence[pathlib.Path], spec: ClipSpec, workers: int) -> Iterator[_Converted | _Skipped]:
+def _convert_all(videos: Sequence[pathlib.Path], spec: ClipSpec, workers: int) -> Iterator[_Outcome]:
   convert = functools.partial(_convert, spec=spec)
   if workers <= 1:
     yield from map(convert, videos)
@@ -140,7 +140,7 @@ def _convert_all(videos: Sequence[pathlib.Path], spec: ClipSpec, workers: int) -
     yield from pool.map(convert, videos)
 
 
-def _convert(path: pathlib.Path, spec: ClipSpec) -> _Converted | _Skipped:
+def _convert(path: pathlib.Path, spec: ClipSpec) -> _Outcome:
   try:
     frames = media.decode_frames(path, spec.fps, spec.frame_resize)
     if len(frames) < spec.frames:
@@ -195,7 +195,7 @@ def _cut(video: dataset.Video, frames: np.ndarray, pcm: np.ndarray, segment: int
   )
 
 
-def _report[T](items: Iterable[T], total: int, progress: Progress | None) -> Iterator[T]:
+def _report(items: Iterable[_Outcome], total: int, progress: Progress | None) -> Iterator[_Outcome]:
   """Passes `items` on and counts them to `progress`."""
   for done, item in enumerate(items, 1):
     yield item
@@ -203,9 +203,7 @@ def _report[T](items: Iterable[T], total: int, progress: Progress | None) -> Ite
       progress(done, total)
 
 
-def _sort_out(
-  items: Iterable[_Converted | _Skipped], kept: list[dataset.Video], skipped: list[_Skipped]
-) -> Iterator[bytes]:
+def _sort_out(items: Iterable[_Outcome], kept: list[dataset.Video], skipped: list[_Skipped]) -> Iterator[bytes]:
   """Yields the records of all videos in order; notes in `kept` and `skipped` what became of each video."""
   count = 0
   for item in items:
@@ -243,14 +241,22 @@ def _describe_shard(path: pathlib.Path, name: str) -> dict[str, Any]:
 
 
 def _publish(shards: dict[str, pathlib.Path], content: dict[str, Any], out_dir: pathlib.Path) -> None:
-  """Moves the shards to their final names; the description goes first and comes back last."""
-  description = out_dir / dataset.FILE_NAME
-  description.unlink(missing_ok=True)
-  for old in [*out_dir.glob("*.tfrecord"), *out_dir.glob(f"*.tfrecord{tfrecord.INDEX_SUFFIX}")]:
-    old.unlink()
+  """Moves the shards to their final names; the old dataset's description goes first, the new one comes last."""
+  _remove_dataset(out_dir)
   for name, path in shards.items():
     os.replace(tfrecord.index_path(path), tfrecord.index_path(out_dir / name))
     os.replace(path, out_dir / name)
   aside = next(iter(shards.values())).with_name(dataset.FILE_NAME)
   aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-  os.replace(aside, description)
+  os.replace(aside, out_dir / dataset.FILE_NAME)
+
+
+def _remove_dataset(directory: pathlib.Path) -> None:
+  """Removes a dataset by the form of its names, so that an older schema or a damaged description is no obstacle."""
+  description = directory / dataset.FILE_NAME
+  if not description.exists():
+    return
+  description.unlink()
+  for shard in directory.glob("*-[0-9]*-of-[0-9]*.tfrecord"):
+    shard.unlink()
+    tfrecord.index_path(shard).unlink(missing_ok=True)

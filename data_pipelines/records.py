@@ -78,7 +78,9 @@ def decode(record: bytes) -> Segment:
   }
   strings = {name: feature[name].bytes_list.value[0].decode() for name in ("video", "source", "source_sha256")}
   times = np.frombuffer(feature["event_time"].bytes_list.value[0], "<f8")
-  labels = ([v.decode() for v in feature[f"event_{name}"].bytes_list.value] for name in ("material", "action", "reaction"))
+  labels = (
+    [v.decode() for v in feature[f"event_{name}"].bytes_list.value] for name in ("material", "action", "reaction")
+  )
   return Segment(
     **ints,
     **strings,

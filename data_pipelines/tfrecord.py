@@ -1,8 +1,8 @@
 """TFRecord shards with an offset index beside them, read at random without TensorFlow.
 
-A shard `X.tfrecord` is the format that TensorFlow reads: per record the length (uint64), its masked CRC-32C (uint32), the
-data, and their masked CRC-32C (uint32), all little-endian. Its index `X.tfrecord.idx` holds one pair of little-endian
-uint64 per record: offset of the record's first byte in the shard, and length of its data in bytes.
+A shard `X.tfrecord` is the format that TensorFlow reads: per record the length (uint64), its masked CRC-32C (uint32),
+the data, and their masked CRC-32C (uint32), all little-endian. Its index `X.tfrecord.idx` holds one pair of
+little-endian uint64 per record: offset of the record's first byte in the shard, and length of its data in bytes.
 """
 
 import os

@@ -13,8 +13,8 @@ from condfoley_jax.shapes import Audio_BxN
 
 _RESOLUTIONS = (512, 1024, 2048)
 
-# Added before logarithms: what lies below the -80 dB floor of the mel is not worth fitting. A sum rather than a maximum,
-# so that the gradient never vanishes.
+# Added before logarithms: what lies below the -80 dB floor of the mel is not worth fitting. A sum rather than a
+# maximum, so that the gradient never vanishes.
 _FLOOR = 1e-3
 _MEL_FLOOR = 1e-4
 
@@ -36,9 +36,7 @@ def spectral_loss(predicted_BxN: Audio_BxN, target_BxN: Audio_BxN, spec: ClipSpe
   terms = {
     "convergence": sum(_convergence(p, t) for p, t in pairs) / len(pairs),
     "log_magnitude": sum(_log_distance(p, t, _FLOOR) for p, t in pairs) / len(pairs),
-    "mel": _log_distance(
-      mel.mel_magnitude(predicted_BxN, spec), mel.mel_magnitude(target_BxN, spec), _MEL_FLOOR
-    ),
+    "mel": _log_distance(mel.mel_magnitude(predicted_BxN, spec), mel.mel_magnitude(target_BxN, spec), _MEL_FLOOR),
   }
   return terms | {"total": sum(terms.values())}
 

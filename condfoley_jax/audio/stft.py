@@ -19,7 +19,7 @@ from condfoley_jax.shapes import Audio_BxN
 
 Padding = Literal["same", "center"]
 
-# Below it a magnitude is treated as constant: 2e-6 of the quietest mel, and keeps the square root's gradient finite.
+# Keeps the square root's gradient finite; its root lies far below the quietest mel magnitude kept (1e-4).
 _MIN_POWER = 1e-14
 
 

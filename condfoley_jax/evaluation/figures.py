@@ -24,7 +24,7 @@ DB_RANGE = (-80.0, 20.0)  # what mel -1 and +1 stand for
 _BACKGROUND, _PANEL, _INK = "#12151b", "#0b0d11", "#aeb6c2"
 _ONSET, _CURVE = "#4fe0c8", "#ffb454"
 _DPI = 100
-_KHZ_TICKS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+_KHZ_TICKS = (0.5, 1, 2, 4, 8, 16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Layout:
 
 
 WIDE = Layout(width=1500, left=90, right=20, text=18, row=210, max_time_ticks=12)
-NARROW = Layout(width=760, left=84, right=16, text=24, row=210, max_time_ticks=6)
+NARROW = Layout(width=760, left=104, right=16, text=24, row=210, max_time_ticks=6)
 
 
 def mel_figure(
@@ -94,23 +94,16 @@ def onset_lane(
     ValueError: there are no frames, or times or curve are not one per frame.
   """
   _check_frames(frames_TxHxWx3, times_s, curve_T)
-  strip_px = layout.row // 2
-  figure, (strip, ticks) = _lanes(layout, duration_s, heights=(strip_px, layout.row // 4))
+  rows = (layout.row // 2, layout.row // 4) if len(onsets_s) or curve_T is not None else (layout.row // 2,)
+  figure, (strip, *below) = _lanes(layout, duration_s, heights=rows)
   end_s = min(end_of(times_s), duration_s)
-  strip_width = round((layout.width - layout.left - layout.right) * end_s / duration_s)
-  strip.imshow(
-    film_strip(frames_TxHxWx3, times_s, end_s=end_s, width=strip_width, height=strip_px),
-    extent=(0, end_s, 0, 1),
-    aspect="auto",
-  )
+  width = round((layout.width - layout.left - layout.right) * end_s / duration_s)
+  picture = film_strip(frames_TxHxWx3, times_s, end_s=end_s, width=width, height=rows[0])
+  strip.imshow(picture, extent=(0, end_s, 0, 1), aspect="auto")
   strip.set_yticks([])
-  ticks.set(yticks=[], ylim=(0, 1.08))
-  ticks.set_ylabel("hits", rotation=0, ha="right", va="center", labelpad=8)
-  if curve_T is not None:
-    ticks.fill_between(times_s, curve_T, color=_CURVE, alpha=0.35, linewidth=0)
-    ticks.plot(times_s, curve_T, color=_CURVE, linewidth=1.5)
   strip.vlines(onsets_s, 0, 1, color=_ONSET, linewidth=1.2, alpha=0.75)
-  ticks.vlines(onsets_s, 0, 1.08, color=_ONSET, linewidth=2.4)
+  for axes in below:
+    _draw_onsets(axes, onsets_s, times_s, curve_T)
   return _webp(figure)
 
 
@@ -127,6 +120,12 @@ def film_strip(frames_TxHxWx3: np.ndarray, times_s: np.ndarray, *, end_s: float,
   sizes = zip(nearest, np.maximum(np.diff(edges), 1), strict=True)
   cells = [cv2.resize(frames_TxHxWx3[i], (int(w), height), interpolation=cv2.INTER_AREA) for i, w in sizes]
   return np.concatenate(cells, axis=1)
+
+
+def poster(frame_HxWx3: np.ndarray) -> bytes:
+  """One frame (uint8 RGB) as WebP, to stand in for a video that has not been played."""
+  _, encoded = cv2.imencode(".webp", frame_HxWx3[..., ::-1], (cv2.IMWRITE_WEBP_QUALITY, 80))
+  return encoded.tobytes()
 
 
 def spectrogram_grid(mels: Sequence[np.ndarray], titles: Sequence[str], *, columns: int = 4) -> np.ndarray:
@@ -172,7 +171,7 @@ def _lanes(layout: Layout, duration_s: float, heights: tuple[int, ...]) -> tuple
   for height in heights:
     y -= height
     axes = figure.add_axes((layout.left / layout.width, y / total, plot_width, height / total), facecolor=_PANEL)
-    _style(axes, layout, labelled=height is heights[-1] and len(all_axes) == len(heights) - 1)
+    _style(axes, layout, labelled=len(all_axes) == len(heights) - 1)
     axes.set_xlim(0, duration_s)
     axes.set_autoscale_on(False)
     all_axes.append(axes)
@@ -190,6 +189,15 @@ def _style(axes: Axes, layout: Layout, *, labelled: bool) -> None:
     spine.set_visible(False)
 
 
+def _draw_onsets(axes: Axes, onsets_s: Sequence[float], times_s: np.ndarray, curve_T: np.ndarray | None) -> None:
+  axes.set(yticks=[], ylim=(0, 1.08))
+  axes.set_ylabel("onsets", rotation=0, ha="right", va="center", labelpad=8)
+  if curve_T is not None:
+    axes.fill_between(times_s, curve_T, color=_CURVE, alpha=0.35, linewidth=0)
+    axes.plot(times_s, curve_T, color=_CURVE, linewidth=1.5)
+  axes.vlines(onsets_s, 0, 1.08, color=_ONSET, linewidth=2.4)
+
+
 def _draw_mel(axes: Axes, mel_FxM: np.ndarray, spec: ClipSpec) -> None:
   if mel_FxM.ndim != 2 or mel_FxM.shape[0] != spec.n_mels or not mel_FxM.shape[1]:
     raise ValueError(f"a mel of shape {mel_FxM.shape} is not [{spec.n_mels}, M]")
@@ -197,7 +205,6 @@ def _draw_mel(axes: Axes, mel_FxM: np.ndarray, spec: ClipSpec) -> None:
   axes.imshow(mel_FxM, extent=(start_s, end_s, -0.5, spec.n_mels - 0.5), **_mel_style())
   axes.set_ylim(-0.5, spec.n_mels - 0.5)
   shown = [khz for khz in _KHZ_TICKS if spec.fmin <= 1000 * khz <= spec.fmax]
-  shown = shown[1:] if len(shown) > 6 else shown
   axes.set_yticks([_mel_bin(1000 * khz, spec) for khz in shown], labels=[f"{khz:g}" for khz in shown])
 
 

@@ -82,7 +82,7 @@ def write_generation_report(
 ) -> None:
   """Writes the page for `results` to `path`, whole or not at all.
 
-  Media of at most `embed.FILE_BYTES` are in the page, up to `embed.PAGE_BYTES` in all; others are linked by a path
+  Media are in the page, up to `embed.FILE_BYTES` each and `embed.PAGE_BYTES` in all; others are linked by a path
   relative to the page.
 
   Args:
@@ -112,7 +112,7 @@ def write_generation_report(
     narrow_left=_percent(figures.NARROW.left, figures.NARROW),
     narrow_right=_percent(figures.NARROW.right, figures.NARROW),
     jump=_jump(results),
-    curve_key='<li><i class="curve"></i> hit expected from the picture</li>' if has_curve else "",
+    curve_key='<li><i class="curve"></i> onset expected from the picture</li>' if has_curve else "",
     results="\n".join(_result(i, result, spec, media) for i, result in enumerate(results, 1)),
     command=html.escape(command),
     settings=_table("Settings", settings.items()),
@@ -135,8 +135,8 @@ def _result(number: int, result: Result, spec: ClipSpec, media: embed.Media) -> 
 
 
 def _query(result: Result, duration_s: float, media: embed.Media) -> str:
-  player = _player(result.query, media, label="Query video, silent", muted=True)
-  lanes = [_strip("Frames of the query video", result, (), duration_s, curve=False)]
+  player = _player(result.query, media, label="Query video, silent", muted=True, poster=result.frames[0])
+  lanes = [_strip("Frames of the query video", result, (), duration_s)]
   return _track("Query", result.query.title, "silent video", player, lanes, result.query, duration_s)
 
 
@@ -159,9 +159,9 @@ def _example(result: Result, spec: ClipSpec, duration_s: float, media: embed.Med
 
 def _take(take: Take, result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
   name = f"Take {take.number}"
-  player = _player(take.clip, media, label=f"{name}, rank {take.rank}, generated sound")
+  player = _player(take.clip, media, label=f"{name}, rank {take.rank}, generated sound", poster=result.frames[0])
   lanes = [
-    _strip(f"Frames of the query and onsets of {name}", result, take.clip.onsets_s, duration_s, curve=True),
+    _strip(f"Frames of the query and onsets of {name}", result, take.clip.onsets_s, duration_s),
     _mel(f"Spectrogram of {name}", take.clip, spec, duration_s),
   ]
   badge = "best of the takes" if take.rank == 1 and len(result.takes) > 1 else "generated"
@@ -213,15 +213,19 @@ def _track(
   )
 
 
-def _player(clip: Clip, media: embed.Media, *, label: str, muted: bool = False) -> str:
+def _player(
+  clip: Clip, media: embed.Media, *, label: str, muted: bool = False, poster: np.ndarray | None = None
+) -> str:
   label = html.escape(label)
   if clip.video is not None:
-    source = html.escape(media.file(clip.video) + (f"#t={clip.start_s:.6g}" if clip.start_s else ""))
     attributes = 'controls playsinline preload="metadata"' + " muted" * muted
-    return f'<video {attributes} src="{source}" aria-label="{label}"></video>'
+    if poster is not None:
+      attributes += ' poster="' + embed.data_uri("image/webp", figures.poster(poster)) + '"'
+    return f'<video {attributes} {media.video(clip.video, start_s=clip.start_s)} aria-label="{label}"></video>'
   if clip.audio is not None:
-    source = media.sound(clip.audio, clip.sample_rate)
-    return f'<audio controls preload="metadata" src="{source}" aria-label="{label}"></audio>'
+    return (
+      f'<audio controls preload="metadata" {media.sound(clip.audio, clip.sample_rate)} aria-label="{label}"></audio>'
+    )
   return ""
 
 
@@ -232,10 +236,10 @@ def _mel(alt: str, clip: Clip, spec: ClipSpec, duration_s: float) -> str:
   return _picture(f"{alt}, 0 to {duration_s:.3g} s, {spec.fmin / 1000:g} to {spec.fmax / 1000:g} kHz", draw)
 
 
-def _strip(alt: str, result: Result, onsets_s: Sequence[float], duration_s: float, *, curve: bool) -> str:
+def _strip(alt: str, result: Result, onsets_s: Sequence[float], duration_s: float) -> str:
   draw = functools.partial(
     figures.onset_lane, result.frames, result.frame_times_s, duration_s=duration_s, onsets_s=onsets_s,
-    curve_T=result.onset_curve if curve else None,
+    curve_T=result.onset_curve,
   )  # fmt: skip
   heard = f"; onsets at {', '.join(f'{t:.2f}' for t in onsets_s)} s" if len(onsets_s) else ""
   return _picture(f"{alt}, 0 to {duration_s:.3g} s{heard}", draw)

@@ -234,9 +234,7 @@ class Transformer(nnx.Module):
       raise ValueError(f"the codebook is {codebook_VxC.shape}, expected {have.shape}")
     have[...] = jnp.asarray(codebook_VxC, jnp.float32)
 
-  def __call__(
-    self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
-  ) -> jax.Array:
+  def __call__(self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL) -> jax.Array:
     """Logits [B, 2T + n, V] at every position fed.
 
     Args:
@@ -290,12 +288,12 @@ class Transformer(nnx.Module):
     return x_BxSxD, KVCache(*zip(*layers, strict=True))
 
   def _embed(self, condition_features, query_features, codes) -> jax.Array:
-    frames, codes_fed = (condition_features.shape[1], query_features.shape[1]), codes.shape[1]
-    if frames != (self.config.frames,) * 2 or codes_fed >= 2 * self.config.codes:
-      raise ValueError(
-        f"{frames[0]} + {frames[1]} frames and {codes_fed} codes do not fit 2 x {self.config.frames} frames and at most "
-        f"{2 * self.config.codes - 1} codes"
-      )
+    frames, most = self.config.frames, 2 * self.config.codes - 1
+    given = (condition_features.shape[1], query_features.shape[1])
+    if given != (frames, frames):
+      raise ValueError(f"condition and query have {given[0]} and {given[1]} frames, expected {frames}")
+    if codes.shape[1] > most:
+      raise ValueError(f"{codes.shape[1]} codes are more than the {most} that can be read")
     features = self.embedder(jnp.concatenate([condition_features, query_features], axis=1))
     x_BxSxD = jnp.concatenate([features, self.tokens(codes)], axis=1)
     return x_BxSxD + self.positions(slice(0, x_BxSxD.shape[1])).astype(x_BxSxD.dtype)

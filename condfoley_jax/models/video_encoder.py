@@ -73,16 +73,17 @@ class SpatialConv(nnx.Module):
 
 
 class TemporalConv(nnx.Module):
-  """Convolution over 3 frames, height and width folded into one axis; [B, T, H, W, C] -> [B, T, H, W, C']."""
+  """Convolution over 3 frames; [B, T, H, W, C] -> [B, T, H, W, C']."""
 
   def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
-    self.conv = nnx.Conv(
-      inputs, outputs, (3, 1), padding=((1, 1), (0, 0)), use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs
-    )
+    self.dtype = dtype
+    self.kernel = nnx.Param(_INIT(rngs.params(), (3, inputs, outputs)))
 
   def __call__(self, x: jax.Array) -> jax.Array:
-    batch, frames, height, width, channels = x.shape
-    return self.conv(x.reshape(batch, frames, height * width, channels)).reshape(batch, frames, height, width, -1)
+    # On a CPU three matrix products take two thirds of the time of a convolution, forward and backward.
+    kernel = self.kernel[...].astype(self.dtype)
+    padded = jnp.pad(x.astype(self.dtype), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    return sum(padded[:, i : i + x.shape[1]] @ kernel[i] for i in range(3))
 
 
 class Conv2Plus1D(nnx.Module):
@@ -119,7 +120,7 @@ class ResidualBlock(nnx.Module):
 
 
 class VideoEncoder(nnx.Module):
-  """Frames to one feature vector per frame (paper sec. 3.2; the published R(2+1)D-18 with its temporal strides removed)."""
+  """Frames to one feature vector per frame (paper sec. 3.2): R(2+1)D without temporal strides."""
 
   def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
     self.config = config
@@ -163,12 +164,23 @@ class EventPrediction:
   action: jax.Array
 
 
+@dataclasses.dataclass(frozen=True)
+class EventHeadConfig:
+  """width: of the features; materials, actions: number of classes."""
+
+  width: int
+  materials: int = 17
+  actions: int = 2
+
+
 class EventHead(nnx.Module):
   """Reads labelled events off the features, to pre-train the encoder."""
 
-  def __init__(self, width: int, materials: int = 17, actions: int = 2, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: EventHeadConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.config = config
+    width, sizes = config.width, (1, 1, config.materials, config.actions)
     self.conv = nnx.Conv(width, width, (5,), kernel_init=_INIT, dtype=dtype, rngs=rngs)
-    self.heads = nnx.List([nnx.Linear(width, size, dtype=dtype, rngs=rngs) for size in (1, 1, materials, actions)])
+    self.heads = nnx.List([nnx.Linear(width, size, dtype=dtype, rngs=rngs) for size in sizes])
 
   def __call__(self, features: Features_BxTxD) -> EventPrediction:
     """features [B, T, width] -> float32 predictions."""

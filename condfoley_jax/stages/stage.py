@@ -1,7 +1,7 @@
 """What the train loop asks of a stage, and what stages share."""
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import ClipSpec
-from condfoley_jax.training.state import LossFn, Metrics
 from condfoley_jax.weights import folder, registry
 
 Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+# (model, batch, key, step) -> (loss, metrics)
+LossFn = Callable[[nnx.Module, Batch, jax.Array, jax.Array], tuple[jax.Array, Metrics]]
 
 
 class Stage(abc.ABC):
@@ -85,8 +87,3 @@ def draw_gain(batch: int, key: jax.Array, gain_db: tuple[float, float]) -> jax.A
   """Factors [B, 1], uniform in dB."""
   decibels = jax.random.uniform(key, (batch, 1), minval=gain_db[0], maxval=gain_db[1])
   return 10 ** (decibels / 20)
-
-
-def stack_batches(batches: Iterator[dict[str, np.ndarray]], count: int) -> list[dict[str, np.ndarray]]:
-  """The first `count` batches."""
-  return [next(batches) for _ in range(count)]

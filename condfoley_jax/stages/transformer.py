@@ -70,6 +70,4 @@ class TransformerStage(Stage):
     }
 
   def components(self, model):
-    return {
-      name: getattr(model, name) for name in ("vqgan", "vocoder", "video_encoder", "event_head", "transformer")
-    }
+    return {name: getattr(model, name) for name in ("vqgan", "vocoder", "video_encoder", "event_head", "transformer")}

@@ -47,7 +47,7 @@ class VocoderStage(Stage):
     rows = np.asarray(jnp.stack([mel, log_mel(made, self.clip)], 1).reshape(-1, *mel.shape[1:]))
     titles = [t for i in range(len(mel)) for t in (f"{i} true", f"{i} vocoded")]
     sounds = {f"{i}_{n}": np.asarray(x[i]) for i in range(2) for n, x in (("true", audio), ("vocoded", made))}
-    return {"vocoder": spectrogram_grid(rows, titles)}, sounds
+    return {"vocoder": spectrogram_grid(list(rows), titles)}, sounds
 
   def components(self, model):
     return {"vocoder": model.vocoder}

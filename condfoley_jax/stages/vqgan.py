@@ -69,7 +69,7 @@ class VQGANStage(Stage):
     rec, _ = model.vqgan(mel)
     rows = np.asarray(jnp.stack([mel, rec], 1).reshape(-1, *mel.shape[1:]))
     titles = [t for i in range(len(mel)) for t in (f"{i} true", f"{i} through codes")]
-    return {"reconstruction": spectrogram_grid(rows, titles)}, {}
+    return {"reconstruction": spectrogram_grid(list(rows), titles)}, {}
 
   def components(self, model):
     return {"vqgan": model.vqgan}

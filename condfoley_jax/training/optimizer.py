@@ -52,4 +52,6 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 def linear_kernels(params):
   """True for kernels of linear layers (two axes), False for convolutions, tables, biases and norms."""
-  return jax.tree_util.tree_map_with_path(lambda path, x: "kernel" in jax.tree_util.keystr(path) and x.ndim == 2, params)
+  return jax.tree_util.tree_map_with_path(
+    lambda path, x: "kernel" in jax.tree_util.keystr(path) and x.ndim == 2, params
+  )

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-Metrics = dict[str, jax.Array]
-LossFn = Callable[[nnx.Module, dict[str, jax.Array], jax.Array], tuple[jax.Array, Metrics]]
+from condfoley_jax.stages.stage import LossFn, Metrics
 
 
 @jax.tree_util.register_dataclass

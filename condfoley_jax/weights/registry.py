@@ -7,11 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from condfoley_jax import config_tree
-from condfoley_jax.models.event_head import EventHead, EventHeadConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig
 from condfoley_jax.models.transformer import Transformer, TransformerConfig
-from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
+from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
 
 CLASSES = {

@@ -58,7 +58,9 @@ def read_events(path: str | os.PathLike) -> list[Event]:
   try:
     lines = path.read_text(encoding="utf-8").splitlines()
   except (OSError, UnicodeDecodeError) as error:
-    raise InputError(f"{path}: cannot be read as a list of events ({type(error).__name__}); give a text file") from error
+    raise InputError(
+      f"{path}: cannot be read as a list of events ({type(error).__name__}); give a text file"
+    ) from error
   return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
 
 

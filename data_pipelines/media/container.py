@@ -1,6 +1,7 @@
 """Opening media files: every way in which a user's file is unusable becomes one InputError."""
 
 import contextlib
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     with av.open(f"file:{os.fspath(path)}", options={"format_whitelist": _FORMATS}, metadata_errors="replace") as media:
       yield media
   except av.FFmpegError as e:
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+      raise  # from a file written inside the block, no fault of this one
     raise damaged(path, "truncated, damaged or not an mp4, mov, mkv or webm video") from e
 
 
@@ -73,7 +76,15 @@ def need_audio(media: av.container.InputContainer, path: Path) -> av.AudioStream
 
 def start_of(stream: av.stream.Stream) -> Fraction:
   """Time stamp of the first picture or sample that is shown or heard, s."""
-  return (stream.start_time or 0) * stream.time_base
+  if stream.start_time is None:  # FFmpeg did not find it out: a Matroska file of a few reordered pictures
+    return _first_time_stamp(stream)
+  return stream.start_time * stream.time_base
+
+
+def _first_time_stamp(stream: av.stream.Stream) -> Fraction:
+  with av.open(stream.container.name) as again:
+    stamps = [p.pts for p in again.demux(again.streams[stream.index]) if p.pts is not None and not p.is_discard]
+  return min(stamps, default=0) * stream.time_base
 
 
 def time_zero(media: av.container.InputContainer) -> Fraction:

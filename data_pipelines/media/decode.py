@@ -17,7 +17,7 @@ _PREROLL_S = 1.0
 # Sound on both sides of the span that the resampling filter sees, s.
 _MARGIN_S = 0.1
 # A span that ends this much after the last picture or sample makes us check that the file is whole.
-_SLACK_S = 1.0
+_SLACK_S = 0.1
 
 
 def decode_frames(
@@ -47,11 +47,11 @@ def decode_frames(
   resizer = av.video.reformatter.VideoReformatter()
   filled, shown, end_s = 0, None, 0.0
   with container.open_media(path) as media:
-    for time_s, end_s, picture in _pictures(media, path, start_s):
+    for time_s, length_s, picture in _pictures(media, path, start_s):
       until = int(np.searchsorted(times_s, time_s)) if shown else 0
       if until > filled:
         frames[filled:until] = _resize(resizer, shown, size)
-      filled, shown = max(filled, until), picture
+      filled, shown, end_s = max(filled, until), picture, time_s + length_s
       if filled == count:
         return frames
     if shown is None:
@@ -77,7 +77,8 @@ def decode_audio(
     start_s + n / sample_rate, silence where the file has none.
 
   Raises:
-    InputError: the file cannot be used, is truncated or has no audio stream, or start_s is past its end.
+    InputError: the file cannot be used, is truncated or has no audio stream, or its end comes before start_s when
+      duration_s is not given.
     ValueError: start_s is negative or duration_s not positive.
   """
   duration_s = _span_length(path, start_s, duration_s)
@@ -117,7 +118,7 @@ def _check_end(path: container.Path, start_s: float, last_s: float, end_s: float
 def _pictures(
   media: av.container.InputContainer, path: container.Path, start_s: float
 ) -> Iterator[tuple[float, float, av.VideoFrame]]:
-  """(start, end, picture) of the picture shown at `start_s` or one before it, and of all after, in order of time."""
+  """(start, length, picture) of the picture shown at `start_s` or one before it, and of all after, in order of time."""
   stream = container.need_video(media, path)
   stream.thread_type = "AUTO"
   zero, rate = container.start_of(stream), stream.average_rate
@@ -129,7 +130,7 @@ def _pictures(
       if frame.pts is not None:
         time_s = float(frame.pts * stream.time_base - zero)
         length_s = float(frame.duration * stream.time_base) or (float(1 / rate) if rate else 0.0)
-        yield time_s - early_s, time_s + length_s, frame
+        yield time_s - early_s, length_s, frame
 
   if start_s <= _PREROLL_S:
     yield from decoded()

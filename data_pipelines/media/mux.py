@@ -1,4 +1,4 @@
-"""A video with new sound: its pictures copied byte for byte, the sound as AAC that decodes to exactly as many samples."""
+"""A video with new sound: pictures copied byte for byte, and AAC that decodes to exactly as many samples."""
 
 import contextlib
 import heapq
@@ -16,7 +16,10 @@ from data_pipelines.media import container
 from data_pipelines.media.probe import probe
 
 _AAC_FRAME = 1024
+# More than AAC allows for 22,050 Hz mono (132 kb/s): the encoder then takes that.
 _BIT_RATE = 192_000
+# At such rates this coder is 1 to 4 dB closer to the original than the default and twice as fast.
+_AAC = {"aac_coder": "fast"}
 
 
 def mux(
@@ -41,7 +44,8 @@ def mux(
     metadata: tags of the mp4, such as `title` and `comment`.
 
   Raises:
-    InputError: the video cannot be used, is truncated, or has a codec that mp4 cannot carry.
+    InputError: the video cannot be used, is truncated, or has a codec that mp4 cannot carry; or the folder of
+      `out_path` cannot be written to.
     ValueError: `audio` is not a finite 1-D array of at least 1,024 samples.
   """
   if audio.ndim != 1 or audio.size < _AAC_FRAME or not np.isfinite(audio).all():
@@ -56,9 +60,14 @@ def mux(
       codec = stream.codec_context.codec.canonical_name
       if codec not in out.supported_codecs:
         raise InputError(f"{video_path}: mp4 cannot hold {codec} video; convert it to H.264 first")
-      video_out = out.add_stream_from_template(stream)
-      audio_out = out.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=_BIT_RATE)
-      packets = heapq.merge(_video_packets(media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time)
+      # `opaque`, or PyAV looks for an encoder of that name, which a decoder such as libdav1d has not.
+      video_out = out.add_stream_from_template(stream, opaque=True)
+      if codec == "hevc":
+        video_out.codec_context.codec_tag = "hvc1"  # the only one of its two tags that QuickTime plays
+      audio_out = out.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=_BIT_RATE, options=_AAC)
+      packets = heapq.merge(
+        _video_packets(media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time
+      )
       for packet in packets:
         out.mux(packet)
 
@@ -73,6 +82,8 @@ def write_wav(path: container.Path, audio: np.ndarray, sample_rate: int) -> None
 def _aside(path: container.Path) -> Iterator[str]:
   """Name of a temporary file beside `path` that takes its place if the block succeeds and is removed if not."""
   path = pathlib.Path(path)
+  if not os.access(path.parent, os.W_OK | os.X_OK):
+    raise InputError(f"{path.parent}: no such folder or not writable; create it or choose another")
   temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
   try:
     yield str(temporary)
@@ -89,13 +100,25 @@ def _video_packets(
   media: av.container.InputContainer, stream: av.VideoStream, out: av.VideoStream
 ) -> Iterator[av.Packet]:
   """The packets, with the first picture moved to 0 s."""
-  zero = stream.start_time or 0
-  for packet in media.demux(stream):
-    if packet.size:
-      packet.dts -= zero
-      packet.pts -= zero
-      packet.stream = out
-      yield packet
+  zero = round(container.start_of(stream) / stream.time_base)
+  for packet in _with_decode_times(p for p in media.demux(stream) if p.size):
+    packet.dts -= zero
+    packet.pts -= zero
+    packet.stream = out
+    yield packet
+
+
+def _with_decode_times(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+  """Matroska stores no decode times; FFmpeg guesses them, but not for the first few packets, which mp4 needs too."""
+  for first in packets:
+    leading = [first]
+    while leading[-1].dts is None and (packet := next(packets, None)):
+      leading.append(packet)
+    known = leading[-1].dts
+    base = min(p.pts for p in leading) if known is None else known - leading[-1].duration
+    for back, packet in enumerate(reversed([p for p in leading if p.dts is None])):
+      packet.dts = base - back * max(1, packet.duration)
+    yield from leading
 
 
 def _audio_packets(audio: np.ndarray, out: av.AudioStream) -> Iterator[av.Packet]:

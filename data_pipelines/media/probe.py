@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import av
 
-from data_pipelines.errors import InputError
 from data_pipelines.media import container
 
-# Declared and actual ends differ by encoder delay and rounding; more than this is missing data.
-_SLACK_S = 1.0
+# Declared and actual ends differ by rounding and, in mp4 and mov, by what the edits and encoder delays of each track
+# add; more than this is missing data.
+_SLACK_S = {"mov": 1.0, "matroska": 0.2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MediaInfo:
     path: the file.
     duration_s: from the first picture's start to the last picture's end, s; of the audio where there is no video.
     width, height: of a picture as shown, after rotation metadata, px; 0 without video.
-    fps: average frame rate, frames per second; 0 without video.
+    fps: average frame rate, frames per second; 0 without video and for a single picture.
     has_video, has_audio: which streams there are; a cover picture is no video.
   """
 
@@ -39,8 +39,13 @@ class _Span:
   """Time stamps that the packets of one stream cover, s."""
 
   start_s: Fraction
+  last_s: Fraction
   end_s: Fraction
   packets: int = 0
+
+  @property
+  def rate(self) -> float:
+    return float((self.packets - 1) / (self.last_s - self.start_s)) if self.packets > 1 else 0.0
 
 
 def probe(path: container.Path) -> MediaInfo:
@@ -52,27 +57,28 @@ def probe(path: container.Path) -> MediaInfo:
   with container.open_media(path) as media:
     video, audio = container.find_video(media), container.find_audio(media)
     if (main := video or audio) is None:
-      raise InputError(f"{path}: has neither video nor audio; give a video file")
-    width, height = _shown_size(media, video) if video else (0, 0)
-    media.seek(0)
+      raise container.damaged(path, "has neither video nor audio")
     spans = _spans(media, path)
     _check_complete(media, spans, path)
     span = spans[main.index]
+    width, height = _shown_size(path) if video else (0, 0)
     return MediaInfo(
       path=pathlib.Path(path),
-      duration_s=float(span.end_s - span.start_s),
+      duration_s=float(span.end_s - container.start_of(main)),
       width=width,
       height=height,
-      fps=float(video.average_rate or span.packets / (span.end_s - span.start_s)) if video else 0.0,
+      fps=span.rate if video else 0.0,
       has_video=video is not None,
       has_audio=audio is not None,
     )
 
 
-def _shown_size(media: av.container.InputContainer, video: av.VideoStream) -> tuple[int, int]:
-  frame = next(media.decode(video), None)
+def _shown_size(path: container.Path) -> tuple[int, int]:
+  """Width and height of the first picture after rotation, which only decoding tells."""
+  with container.open_media(path) as media:
+    frame = next(media.decode(container.find_video(media)), None)
   if frame is None:
-    return video.width, video.height
+    raise container.damaged(path, "no picture can be decoded")
   return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
 
 
@@ -85,8 +91,10 @@ def _spans(media: av.container.InputContainer, path: container.Path) -> dict[int
       continue
     start_s = packet.pts * packet.time_base
     end_s = start_s + _duration_s(packet)
-    span = spans.setdefault(packet.stream_index, _Span(start_s, end_s))
-    span.start_s, span.end_s, span.packets = min(span.start_s, start_s), max(span.end_s, end_s), span.packets + 1
+    span = spans.setdefault(packet.stream_index, _Span(start_s, start_s, end_s))
+    span.start_s, span.last_s = min(span.start_s, start_s), max(span.last_s, start_s)
+    span.end_s = max(span.end_s, end_s)
+    span.packets += 1
   return spans
 
 
@@ -101,13 +109,15 @@ def _check_complete(media: av.container.InputContainer, spans: dict[int, _Span],
   """Compares what the header declares with what is there: FFmpeg reads a cut file without complaint."""
   if not spans:
     raise container.damaged(path, "holds no pictures or sound")
+  container_format = media.format.name.split(",")[0]
+  slack_s = _SLACK_S[container_format]
   declared_s = (media.duration or 0) / av.time_base
-  if declared_s > max(span.end_s for span in spans.values()) + _SLACK_S:
+  if declared_s > max(span.end_s for span in spans.values()) + slack_s:
     raise container.damaged(path, "truncated")
-  for stream in (container.find_video(media), container.find_audio(media)):
-    if stream is None:
-      continue
+  if container_format == "matroska":
+    return  # which declares no length of a single stream
+  for stream in filter(None, (container.find_video(media), container.find_audio(media))):
     # Edits shorten the movie, not the stream; other streams lengthen the movie, not this one.
     stream_s = min(declared_s, float((stream.duration or 0) * stream.time_base))
-    if stream.index not in spans or stream_s > spans[stream.index].end_s - spans[stream.index].start_s + _SLACK_S:
+    if stream.index not in spans or stream_s > spans[stream.index].end_s - container.start_of(stream) + slack_s:
       raise container.damaged(path, f"truncated: its {stream.type} stops early")

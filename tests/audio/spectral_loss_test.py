@@ -44,7 +44,7 @@ def test_gradient_is_finite_for_silence_against_sound_and_back():
   assert jnp.isfinite(grad(sound, silence)).all() and jnp.abs(grad(sound, silence)).max() > 0
 
 
-def test_descent_reaches_the_target_level(loss):
+def test_total_is_least_at_the_target_level(loss):
   noise = jax.random.normal(jax.random.key(0), (1, SAMPLES))
-  slope = jax.grad(lambda gain: spectral_loss(gain * noise, 0.1 * noise, MINI)["total"])
-  assert slope(0.05) < 0 < slope(0.2)
+  totals = [loss(gain * noise, 0.1 * noise)["total"] for gain in (0.05, 0.08, 0.1, 0.12, 0.2)]
+  assert totals[0] > totals[1] > totals[2] < totals[3] < totals[4]

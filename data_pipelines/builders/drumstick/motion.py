@@ -48,7 +48,7 @@ def lift_height(strength: float) -> float:
 def _knots(scene: Scene, rng: np.random.Generator) -> list[tuple]:
   """(time, position, velocity) of the path's knots."""
   centre = np.array([rng.uniform(-0.05, 0.05), rng.uniform(-0.03, 0.05), 0.0])
-  rest = centre + [0, 0, rng.uniform(0.08, 0.16)]
+  rest = centre + np.array([0, 0, rng.uniform(0.08, 0.16)])
   still = np.zeros(3)
   knots = [(-1.0, rest, still), (0.0, rest, still)]
   rebound = scene.row.rebound
@@ -62,12 +62,12 @@ def _knots(scene: Scene, rng: np.random.Generator) -> list[tuple]:
 
 def _approach(stroke: Stroke, spot: np.ndarray, free_s: float, rng: np.random.Generator) -> list[tuple]:
   """Hover above the spot, then the swing that ends on the surface at stroke.time_s."""
-  strength = 0.3 * stroke.strength if stroke.duration_s else stroke.strength
+  strength = 0.4 * stroke.strength if stroke.duration_s else stroke.strength
   height, speed = lift_height(strength), impact_speed(strength)
   swing_s = 2 * height / speed  # constant acceleration from rest
   shrink = min(1.0, 0.6 * free_s / swing_s)  # same speed from a lower height when strokes follow closely
   height, swing_s = height * shrink, swing_s * shrink
-  above = spot + [0, 0, height]
+  above = spot + np.array([0, 0, height])
   knots = []
   arrive_s = stroke.time_s - swing_s
   rise_s = rng.uniform(0.22, 0.34)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from data_pipelines.builders.drumstick import surface
+from data_pipelines.builders.drumstick.debris import Debris
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.scene import Scene
 
@@ -55,6 +56,7 @@ def render_frames(scene: Scene) -> Iterator[np.ndarray]:
   stick = _draw_stick(rng)
   background = _background(scene, camera, rng)
   tip = Tip(scene)
+  debris = Debris(scene, tip, rng)
   times = np.arange(scene.frames) / float(scene.fps)
   shake = _shake(times, rng)
   strength = rng.uniform(0.35, 0.6)
@@ -66,6 +68,8 @@ def render_frames(scene: Scene) -> Iterator[np.ndarray]:
     frame = cv2.warpAffine(background, _shift_matrix(shake[k]), (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
     ends = [(p, _hand(stick, p, home)) for p in _distinct(tips, camera)]
     _shade(frame, _coverage(ends, camera, shake[k], stick, light), strength)
+    for position, radius in debris.flying(time_s):
+      _disc(frame, camera.project(position) + shake[k], radius * camera.px_per_m(position), debris.color)
     _paint(frame, ends, camera, shake[k], stick)
     yield cv2.add(frame, grain[k % len(grain)], dtype=cv2.CV_8U)
 
@@ -105,7 +109,7 @@ def _draw_stick(rng: np.random.Generator) -> Stick:
   color = woods[rng.integers(len(woods))] * rng.uniform(0.85, 1.1)
   return Stick(
     length=rng.uniform(0.26, 0.36),
-    radius=rng.uniform(0.006, 0.010),
+    radius=rng.uniform(0.007, 0.012),
     direction=direction,
     color=np.clip(color, 0, 255),
     tip_color=np.clip(color * rng.choice([0.6, 1.0, 1.3]), 0, 255),
@@ -126,14 +130,14 @@ def _background(scene: Scene, camera: Camera, rng: np.random.Generator) -> np.nd
   size = (WIDTH + 2 * _MARGIN, HEIGHT + 2 * _MARGIN)
   picture = np.full((size[1], size[0], 3), rng.uniform(20, 200, 3), np.float32)
   picture *= np.linspace(*rng.uniform(0.6, 1.2, 2), size[1], dtype=np.float32)[:, None, None]
-  half_x, near, far = rng.uniform(0.32, 0.8), rng.uniform(-0.7, -0.28), rng.uniform(0.25, 0.8)
+  half_x, near, far = rng.uniform(0.32, 0.8), rng.uniform(-0.45, -0.25), rng.uniform(0.25, 0.8)
   corners = np.array([[-half_x, far, 0], [half_x, far, 0], [half_x, near, 0], [-half_x, near, 0]])
   pixels = (camera.project(corners) + _MARGIN).astype(np.float32)
   _front_edge(picture, camera, corners, rng)
   source = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * surface.SIZE
   texture = surface.surface_texture(scene.row.look, rng)
   matrix = cv2.getPerspectiveTransform(source, pixels)
-  cv2.warpPerspective(texture, matrix, size, picture, cv2.INTER_AREA, cv2.BORDER_TRANSPARENT)
+  cv2.warpPerspective(texture, matrix, size, picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
   _light_up(picture, scene.row.look.gloss, rng)
   return np.clip(picture, 0, 255).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Files of the procedural world: mp4 (H.264 + AAC) and `_times.txt` per video, the same bytes for the same arguments."""
+"""Files of the procedural world: mp4 (H.264 + AAC) and `_times.txt` per video, the same bytes every time."""
 
 import concurrent.futures
 import multiprocessing
@@ -17,7 +17,9 @@ from data_pipelines.builders.drumstick.scene import Scene, draw_scene
 from data_pipelines.builders.drumstick.sound import render_sound
 
 _VIDEO_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
-_AUDIO_BIT_RATE = 112_000
+# The fast coder smears less energy ahead of an onset than the default one, and takes a third of the time.
+_AUDIO_OPTIONS = {"aac_coder": "fast"}
+_AUDIO_BIT_RATE = {22050: 112_000, 44100: 160_000}
 
 
 def render_videos(
@@ -45,7 +47,7 @@ def render_videos(
   out_dir = pathlib.Path(out_dir)
   out_dir.mkdir(parents=True, exist_ok=True)
   jobs = [(out_dir, draw_scene(split, seed, index)) for index in range(count)]
-  if workers < 2:
+  if min(workers, count) < 2:
     return _collect(map(_render_job, jobs), count, progress)
   # Spawned, because a fork of a process with JAX's threads can hang; the workers import no JAX.
   context = multiprocessing.get_context("spawn")
@@ -89,8 +91,8 @@ def write_mp4(
     video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     video.codec_context.thread_count = 1  # more threads would change the bytes with the machine
     video.codec_context.time_base = 1 / fps
-    sound = container.add_stream("aac", rate=sample_rate, layout="mono")
-    sound.bit_rate = _AUDIO_BIT_RATE
+    sound = container.add_stream("aac", rate=sample_rate, layout="mono", options=_AUDIO_OPTIONS)
+    sound.bit_rate = _AUDIO_BIT_RATE[sample_rate]
     for k, image in enumerate(frames):
       picture = av.VideoFrame.from_ndarray(image, format="rgb24")
       picture.pts, picture.time_base = k, 1 / fps

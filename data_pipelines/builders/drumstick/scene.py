@@ -11,7 +11,7 @@ from data_pipelines.builders.events import Event
 SPLITS = ("train", "val", "test")
 FRAME_RATES = (fractions.Fraction(24), fractions.Fraction(25), fractions.Fraction(30000, 1001), fractions.Fraction(30))
 SAMPLE_RATES = (22050, 44100)
-_STREAMS = ("plan", "motion", "sound", "picture")
+_STREAMS = ("plan", "motion", "sound", "picture", "order")
 _LEAD_IN_S, _LEAD_OUT_S = 0.45, 0.4
 _MIN_GAP_S, _MAX_GAP_S = 0.25, 2.0
 
@@ -85,7 +85,7 @@ def draw_scene(split: str, seed: int, index: int) -> Scene:
   frames = round(rng.uniform(6, 10) * fps)
   names = sorted(materials.MATERIALS)
   # Consecutive videos walk through a shuffled table, so that small sets are balanced.
-  order = _rng(split, seed, index // len(names), "plan").permutation(len(names))
+  order = _rng(split, seed, index // len(names), "order").permutation(len(names))
   return Scene(
     split=split,
     seed=seed,
@@ -106,7 +106,7 @@ def _rng(split: str, seed: int, index: int, stream: str) -> np.random.Generator:
 
 def _draw_strokes(rng: np.random.Generator, duration_s: float) -> tuple[Stroke, ...]:
   scratching = rng.choice([0.0, 1.0, rng.uniform(0.2, 0.6)], p=[0.5, 0.2, 0.3])
-  tempo_s = np.exp(rng.uniform(np.log(0.34), np.log(0.85)))
+  tempo_s = np.exp(rng.uniform(np.log(0.30), np.log(0.75)))
   loudness = rng.uniform(0.35, 0.8)
   strokes = []
   time_s = _LEAD_IN_S + rng.uniform(0, 0.6)
@@ -114,7 +114,7 @@ def _draw_strokes(rng: np.random.Generator, duration_s: float) -> tuple[Stroke, 
     length_s = rng.uniform(0.2, 0.8) if rng.random() < scratching else 0.0
     if time_s + length_s > duration_s - _LEAD_OUT_S:
       return tuple(strokes)
-    strength = np.clip(loudness * np.exp(0.35 * rng.standard_normal()), 0.15, 1.0)
+    strength = np.clip(loudness * np.exp(0.32 * rng.standard_normal()), 0.15, 1.0)
     # Microseconds, so that the events file holds the exact instant.
     strokes.append(Stroke(round(float(time_s), 6), float(strength), round(float(length_s), 6)))
     time_s += length_s + _draw_gap(rng, tempo_s)

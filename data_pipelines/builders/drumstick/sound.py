@@ -12,14 +12,20 @@ from scipy import signal
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.scene import Scene, Stroke
 
-_TOUCHDOWN = 0.3  # a scratch begins with a strike of this part of its strength
+_TOUCHDOWN = 0.4  # a scratch begins with a strike of this part of its strength
 _SPOT_WAVES = 25.0  # rad/m: how fast a mode's gain changes over the surface
 
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-  """Modes of one object: frequency [K] Hz, decay [K] 1/s, gain [K], and the wave vectors [K, 2] and phases [K] that make
-  the gains depend on the spot struck."""
+  """Modes of one object.
+
+  Attributes:
+    frequency: Hz [K].
+    decay: 1/s [K].
+    gain: [K], of unit norm.
+    wave, phase: wave vectors [K, 2] rad/m and phases [K] rad, which make the gains depend on the spot struck.
+  """
 
   frequency: np.ndarray
   decay: np.ndarray
@@ -79,7 +85,7 @@ def _modes(scene: Scene, body: Body, spots: list[np.ndarray], roughness: np.ndar
   total = np.zeros(scene.samples)
   for k in range(len(body.frequency)):
     # Scaled by the mode's response to noise, so that long-ringing objects are scratched no louder than others.
-    slide = 2 * np.sqrt(body.decay[k] / scene.sample_rate) * scene.row.sound.scratch * body.gain[k]
+    slide = 0.3 * np.sqrt(body.decay[k] / scene.sample_rate) * scene.row.sound.scratch * body.gain[k]
     force = slide * roughness
     for (start, pulse), gain in zip(pulses, gains, strict=True):
       force[start : start + len(pulse)] += gain[k] * pulse
@@ -109,7 +115,7 @@ def _noise(scene: Scene, speed: np.ndarray, roughness: np.ndarray, rng: np.rando
     burst = envelope * rng.standard_normal(len(envelope))
     soft[start : start + len(burst)] += level * burst
     hard[start : start + len(burst)] += level**1.7 * burst
-  slide = 2.0 * sound.scratch * roughness
+  slide = 0.3 * sound.scratch * roughness
   low, high = sound.noise_hz
   middle = np.sqrt(low * high)
   struck = _band(soft + hard * 0.3, low, middle, scene) + _band(hard, middle, high, scene)
@@ -166,7 +172,7 @@ def _grain_times(scene: Scene, stroke: Stroke, speed: np.ndarray, rng: np.random
   start, stop = (int(t * scene.sample_rate) for t in (stroke.time_s, stroke.end_s))
   travelled = np.cumsum(speed[start:stop])
   where = np.searchsorted(travelled, rng.uniform(0, travelled[-1], count))
-  return list(zip((start + where) / scene.sample_rate, 0.8 * level, strict=False))
+  return list(zip((start + where) / scene.sample_rate, 0.4 * level, strict=False))
 
 
 def _grain(scene: Scene, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Textures of the struck surfaces: functions from a random generator to a relief [SIZE, SIZE] of about unit deviation."""
+"""Textures of the struck surfaces: from a random generator to a relief [SIZE, SIZE] of about unit deviation."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,8 @@ def surface_texture(look: Look, rng: np.random.Generator) -> np.ndarray:
   relief = TEXTURES[look.texture](rng)[..., None]
   tint = rng.normal(1, 0.08, 3).astype(np.float32)
   blotches = 0.05 * _smooth(rng, 4, 4)[..., None]
-  return np.clip(base * (1 + look.contrast * rng.uniform(0.7, 1.3) * relief * tint + blotches), 0, 255)
+  picture = base * (1 + look.contrast * rng.uniform(0.7, 1.3) * relief * tint + blotches)
+  return np.clip(picture, 0, 255).astype(np.float32)
 
 
 def _smooth(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:

@@ -1,0 +1,142 @@
+"""The `condfoley` command: flags only. Each command's work is in `condfoley_jax.commands`, imported when it is called."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipelines.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs one command and returns its exit code: 0 done, 2 wrong use or unusable input (one line on stderr)."""
+  parser = _parser()
+  args, rest = parser.parse_known_args(argv)
+  if rest and args.command != "train":
+    parser.error(f"unknown argument {rest[0]}")
+  try:
+    args.run(args, rest)
+  except InputError as error:
+    print(f"condfoley {args.command}: {error}", file=sys.stderr)
+    return 2
+  return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(prog="condfoley", description="Soundtracks for silent videos, from an example.")
+  commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+  _add_generate(commands.add_parser("generate", help="make a soundtrack, or N ranked takes, for a video"))
+  _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
+  _add_train(commands.add_parser("train", help="train one stage"))
+  return parser
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_generate)
+  parser.add_argument(
+    "query", type=Path, metavar="QUERY", help="the video that needs sound; any sound it has is ignored"
+  )
+  parser.add_argument("--example", type=Path, required=True, metavar="CLIP", help="a video that sounds right")
+  parser.add_argument(
+    "--example-start", type=float, metavar="S", help="where in the example to listen, s (default: where it is loudest)"
+  )
+  parser.add_argument("--candidates", type=_positive(int), default=1, metavar="N", help="takes to make (default: 1)")
+  parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
+  parser.add_argument("--temperature", type=_not_negative, default=1.0, help="0 is greedy (default: 1)")
+  parser.add_argument("--top-k", type=_natural, default=128, metavar="K", help="likeliest codes kept; 0 keeps all")
+  parser.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="probability kept (default: 1)")
+  parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
+  parser.add_argument("--weights", type=Path, metavar="DIR", help="weights folder (default: the ones shipped)")
+  parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_prepare)
+  parser.add_argument(
+    "dataset", choices=("drumstick", "folder"), help="drumstick: the procedural world; folder: videos"
+  )
+  parser.add_argument("--source", type=Path, metavar="DIR", help="folder of videos (for folder)")
+  parser.add_argument("--split", choices=("train", "val", "test"), default="train")
+  parser.add_argument("--seed", type=_natural, default=0, help="of the procedural world")
+  parser.add_argument("--videos", type=_positive(int), default=16, metavar="N", help="videos to render")
+  parser.add_argument("--workers", type=_positive(int), default=os.cpu_count() or 1, help="processes")
+  parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and dataset.json")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_train)
+  parser.add_argument(
+    "--config", required=True, metavar="configs/X.py:PRESET", help="what to train; --config.KEY=VALUE"
+  )
+  parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
+
+
+def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import generate
+
+  generate.run(
+    args.query,
+    args.out,
+    generate.Settings(
+      example=args.example,
+      example_start_s=args.example_start,
+      candidates=args.candidates,
+      seed=args.seed,
+      temperature=args.temperature,
+      top_k=args.top_k,
+      top_p=args.top_p,
+      tau_s=args.tau,
+    ),
+    weights_dir=args.weights,
+  )
+
+
+def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import prepare
+
+  if args.dataset == "drumstick":
+    prepare.drumstick(args.out, split=args.split, seed=args.seed, videos=args.videos, workers=args.workers)
+  else:
+    prepare.folder(args.source, args.out, split=args.split, workers=args.workers)
+
+
+def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import train
+
+  train.run(args.config, args.workdir, overrides=rest)
+
+
+def _positive(kind):
+  def parse(text: str):
+    value = kind(text)
+    if value < 1:
+      raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+  return parse
+
+
+def _natural(text: str) -> int:
+  value = int(text)
+  if not 0 <= value < 2**32:
+    raise argparse.ArgumentTypeError(f"{text} is not in 0..2^32-1")
+  return value
+
+
+def _not_negative(text: str) -> float:
+  value = float(text)
+  if not 0 <= value < float("inf"):
+    raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+  return value
+
+
+def _share(text: str) -> float:
+  value = float(text)
+  if not 0 < value <= 1:
+    raise argparse.ArgumentTypeError(f"{text} is not in (0, 1]")
+  return value
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file per command of `condfoley`: from plain arguments to files."""

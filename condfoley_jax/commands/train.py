@@ -1,0 +1,57 @@
+"""`condfoley train`: a config and its overrides to a run of the train loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+import configs
+from condfoley_jax.training.train_loop import train
+from data_pipelines.errors import InputError
+
+
+def run(config: str, workdir: Path, *, overrides: Sequence[str]) -> dict[str, float]:
+  """Trains what `config` (`configs/X.py:PRESET`) describes, changed by `overrides` (`--config.key=value`).
+
+  Raises:
+    InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
+  """
+  values = read_config(config, overrides)
+  workdir.mkdir(parents=True, exist_ok=True)
+  (workdir / "config.json").write_text(values.to_json_best_effort(indent=1) + "\n")
+  return train(values.to_dict(), workdir)
+
+
+def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
+  """The resolved config.
+
+  Raises:
+    InputError: as `run`.
+  """
+  path, _, preset = config.partition(":")
+  found = _find(path)
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file("config", flag_values=values)
+  try:
+    left = values(["condfoley train", f"--config={found}" + (f":{preset}" if preset else ""), *overrides])
+    resolved = values.config
+  except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
+    raise InputError(f"{config}: {' '.join(str(error).split())}") from error
+  if len(left) > 1:
+    raise InputError(f"{config}: unknown argument {left[1]}; overrides look like --config.steps=100")
+  return resolved
+
+
+def _find(path: str) -> Path:
+  """The config file itself, or the installed one of that name."""
+  for candidate in (Path(path), Path(configs.__file__).parent / Path(path).name):
+    if candidate.is_file():
+      return candidate
+  raise InputError(f"{path}: no such config; the shipped ones are {', '.join(_shipped())}")
+
+
+def _shipped() -> list[str]:
+  return sorted(
+    f"configs/{p.name}" for p in Path(configs.__file__).parent.glob("*.py") if "def get_config" in p.read_text()
+  )

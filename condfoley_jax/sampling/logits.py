@@ -1,0 +1,70 @@
+"""From logits to codes: temperature, top-k and top-p, with one key per take."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from condfoley_jax.shapes import Logits_BxV
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How a code is drawn. The values are traced: changing them never recompiles.
+
+  Attributes:
+    temperature: divides the logits; 0 takes the most likely code.
+    top_k: keeps the k largest logits and whatever ties with the last of them; 0 or less keeps all.
+    top_p: of those, keeps the fewest most likely codes whose probabilities reach p, and whatever ties with the last of
+      them; 1 or more keeps all.
+  """
+
+  temperature: float | jax.Array = 1.0
+  top_k: int | jax.Array = 0
+  top_p: float | jax.Array = 1.0
+
+
+def sample(logits: Logits_BxV, keys: jax.Array, sampling: Sampling) -> jax.Array:
+  """Draws one code per take.
+
+  Args:
+    logits: float32 [B, V].
+    keys: [B] typed keys, one per take.
+    sampling: how to draw.
+
+  Returns:
+    Codes int32 [B].
+  """
+  codes = jax.lax.cond(jnp.asarray(sampling.temperature) > 0, _draw, _most_likely, logits, keys, sampling)
+  return codes.astype(jnp.int32)
+
+
+def filter_logits(logits: Logits_BxV, sampling: Sampling) -> Logits_BxV:
+  """Divides by a temperature above 0 and sets what top-k and top-p leave out to -inf; float32 [B, V]."""
+  logits = logits / sampling.temperature
+  limited = (jnp.asarray(sampling.top_k) > 0) | (jnp.asarray(sampling.top_p) < 1)
+  return jax.lax.cond(limited, _limit, lambda logits, _: logits, logits, sampling)
+
+
+def _limit(logits, sampling):
+  # One descending sort serves both limits.
+  ranked = jnp.sort(logits, axis=-1, descending=True)
+  vocab = logits.shape[-1]
+  last = jnp.where(jnp.asarray(sampling.top_k) > 0, jnp.minimum(sampling.top_k, vocab), vocab) - 1
+  kept = ranked >= jnp.take(ranked, last, axis=-1)[:, None]
+  probabilities = jax.nn.softmax(jnp.where(kept, ranked, -jnp.inf), axis=-1)
+  before = jnp.cumsum(probabilities, axis=-1) - probabilities
+  # The most likely code stays whatever top_p is.
+  kept &= ((before < sampling.top_p) | (jnp.asarray(sampling.top_p) >= 1)).at[:, 0].set(True)
+  smallest = jnp.where(kept, ranked, jnp.inf).min(axis=-1, keepdims=True)
+  return jnp.where(logits >= smallest, logits, -jnp.inf)
+
+
+def _draw(logits, keys, sampling):
+  return jax.vmap(jax.random.categorical)(keys, filter_logits(logits, sampling))
+
+
+def _most_likely(logits, keys, sampling):
+  del keys, sampling
+  return jnp.argmax(logits, axis=-1)

@@ -1,0 +1,52 @@
+"""The published MelGAN's tensors under our names."""
+
+import numpy as np
+
+from condfoley_jax.models.melgan import MelGANConfig, MelGANDiscriminatorConfig
+
+# PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C'].
+_CONV, _UPSAMPLE = (2, 1, 0), (0, 2, 1)
+
+
+def params_from_torch(state: dict[str, np.ndarray], config: MelGANConfig) -> dict[str, np.ndarray]:
+  """Weights of `MelGAN(config)` from the state dict of the published generator.
+
+  Raises:
+    KeyError: a tensor that the configuration asks for is missing.
+    ValueError: a tensor is left over.
+  """
+  stride = 2 + config.residual_layers
+  sources = {"first": ("model.1", _CONV), "last": (f"model.{4 + stride * len(config.ratios)}", _CONV)}
+  for i in range(len(config.ratios)):
+    upsample = 3 + stride * i
+    sources[f"stages/{i}/upsample"] = (f"model.{upsample}", _UPSAMPLE)
+    for j in range(config.residual_layers):
+      for ours, theirs in (("dilated", "block.2"), ("pointwise", "block.4"), ("shortcut", "shortcut")):
+        sources[f"stages/{i}/residuals/{j}/{ours}"] = (f"model.{upsample + 1 + j}.{theirs}", _CONV)
+  return _convert(state, sources)
+
+
+def discriminator_params_from_torch(
+  state: dict[str, np.ndarray], config: MelGANDiscriminatorConfig
+) -> dict[str, np.ndarray]:
+  """Weights of `MelGANDiscriminator(config)`, likewise."""
+  sources = {}
+  for i in range(config.scales):
+    layers = ["first", *(f"strided/{j}" for j in range(config.layers)), "wide", "score"]
+    suffixes = [".1", *[".0"] * (config.layers + 1), ""]
+    for j, (ours, suffix) in enumerate(zip(layers, suffixes, strict=True)):
+      sources[f"scales/{i}/{ours}"] = (f"model.disc_{i}.model.layer_{j}{suffix}", _CONV)
+  return _convert(state, sources)
+
+
+def _convert(
+  state: dict[str, np.ndarray], sources: dict[str, tuple[str, tuple[int, int, int]]]
+) -> dict[str, np.ndarray]:
+  rest, params = dict(state), {}
+  for ours, (theirs, axes) in sources.items():
+    params[f"{ours}/kernel"] = rest.pop(f"{theirs}.weight_v").transpose(axes)
+    params[f"{ours}/gain"] = rest.pop(f"{theirs}.weight_g").reshape(-1)
+    params[f"{ours}/bias"] = rest.pop(f"{theirs}.bias")
+  if rest:
+    raise ValueError(f"tensors that this MelGAN has no place for: {', '.join(sorted(rest))}")
+  return params

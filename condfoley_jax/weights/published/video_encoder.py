@@ -1,0 +1,61 @@
+"""Published video encoder weights (R(2+1)D-18 without temporal stride, keys relative to it) in our names and shapes."""
+
+import numpy as np
+
+from condfoley_jax.models.video_encoder import VideoEncoderConfig
+
+
+def params_from_torch(state: dict[str, np.ndarray], config: VideoEncoderConfig) -> dict[str, np.ndarray]:
+  """Maps PyTorch tensors to our flat parameters and batch statistics.
+
+  Args:
+    state: tensors by name; batch counters are dropped.
+    config: gives the number of blocks.
+
+  Raises:
+    KeyError: a tensor is missing.
+    ValueError: tensors are left over.
+  """
+  state = {name: x for name, x in state.items() if not name.endswith("num_batches_tracked")}
+  params = {
+    **_spatial(state, "stem.0", "stem/spatial"),
+    **_norm(state, "stem.1", "stem/spatial_norm"),
+    **_temporal(state, "stem.3", "stem/temporal"),
+    **_norm(state, "stem.4", "stem/temporal_norm"),
+  }
+  blocks = [f"layer{layer}.{block}" for layer, count in enumerate(config.blocks, 1) for block in range(count)]
+  for index, source in enumerate(blocks):
+    params |= _block(state, source, f"blocks/{index}")
+  if state:
+    raise ValueError(f"tensors left over: {', '.join(sorted(state))}")
+  return params
+
+
+def _block(state, source: str, target: str) -> dict[str, np.ndarray]:
+  params = _conv(state, f"{source}.conv1", f"{target}/conv1") | _conv(state, f"{source}.conv2", f"{target}/conv2")
+  if f"{source}.downsample.0.weight" in state:
+    params |= _spatial(state, f"{source}.downsample.0", f"{target}/shortcut")
+    params |= _norm(state, f"{source}.downsample.1", f"{target}/shortcut_norm")
+  return params
+
+
+def _conv(state, source: str, target: str) -> dict[str, np.ndarray]:
+  return {
+    **_spatial(state, f"{source}.0.0", f"{target}/spatial"),
+    **_norm(state, f"{source}.0.1", f"{target}/spatial_norm"),
+    **_temporal(state, f"{source}.0.3", f"{target}/temporal"),
+    **_norm(state, f"{source}.1", f"{target}/temporal_norm"),
+  }
+
+
+def _spatial(state, source: str, target: str) -> dict[str, np.ndarray]:
+  return {f"{target}/conv/kernel": state.pop(f"{source}.weight")[:, :, 0].transpose(2, 3, 1, 0)}
+
+
+def _temporal(state, source: str, target: str) -> dict[str, np.ndarray]:
+  return {f"{target}/kernel": state.pop(f"{source}.weight")[..., 0, 0].transpose(2, 1, 0)}
+
+
+def _norm(state, source: str, target: str) -> dict[str, np.ndarray]:
+  ours = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
+  return {f"{target}/{name}": state.pop(f"{source}.{theirs}") for theirs, name in ours.items()}

@@ -1,0 +1,50 @@
+"""Conditional transformer over codes and frames.
+
+mini:     condfoley train --config configs/transformer.py:mini --workdir out/transformer
+paper_gh: the authors' sizes and recipe.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
+  preset, local = common.parse(arg)
+  config = common.base("transformer", preset, ("transformer",))
+  config.pretrained = ConfigDict(
+    {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
+  )
+  config.shift_px = 3
+  config.update({"mini": _mini, "paper_gh": _paper}[preset]())
+  return common.shrink(config) if local else config
+
+
+def _mini() -> ConfigDict:
+  return ConfigDict(
+    {
+      "steps": 1500,
+      "batch_size": 16,
+      "optimizers": {
+        "transformer": {
+          "learning_rate": 1e-3,
+          "warmup_steps": 100,
+          "schedule": "cosine",
+          "weight_decay": 0.01,
+          "clip_norm": 1.0,
+        },
+      },
+    }
+  )
+
+
+def _paper() -> ConfigDict:
+  return ConfigDict(
+    {
+      "steps": 50_000,
+      "batch_size": 32,
+      "optimizers": {"transformer": {"learning_rate": 1.6e-4, "weight_decay": 0.01}},
+      "gain_db": (0.0, 0.0),
+    }
+  )

@@ -1,0 +1,31 @@
+"""Video encoder, pre-trained on labelled events.
+
+mini: condfoley train --config configs/video_encoder.py:mini --workdir out/video_encoder
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
+  preset, local = common.parse(arg)
+  config = common.base("video_encoder", preset, ("video_encoder", "event_head"))
+  config.steps = 2000
+  config.batch_size = 8
+  config.onset_weight = 5.0
+  config.label_weight = 0.1
+  config.shift_px = 3
+  config.optimizers = ConfigDict(
+    {
+      "events": {
+        "learning_rate": 2e-3,
+        "warmup_steps": 100,
+        "schedule": "cosine",
+        "weight_decay": 0.01,
+        "clip_norm": 1.0,
+      },
+    }
+  )
+  return common.shrink(config) if local else config

@@ -1,0 +1,48 @@
+"""Mel VQGAN.
+
+mini:     condfoley train --config configs/vqgan.py:mini --workdir out/vqgan
+paper_gh: the authors' sizes and recipe (no LPAPS yet).
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
+  preset, local = common.parse(arg)
+  config = common.base("vqgan", preset, ("vqgan", "discriminator"))
+  config.update({"mini": _mini, "paper_gh": _paper}[preset]())
+  return common.shrink(config) if local else config
+
+
+def _mini() -> ConfigDict:
+  return ConfigDict(
+    {
+      "steps": 2000,
+      "batch_size": 16,
+      "optimizers": {
+        "vqgan": {"learning_rate": 1e-3, "warmup_steps": 100, "schedule": "cosine", "b1": 0.9, "clip_norm": 1.0},
+        "discriminator": {"learning_rate": 2e-4, "b1": 0.5, "b2": 0.9},
+      },
+      "discriminator_start": 1400,
+      "discriminator_weight": 0.02,
+      "restart_below": 0.05,
+    }
+  )
+
+
+def _paper() -> ConfigDict:
+  adam = {"learning_rate": 1.44e-4, "b1": 0.5, "b2": 0.9}
+  return ConfigDict(
+    {
+      "steps": 500_000,
+      "batch_size": 32,
+      "optimizers": {"vqgan": adam, "discriminator": adam},
+      "discriminator_start": 30_001,
+      "discriminator_weight": 0.8,
+      "restart_below": 0.0,
+      "gain_db": (0.0, 0.0),
+    }
+  )

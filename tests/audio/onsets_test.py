@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from condfoley_jax.audio.onsets import detect_onsets, onset_strength
+from tests import golden
+
+RATE = 22050
+
+
+def clicks(*times, seconds=2.0):
+  audio = np.zeros(round(seconds * RATE), np.float32)
+  for time in times:
+    burst = np.random.default_rng(0).standard_normal(2205) * np.exp(-np.arange(2205) / 300)
+    audio[round(time * RATE) :][:2205] += (0.3 * burst).astype(np.float32)
+  return audio
+
+
+def test_clicks_are_found_where_they_are():
+  np.testing.assert_allclose(detect_onsets(clicks(0.5, 1.2), RATE), [0.5, 1.2], atol=0.05)
+
+
+def test_silence_has_no_onsets():
+  assert detect_onsets(np.zeros(RATE, np.float32), RATE).shape == (0,)
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(15, 30), (60, 120)])
+def test_strength_peaks_in_the_frame_of_the_click(fps, frames):
+  strength = onset_strength(clicks(1.2), RATE, fps)
+  assert strength.shape == (frames,) and strength.dtype == np.float32
+  assert abs(strength.argmax() - 1.2 * fps) <= 0.05 * fps
+
+
+def test_strength_of_silence_is_zero():
+  assert not onset_strength(np.zeros(RATE, np.float32), RATE, 15).any()
+
+
+def test_less_than_a_window_is_taken_too():
+  short = clicks(0.01, seconds=0.2)[:1000]
+  assert onset_strength(short, RATE, 60).shape == (3,)
+  assert (detect_onsets(short, RATE) < 0.05).all()
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("clip", ["hitting_metal", "chopping"])
+def test_onsets_equal_the_published_ones(clip):
+  vectors = golden.load("onsets.npz")
+  audio = vectors[f"{clip}_wav_int16_first2s"] / np.float32(32768)
+  expected = vectors[f"{clip}_first2s_onset_samples"] / RATE
+  np.testing.assert_array_equal(detect_onsets(audio, RATE), expected)

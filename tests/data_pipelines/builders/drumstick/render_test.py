@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from data_pipelines import media
+from data_pipelines.builders import events
+from data_pipelines.builders.drumstick import render_videos
+from data_pipelines.builders.drumstick.scene import draw_scene
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+  out = tmp_path_factory.mktemp("world")
+  seen = []
+  paths = render_videos(out, split="test", seed=4, count=2, workers=1, progress=lambda *done: seen.append(done))
+  assert seen == [(1, 2), (2, 2)]
+  return paths
+
+
+def test_files_have_their_names_and_nothing_else_is_left(rendered):
+  assert [p.name for p in rendered] == ["drumstick-test-4-0000.mp4", "drumstick-test-4-0001.mp4"]
+  names = {p.name for p in rendered[0].parent.iterdir()}
+  assert names == {p.name for p in rendered} | {events.times_path(p).name for p in rendered}
+
+
+def test_media_have_the_scenes_rate_and_length(rendered):
+  for index, path in enumerate(rendered):
+    scene, info = draw_scene("test", 4, index), media.probe(path)
+    assert info.has_audio and (info.width, info.height) == (256, 192)
+    assert info.fps == pytest.approx(float(scene.fps), rel=1e-4)
+    assert info.duration_s == pytest.approx(scene.duration_s, abs=2e-3)
+
+
+def test_decoded_onsets_are_within_2_ms_of_the_events(rendered):
+  rate, late = 44100, []
+  for path in rendered:
+    audio = media.decode_audio(path, rate)
+    for event in events.read_events(events.times_path(path)):
+      at = round(event.time_s * rate)
+      quiet = np.abs(audio[at - 882 : at - 176]).max()
+      rise = np.abs(audio[at - 176 : at + 882])
+      late.append((np.argmax(rise > max(2 * quiet, 0.1 * rise.max())) - 176) / rate)
+  assert len(late) > 8
+  assert np.mean(np.abs(late) < 0.002) >= 0.95 and abs(np.median(late)) < 0.001
+
+
+def test_bytes_repeat_whatever_the_number_of_workers(rendered, tmp_path):
+  again = render_videos(tmp_path, split="test", seed=4, count=2, workers=2)
+  for old, new in zip(rendered, again, strict=True):
+    assert old.read_bytes() == new.read_bytes()
+    assert events.times_path(old).read_bytes() == events.times_path(new).read_bytes()
+
+
+def test_workers_do_not_import_jax():
+  code = "import sys, data_pipelines.builders.drumstick.render; sys.exit('jax' in sys.modules)"
+  assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

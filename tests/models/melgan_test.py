@@ -1,0 +1,92 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from condfoley_jax.clip import PAPER
+from condfoley_jax.models.melgan import (
+  MelGAN,
+  MelGANConfig,
+  MelGANDiscriminator,
+  MelGANDiscriminatorConfig,
+  WeightNormConv,
+  WeightNormUpsample,
+)
+from condfoley_jax.weights import tree
+from condfoley_jax.weights.published import melgan as published
+from tests import golden
+
+SMALL = MelGANConfig(width=4, residual_layers=2)
+
+
+@nnx.jit
+def run(model, x):
+  return model(x)
+
+
+def load(module, config, weights):
+  model = nnx.eval_shape(lambda: module(config, rngs=nnx.Rngs(0)))
+  tree.restore(model, weights)
+  return model
+
+
+def test_default_is_the_paper_grid():
+  assert np.prod(MelGANConfig().ratios) == PAPER.hop and MelGANConfig().n_mels == PAPER.n_mels
+
+
+def test_paper_size_has_the_published_number_of_parameters():
+  model = nnx.eval_shape(lambda: MelGAN(MelGANConfig(), rngs=nnx.Rngs(0)))
+  assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 4_266_050
+
+
+def test_gain_sets_the_norm_of_the_kernel_whatever_its_length():
+  conv = WeightNormConv(3, 5, 3, dtype=jnp.float32, rngs=nnx.Rngs(0))
+  x = np.ones((1, 8, 3), np.float32)
+  before = run(conv, x)
+  conv.kernel[...] = 7 * conv.kernel[...]
+  np.testing.assert_allclose(run(conv, x), before, rtol=1e-5)
+  conv.gain[...] = 2 * conv.gain[...]
+  np.testing.assert_allclose(run(conv, x), 2 * before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [2, 3])
+def test_upsampling_equals_a_transposed_convolution(ratio):
+  layer = WeightNormUpsample(6, 4, ratio, dtype=jnp.float32, rngs=nnx.Rngs(0))
+  x = jax.random.normal(jax.random.key(0), (2, 10, 6))
+  start = (ratio + 1) // 2
+  kernel = layer.kernel[...].swapaxes(0, 1)[::-1]
+  full = jax.lax.conv_general_dilated(
+    x, kernel, (1,), ((2 * ratio - 1,) * 2,), lhs_dilation=(ratio,), dimension_numbers=("NWC", "WIO", "NWC")
+  )
+  np.testing.assert_allclose(run(layer, x), full[:, start : start + 10 * ratio], atol=1e-5)
+
+
+def test_left_over_tensors_are_an_error():
+  with pytest.raises(ValueError, match="extra"):
+    published._convert({"extra": np.zeros(1)}, {})
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(
+  ("config", "keys", "name"), [(MelGANConfig(), "melgan_G", "wav"), (SMALL, "melgan_G_small", "wav_small")]
+)
+def test_generator_equals_the_published_one(config, keys, name):
+  vectors = golden.load("melgan.npz")
+  model = load(MelGAN, config, published.params_from_torch(golden.state_dict(keys), config))
+  spec01 = 1 / (1 + np.exp(-golden.rnd("melgan_spec", (1, 80, 40))))
+  np.testing.assert_allclose(run(model, 2 * spec01 - 1), vectors[name][:, 0], atol=1e-4)
+
+
+@pytest.mark.golden
+def test_discriminator_equals_the_published_one():
+  vectors = golden.load("melgan.npz")
+  config = MelGANDiscriminatorConfig()
+  weights = published.discriminator_params_from_torch(golden.state_dict("melgan_D"), config)
+  model = load(MelGANDiscriminator, config, weights)
+  for i, outputs in enumerate(run(model, np.tanh(golden.rnd("melgan_wav", (1, 1, 8192)))[:, 0])):
+    assert len(outputs) == 7
+    np.testing.assert_allclose(outputs[-1][..., 0], vectors[f"disc{i}_score"][:, 0], atol=1e-4)
+    for j, output in enumerate(outputs[:-1]):
+      np.testing.assert_allclose(output[0, :64, 0], vectors[f"disc{i}_layer{j}_first64"], atol=1e-4)
+      np.testing.assert_allclose(jnp.abs(output).mean(), vectors[f"disc{i}_layer{j}_meanabs"], rtol=1e-4)

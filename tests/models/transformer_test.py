@@ -1,0 +1,184 @@
+"""The transformer: published numbers, causality, its cache, and its position grid."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from condfoley_jax.models.transformer import Frozen, Transformer, TransformerConfig, grid_slots
+from condfoley_jax.weights import tree
+from condfoley_jax.weights.published.transformer import params_from_torch
+from tests import golden
+from tests.fill import filled
+
+TINY = TransformerConfig(
+  frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
+)
+KINDS = [(token, positions) for token in ("learned", "codebook") for positions in ("learned", "grid")]
+GPT_SMALL = TransformerConfig(
+  frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
+)
+GPT_REAL = dataclasses.replace(GPT_SMALL, vocab=1024, layers=24, heads=16, width=1024)
+
+
+def tiny(audio_token="learned", positions="learned", **kwargs):
+  """A small model whose every weight differs from zero, so that no term can hide."""
+  config = dataclasses.replace(TINY, audio_token=audio_token, positions=positions)
+  return filled(lambda: Transformer(config, rngs=nnx.Rngs(0), **kwargs))
+
+
+@nnx.jit
+def forward(model, *inputs):
+  return model(*inputs)
+
+
+@nnx.jit
+def prefilled(model, *inputs):
+  return model.prefill(*inputs)
+
+
+def tiny_inputs(codes=2 * TINY.codes - 1, batch=2):
+  rng = np.random.default_rng(0)
+  features = rng.standard_normal((2, batch, TINY.frames, TINY.feature_width)).astype(np.float32)
+  return *map(jnp.asarray, features), jnp.asarray(rng.integers(0, TINY.vocab, (batch, codes)), jnp.int32)
+
+
+def published(config, name):
+  model = filled(lambda: Transformer(config, rngs=nnx.Rngs(0)))
+  tree.restore(model, params_from_torch(golden.state_dict(name), config))
+  return model
+
+
+def published_inputs(vectors):
+  batch = len(vectors["idx"])
+  features = golden.rnd("gpt_feats", (batch, 512, 60)).transpose(0, 2, 1)
+  return features[:, :30], features[:, 30:], vectors["idx"].astype(np.int32)[:, :-1]
+
+
+@pytest.mark.golden
+def test_logits_equal_the_published_small_model():
+  vectors = golden.load("gpt_small.npz")
+  logits = forward(published(GPT_SMALL, "gpt_small"), *published_inputs(vectors))
+  np.testing.assert_allclose(logits, vectors["logits"], atol=1e-4)
+
+
+@pytest.mark.golden
+@pytest.mark.slow
+def test_logits_equal_the_published_full_model():
+  vectors = golden.load("gpt_real.npz")
+  logits = forward(published(GPT_REAL, "gpt_real"), *published_inputs(vectors))
+  np.testing.assert_allclose(logits[:, 59:], vectors["logits"], atol=1e-3)
+
+
+@pytest.mark.golden
+def test_published_weights_left_over_are_an_error():
+  state = golden.state_dict("gpt_small") | {"blocks.2.ln1.weight": np.zeros(64)}
+  with pytest.raises(ValueError, match=r"blocks\.2\.ln1\.weight"):
+    params_from_torch(state, GPT_SMALL)
+
+
+def test_paper_size_has_the_published_number_of_parameters():
+  model = nnx.eval_shape(lambda: Transformer(GPT_REAL, rngs=nnx.Rngs(0)))
+  assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 305_097_728
+
+
+@pytest.mark.parametrize(("audio_token", "positions"), KINDS)
+def test_no_position_sees_a_later_one(audio_token, positions):
+  model = tiny(audio_token, positions)
+  condition, query, codes = tiny_inputs(batch=1)
+  embed = model._embed(condition, query, codes)
+
+  @jax.jit
+  @jax.grad
+  def gradient(x_BxSxD, position):
+    for block in model.blocks:
+      x_BxSxD = block(x_BxSxD)[0]
+    return model._logits(x_BxSxD)[0, position].sum()
+
+  for position in (0, TINY.frames, TINY.prefix - 1, TINY.fed - 1):
+    moved = jnp.abs(gradient(embed, position)[0]).sum(-1)
+    assert (moved[: position + 1] > 0).all() and (moved[position + 1 :] == 0).all()
+
+
+@pytest.mark.parametrize(("audio_token", "positions"), KINDS)
+def test_cached_logits_equal_the_full_forward_at_every_position(audio_token, positions):
+  model = tiny(audio_token, positions)
+  condition, query, codes = tiny_inputs()
+  full = forward(model, condition, query, codes)
+  logits, cache = prefilled(model, condition, query, codes[:, :1])
+  step = nnx.jit(lambda model, *args: model.decode_step(*args))
+  for index in range(1, codes.shape[1]):
+    np.testing.assert_allclose(logits, full[:, 2 * TINY.frames + index - 1], atol=1e-4)
+    logits, cache = step(model, codes[:, index], jnp.int32(2 * TINY.frames + index), cache)
+  np.testing.assert_allclose(logits, full[:, -1], atol=1e-4)
+
+
+def test_target_logits_are_those_that_predict_target_codes():
+  model, inputs = tiny(), tiny_inputs()
+  targets = nnx.jit(Transformer.target_logits)(model, *inputs)
+  assert targets.shape == (2, TINY.codes, TINY.vocab)
+  np.testing.assert_allclose(targets, forward(model, *inputs)[:, TINY.prefix - 1 :], atol=1e-5)
+
+
+def test_condition_and_query_are_not_interchangeable():
+  for positions in ("learned", "grid"):
+    model = tiny(positions=positions)
+    condition, query, codes = tiny_inputs()
+    assert np.abs(forward(model, condition, query, codes) - forward(model, query, condition, codes))[:, -1].max() > 1e-3
+
+
+def test_grid_gives_a_code_the_time_of_the_frame_it_sounds_with():
+  segment, time, row = grid_slots(TINY)
+  first_target = TINY.prefix - 1
+  assert segment.tolist() == [0] * 4 + [1] * 4 + [0] * 7 + [1] * 8
+  assert time[:8].tolist() == [0, 1, 2, 3] * 2 and (row[:8] == TINY.code_rows).all()
+  assert time[first_target:].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+  assert row[first_target:].tolist() == [0, 1] * 4
+
+
+def test_grid_of_another_number_of_columns_takes_the_frame_at_the_middle_of_a_column():
+  _, time, _ = grid_slots(dataclasses.replace(TINY, frames=30, code_rows=1, code_columns=10))
+  assert time[60 + 9 :].tolist() == [1, 4, 7, 10, 13, 16, 19, 22, 25, 28]
+
+
+def test_the_codebook_is_saved_but_not_trained():
+  model = tiny("codebook")
+  codebook = np.random.default_rng(2).standard_normal((TINY.vocab, 5)).astype(np.float32)
+  model.set_codebook(codebook)
+  np.testing.assert_array_equal(tree.flatten(model)["tokens/codebook"], codebook)
+  assert "codebook" not in str(nnx.to_pure_dict(nnx.state(model, nnx.Param)).keys())
+  assert len(jax.tree.leaves(nnx.state(model, Frozen))) == 1
+  projected = model.tokens(jnp.array([3])) - model.tokens.projection.bias[...]
+  np.testing.assert_allclose(projected[0], codebook[3] @ model.tokens.projection.kernel[...], atol=1e-5)
+
+
+def test_set_codebook_refuses_what_does_not_fit():
+  with pytest.raises(ValueError, match="no codebook"):
+    tiny().set_codebook(np.zeros((11, 5)))
+  with pytest.raises(ValueError, match="expected"):
+    tiny("codebook").set_codebook(np.zeros((12, 5)))
+
+
+def test_lengths_that_do_not_fit_are_errors():
+  condition, query, codes = tiny_inputs(codes=2 * TINY.codes)
+  with pytest.raises(ValueError, match="16 codes"):
+    tiny()(condition, query, codes)
+  with pytest.raises(ValueError, match="frames"):
+    tiny()(condition[:, :3], query, codes[:, :-1])
+
+
+@pytest.mark.parametrize("change", [{"heads": 3}, {"positions": "none"}, {"audio_token": "none"}])
+def test_config_refuses_what_it_does_not_know(change):
+  with pytest.raises(ValueError):
+    dataclasses.replace(TINY, **change)
+
+
+def test_bfloat16_stays_close_and_gives_float32_logits():
+  inputs = tiny_inputs()
+  half, full = tiny(positions="grid", dtype=jnp.bfloat16), tiny(positions="grid")
+  logits, cache = prefilled(half, *inputs)
+  assert logits.dtype == jnp.float32 and cache.keys[0].dtype == jnp.bfloat16
+  np.testing.assert_allclose(logits, prefilled(full, *inputs)[0], atol=0.15)
