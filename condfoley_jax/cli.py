@@ -1,4 +1,4 @@
-"""The `condfoley` command: flags only. Each command's work is in `condfoley_jax.commands`, imported when it is called."""
+"""The `condfoley` command: flags only. The work is in `condfoley_jax.commands`, imported when a command is called."""
 
 import argparse
 import os

@@ -45,6 +45,7 @@ def pair_batches(
   Yields:
     {"target_audio", "condition_audio": float32 [B, N] in [-1, 1), "target_frames", "condition_frames": uint8
     [B, T, S, S, 3] RGB, "target_onsets": float32 [B, T], 1 where a labelled event happens during the frame,
+    "target_offsets": float32 [B, T], where within that frame, 0 to 1 (the last event's where there are several),
     "target_material", "target_action": int32 [B], index of the one label that all labelled events of the window share,
     else -1}.
 
@@ -77,7 +78,7 @@ def clip_batches(
   process_index: int = 0,
   process_count: int = 1,
 ) -> grain.DatasetIterator:
-  """Batches of single windows: "audio", "frames", "onsets", "material", "action"; otherwise as `pair_batches`."""
+  """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
   chooser = pairs.WindowChooser(dataset.videos, spec.fps, spec.frames, paired=False)
 
@@ -118,12 +119,15 @@ def _load_window(dataset: Dataset, video: Video, start: int, spec: ClipSpec) -> 
   stamped = [(pairs.event_frame(e.time_s, spec.fps) - start, e) for e in video.events]
   inside = [(frame, e) for frame, e in stamped if 0 <= frame < spec.frames]
   events = [e for _, e in inside]
-  onsets = np.zeros(spec.frames, np.float32)
-  onsets[[frame for frame, _ in inside]] = 1
+  onsets, offsets = np.zeros((2, spec.frames), np.float32)
+  for frame, event in inside:
+    onsets[frame] = 1
+    offsets[frame] = event.time_s * spec.fps - start - frame
   return {
     "audio": window.audio,
     "frames": _center_crop(window.frames, spec.frame_size),
     "onsets": onsets,
+    "offsets": offsets,
     "material": _shared_label([e.material for e in events], MATERIALS),
     "action": _shared_label([e.action for e in events], ACTIONS),
   }

@@ -31,7 +31,7 @@ def detect_onsets(audio_N: np.ndarray, sample_rate: int) -> np.ndarray:
   samples = librosa.onset.onset_detect(
     y=_at_least_a_window(audio_N), sr=sample_rate, hop_length=_HOP, units="samples", delta=_DELTA
   )
-  return samples / sample_rate
+  return samples[samples < len(audio_N)] / sample_rate
 
 
 def onset_strength(audio_N: np.ndarray, sample_rate: int, fps: float) -> np.ndarray:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import condfoley_jax
+from condfoley_jax import figures
 from condfoley_jax.clip import ClipSpec
-from condfoley_jax.evaluation import embed, figures
+from condfoley_jax.evaluation import embed
 
 DRAWN_TAKES = 6  # per result; the takes ranked below them are listed in a table with links
 

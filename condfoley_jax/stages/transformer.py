@@ -1,4 +1,4 @@
-"""Stage `transformer`: cross-entropy of the target's codes given the condition clip and the query frames (paper sec. 3)."""
+"""Stage `transformer`: cross-entropy of the target's codes given condition clip and query frames (paper sec. 3)."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from condfoley_jax.stages.video_encoder import augment_frames
 
 
 class TransformerStage(Stage):
-  """One player, the transformer; VQGAN and video encoder are frozen, vocoder and event head pass through to the weights."""
+  """One player; VQGAN and video encoder are frozen, vocoder and event head pass through to the weights folder."""
 
   batches = "pairs"
 

@@ -7,7 +7,7 @@ from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.spectral_loss import spectral_loss
-from condfoley_jax.evaluation.figures import spectrogram_grid
+from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.stages.stage import Batch, Stage, Trained, random_gain
 
 

@@ -7,14 +7,14 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.audio.mel import log_mel
-from condfoley_jax.evaluation.figures import spectrogram_grid
+from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
 from condfoley_jax.models.quantizer import CodeRestarts
 from condfoley_jax.stages.stage import Batch, Stage, Trained, random_gain
 
 
 class VQGANStage(Stage):
-  """Players: the VQGAN, then the discriminator (from `discriminator_start` on; before, its loss is 0)."""
+  """Players: the VQGAN, then the discriminator, whose part is not computed before step `discriminator_start`."""
 
   batches = "clips"
 
@@ -36,8 +36,9 @@ class VQGANStage(Stage):
   def _mel(self, batch: Batch, key: jax.Array) -> jax.Array:
     return log_mel(random_gain(batch["audio"], key, self.config["gain_db"]), self.clip)
 
-  def _adversarial(self, step: jax.Array) -> jax.Array:
-    return (step >= self.config["discriminator_start"]).astype(jnp.float32)
+  def _from_start(self, step: jax.Array, adversarial) -> jax.Array:
+    """`adversarial()` once the discriminator has started, else 0 without computing it."""
+    return jax.lax.cond(step >= self.config["discriminator_start"], adversarial, lambda: jnp.zeros(()))
 
   def _vqgan_loss(self, model, batch, key, step):
     gain_key, restart_key = jax.random.split(key)
@@ -47,17 +48,19 @@ class VQGANStage(Stage):
     model.restarts.observe(latent, quantized.codes, restart_key)
     rec = model.vqgan.decode_latent(quantized.z)
     reconstruction = jnp.mean(jnp.abs(rec - mel))
-    fool = -jnp.mean(model.discriminator(rec))
-    loss = reconstruction + quantized.loss
-    loss += self.config["discriminator_weight"] * self._adversarial(step) * fool
+    fool = self._from_start(step, lambda: -jnp.mean(judge(model.discriminator, rec)))
+    loss = reconstruction + quantized.loss + self.config["discriminator_weight"] * fool
     metrics = {"reconstruction": reconstruction, "codebook": quantized.loss, "perplexity": quantized.perplexity}
     return loss, metrics | {"fool": fool, "loss": loss}
 
   def _discriminator_loss(self, model, batch, key, step):
-    mel = self._mel(batch, key)
-    rec, _ = model.vqgan(mel)
-    loss = hinge_loss(model.discriminator(mel), model.discriminator(jax.lax.stop_gradient(rec)))
-    return loss * self._adversarial(step), {"discriminator_loss": loss}
+    def loss():
+      mel = self._mel(batch, key)
+      rec, _ = model.vqgan(mel)
+      return hinge_loss(judge(model.discriminator, mel), judge(model.discriminator, jax.lax.stop_gradient(rec)))
+
+    loss = self._from_start(step, loss)
+    return loss, {"discriminator_loss": loss}
 
   def evaluate(self, model, batch, key):
     mel = log_mel(batch["audio"], self.clip)
@@ -73,3 +76,8 @@ class VQGANStage(Stage):
 
   def components(self, model):
     return {"vqgan": model.vqgan}
+
+
+def judge(discriminator: nnx.Module, mel: jax.Array) -> jax.Array:
+  """Logits by this batch's own statistics; the running ones, which nothing reads, stay as they are."""
+  return nnx.clone(discriminator)(mel)

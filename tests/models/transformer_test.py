@@ -17,7 +17,7 @@ from tests.fill import filled
 TINY = TransformerConfig(
   frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
 )
-KINDS = [(token, positions) for token in ("learned", "codebook") for positions in ("learned", "grid")]
+KINDS = [("learned", "learned"), ("codebook", "grid")]
 GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
 )

@@ -41,7 +41,9 @@ def _encode(encoder, frames, running):
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize(("name", "running"), [("small_trainBN", False), ("small_evalBN", True)])
+@pytest.mark.parametrize(
+  ("name", "running"), [("small_trainBN", False), pytest.param("small_evalBN", True, marks=pytest.mark.slow)]
+)
 def test_features_equal_the_published_encoder(published, name, running):
   frames = golden.rnd("r2p1d_small", (2, 3, 6, 32, 32)).transpose(0, 2, 3, 4, 1)
   features = _encode(nnx.clone(published), frames, running=running)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from condfoley_jax import figures
 from condfoley_jax.clip import MINI, PAPER
-from condfoley_jax.evaluation import figures
 
 LAYOUTS = [figures.WIDE, figures.NARROW]
 
