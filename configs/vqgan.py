@@ -20,15 +20,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _mini() -> ConfigDict:
   return ConfigDict(
     {
-      "steps": 2000,
+      "steps": 1200,
       "batch_size": 16,
       "optimizers": {
         "vqgan": {"learning_rate": 1e-3, "warmup_steps": 100, "schedule": "cosine", "b1": 0.9, "clip_norm": 1.0},
         "discriminator": {"learning_rate": 2e-4, "b1": 0.5, "b2": 0.9},
       },
-      "discriminator_start": 1400,
+      "discriminator_start": 900,
       "discriminator_weight": 0.02,
-      "restart_below": 0.05,
+      "restart_below": 0.1,
     }
   )
 

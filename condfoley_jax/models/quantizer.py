@@ -96,7 +96,7 @@ class CodeRestarts(nnx.Module):
     candidates: [V, C], latents drawn from the last batch.
   """
 
-  DECAY = 0.99
+  DECAY = 0.95
 
   def __init__(self, config: QuantizerConfig, restart_below: float):
     self.restart_below = restart_below

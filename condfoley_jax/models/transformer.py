@@ -32,6 +32,8 @@ class TransformerConfig:
       quantised vector of the VQGAN's codebook (the paper's text).
     codebook_width: width of that vector; read only where audio_token is `codebook`.
     positions: `learned` is one table over the whole sequence (published), `grid` sums tables of segment, time and row.
+    aligned_frames: adds to each code the features of the frame that the code it predicts sounds with, so that the model
+      need not first learn which frame that is.
   """
 
   frames: int
@@ -45,6 +47,7 @@ class TransformerConfig:
   audio_token: Literal["learned", "codebook"] = "learned"
   codebook_width: int = 256
   positions: Literal["learned", "grid"] = "learned"
+  aligned_frames: bool = False
 
   def __post_init__(self):
     if self.width % self.heads:
@@ -75,18 +78,20 @@ class TransformerConfig:
     return self.length - 1
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=("keys", "values"), meta_fields=())
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class KVCache:
-  """Keys and values of the positions read so far, one array per layer.
+  """What decoding remembers; every shape is fixed.
 
   Attributes:
     keys: `layers` arrays [B, heads, fed, head width]; positions not read yet are zeros.
     values: the same of the values.
+    offsets: [B, fed, D], what is added to the token at each position; [1, fed, D] where all takes share it.
   """
 
   keys: tuple[jax.Array, ...]
   values: tuple[jax.Array, ...]
+  offsets: jax.Array
 
 
 class CodebookTokens(nnx.Module):
@@ -108,9 +113,9 @@ class LearnedPositions(nnx.Module):
     del rngs
     self.table = nnx.Param(jnp.zeros((config.length, config.width), jnp.float32))
 
-  def __call__(self, index) -> jax.Array:
-    """Embeddings [..., D] of the positions `index` (a slice or integers)."""
-    return self.table[...][index]
+  def __call__(self) -> jax.Array:
+    """Embeddings [fed, D]."""
+    return self.table[:-1]
 
 
 class GridPositions(nnx.Module):
@@ -122,9 +127,9 @@ class GridPositions(nnx.Module):
     self.time = nnx.Param(_INIT(rngs.params(), (config.frames, config.width)))
     self.row = nnx.Param(_INIT(rngs.params(), (config.code_rows + 1, config.width)))
 
-  def __call__(self, index) -> jax.Array:
-    """Embeddings [..., D] of the positions `index` (a slice or integers)."""
-    segment, time, row = (jnp.asarray(slots)[index] for slots in grid_slots(self.config))
+  def __call__(self) -> jax.Array:
+    """Embeddings [fed, D]."""
+    segment, time, row = grid_slots(self.config)
     return self.segment[...][segment] + self.time[...][time] + self.row[...][row]
 
 
@@ -217,6 +222,8 @@ class Transformer(nnx.Module):
       self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
     positions = LearnedPositions if config.positions == "learned" else GridPositions
     self.positions = positions(config, rngs=rngs)
+    if config.aligned_frames:
+      self.aligned = nnx.Linear(config.feature_width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.blocks = nnx.List([Block(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)])
     self.norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
     self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs)
@@ -259,7 +266,8 @@ class Transformer(nnx.Module):
     """Logits [B, V] at the last position fed, and the cache to go on from it with `decode_step`."""
     x_BxSxD, cache = self._read(condition_features, query_features, codes)
     room = ((0, 0), (0, 0), (0, self.config.fed - x_BxSxD.shape[1]), (0, 0))
-    return self._logits(x_BxSxD[:, -1]), jax.tree.map(lambda x: jnp.pad(x, room), cache)
+    keys, values = jax.tree.map(lambda x: jnp.pad(x, room), (cache.keys, cache.values))
+    return self._logits(x_BxSxD[:, -1]), KVCache(keys, values, cache.offsets)
 
   def decode_step(self, codes: jax.Array, position: jax.Array, cache: KVCache) -> tuple[Logits_BxV, KVCache]:
     """Reads one code per take.
@@ -272,31 +280,42 @@ class Transformer(nnx.Module):
     Returns:
       Logits [B, V] of the next code, and the cache with this position.
     """
-    x = (self.tokens(codes) + self.positions(position).astype(self.head.dtype))[:, None]
+    x = self.tokens(codes)[:, None] + jax.lax.dynamic_slice_in_dim(cache.offsets, position, 1, axis=1)
     layers = []
     for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
       x, keys, values = block.step(x, keys, values, position)
       layers.append((keys, values))
-    return self._logits(x[:, 0]), KVCache(*zip(*layers, strict=True))
+    return self._logits(x[:, 0]), KVCache(*zip(*layers, strict=True), cache.offsets)
 
   def _read(self, condition_features, query_features, codes) -> tuple[jax.Array, KVCache]:
-    x_BxSxD = self._embed(condition_features, query_features, codes)
+    """Output [B, S, D] of the last block, and the cache of these S positions."""
+    self._check(condition_features, query_features, codes)
+    features_Bx2TxDf = jnp.concatenate([condition_features, query_features], axis=1)
+    offsets = self._offsets(features_Bx2TxDf)
+    x_BxSxD = jnp.concatenate([self.embedder(features_Bx2TxDf), self.tokens(codes)], axis=1)
+    x_BxSxD += offsets[:, : x_BxSxD.shape[1]]
     layers = []
     for block in self.blocks:
       x_BxSxD, keys, values = block(x_BxSxD)
       layers.append((keys, values))
-    return x_BxSxD, KVCache(*zip(*layers, strict=True))
+    return x_BxSxD, KVCache(*zip(*layers, strict=True), offsets)
 
-  def _embed(self, condition_features, query_features, codes) -> jax.Array:
+  def _offsets(self, features_Bx2TxDf) -> jax.Array:
+    offsets = self.positions()[None].astype(self.head.dtype)
+    if not self.config.aligned_frames:
+      return offsets
+    segment, time, _ = grid_slots(self.config)
+    frames = 2 * self.config.frames
+    seen = self.aligned(features_Bx2TxDf)[:, (segment * self.config.frames + time)[frames:]]
+    return offsets + jnp.pad(seen, ((0, 0), (frames, 0), (0, 0)))
+
+  def _check(self, condition_features, query_features, codes) -> None:
     frames, most = self.config.frames, 2 * self.config.codes - 1
     given = (condition_features.shape[1], query_features.shape[1])
     if given != (frames, frames):
       raise ValueError(f"condition and query have {given[0]} and {given[1]} frames, expected {frames}")
     if codes.shape[1] > most:
       raise ValueError(f"{codes.shape[1]} codes are more than the {most} that can be read")
-    features = self.embedder(jnp.concatenate([condition_features, query_features], axis=1))
-    x_BxSxD = jnp.concatenate([features, self.tokens(codes)], axis=1)
-    return x_BxSxD + self.positions(slice(0, x_BxSxD.shape[1])).astype(x_BxSxD.dtype)
 
   def _logits(self, x) -> jax.Array:
     return self.head(self.norm(x)).astype(jnp.float32)

@@ -4,6 +4,7 @@
 sha256 of the tensors file}. Tensors are named NAME/path and stored as float16.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -39,7 +40,6 @@ def save(directory: Path, clip: ClipSpec, components: dict[str, nnx.Module]) -> 
   Raises:
     ValueError: a weight is not finite in float16.
   """
-  directory.mkdir(parents=True, exist_ok=True)
   tensors = {f"{name}/{k}": _to_half(name, k, v) for name, m in components.items() for k, v in tree.flatten(m).items()}
   data = safetensors.numpy.save(tensors)
   identity = hashlib.sha256(data).hexdigest()[:16]
@@ -47,6 +47,7 @@ def save(directory: Path, clip: ClipSpec, components: dict[str, nnx.Module]) -> 
     name: {"kind": registry.kind_of(m), "config": config_tree.to_dict(m.config)} for name, m in components.items()
   }
   config = {"format": FORMAT, "clip": config_tree.to_dict(clip), "components": described, "id": identity}
+  directory.mkdir(parents=True, exist_ok=True)
   _replace(directory / "model.safetensors", data)
   _replace(directory / "config.json", (json.dumps(config, indent=1) + "\n").encode())
   return identity
@@ -65,15 +66,28 @@ def load(directory: Path, *, only: tuple[str, ...] | None = None, dtype=jnp.floa
   for name in names:
     if name not in config["components"]:
       raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(config['components'])}")
-    described = config["components"][name]
     flat = {k.removeprefix(f"{name}/"): v for k, v in data.items() if k.startswith(f"{name}/")}
-    try:
-      module = registry.build(described["kind"], described["config"], dtype=dtype, rngs=nnx.Rngs(0))
-      tree.restore(module, flat)
-    except (ValueError, KeyError, TypeError) as error:
-      raise InputError(f"{directory}: component `{name}`: {error}") from error
-    components[name] = module
-  return Weights(config_tree.from_dict(ClipSpec, config["clip"]), components, config["id"])
+    with _refused_as_input(f"{directory}: component `{name}`"):
+      components[name] = _restored(config["components"][name], flat, dtype)
+  with _refused_as_input(f"{directory / 'config.json'}: clip"):
+    clip = config_tree.from_dict(ClipSpec, config["clip"])
+  return Weights(clip, components, config["id"])
+
+
+def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
+  # Shapes only: to compute initial weights and overwrite them would take longer than all the rest.
+  module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=nnx.Rngs(0)))
+  tree.restore(module, flat)
+  return module
+
+
+@contextlib.contextmanager
+def _refused_as_input(what: str):
+  """Turns what a wrong config raises into InputError."""
+  try:
+    yield
+  except (ValueError, KeyError, TypeError) as error:
+    raise InputError(f"{what}: {error}; export the weights again") from error
 
 
 def _read_config(directory: Path) -> dict:
@@ -84,7 +98,8 @@ def _read_config(directory: Path) -> dict:
     raise InputError(f"{path}: not found; --weights takes a folder with config.json and model.safetensors") from error
   except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
     raise InputError(f"{path}: not readable as JSON; fetch the weights again") from error
-  if not isinstance(config, dict) or config.get("format") != FORMAT or not {"clip", "components", "id"} <= set(config):
+  known = isinstance(config, dict) and config.get("format") == FORMAT and {"clip", "id"} <= set(config)
+  if not known or not isinstance(config.get("components"), dict):
     raise InputError(f"{path}: not a weights folder of format {FORMAT}; export the weights again")
   return config
 
@@ -102,7 +117,8 @@ def _read_tensors(directory: Path, identity: str) -> dict[str, np.ndarray]:
 
 
 def _to_half(name: str, key: str, value: np.ndarray) -> np.ndarray:
-  half = value.astype(np.float16)
+  with np.errstate(over="ignore"):  # What overflows is not finite, and refused below.
+    half = value.astype(np.float16)
   if not np.isfinite(half).all():
     raise ValueError(f"{name}/{key} is not finite in float16")
   return half

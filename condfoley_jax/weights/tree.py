@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -33,7 +34,7 @@ def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
   ]
   if problems:
     raise ValueError("weights do not fit the model: " + "; ".join(sorted(problems)))
-  nnx.update(model, jax.tree_util.tree_map_with_path(lambda path, x: flat[_name(path)].astype(x.dtype), state))
+  nnx.update(model, jax.tree_util.tree_map_with_path(lambda path, x: jnp.asarray(flat[_name(path)], x.dtype), state))
 
 
 def _named(state: Any) -> dict[str, jax.Array]:

@@ -17,16 +17,16 @@ from tests.fill import filled
 TINY = TransformerConfig(
   frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
 )
-KINDS = [("learned", "learned"), ("codebook", "grid")]
+KINDS = [("learned", "learned", False), ("codebook", "grid", True)]
 GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
 )
 GPT_REAL = dataclasses.replace(GPT_SMALL, vocab=1024, layers=24, heads=16, width=1024)
 
 
-def tiny(audio_token="learned", positions="learned", **kwargs):
+def tiny(audio_token="learned", positions="learned", aligned_frames=False, **kwargs):
   """A small model whose every weight differs from zero, so that no term can hide."""
-  config = dataclasses.replace(TINY, audio_token=audio_token, positions=positions)
+  config = dataclasses.replace(TINY, audio_token=audio_token, positions=positions, aligned_frames=aligned_frames)
   return filled(lambda: Transformer(config, rngs=nnx.Rngs(0), **kwargs))
 
 
@@ -85,27 +85,37 @@ def test_paper_size_has_the_published_number_of_parameters():
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 305_097_728
 
 
-@pytest.mark.parametrize(("audio_token", "positions"), KINDS)
-def test_no_position_sees_a_later_one(audio_token, positions):
-  model = tiny(audio_token, positions)
+@pytest.mark.parametrize(("audio_token", "positions", "aligned_frames"), KINDS)
+def test_no_position_sees_a_later_one(audio_token, positions, aligned_frames):
+  model = tiny(audio_token, positions, aligned_frames)
   condition, query, codes = tiny_inputs(batch=1)
-  embed = model._embed(condition, query, codes)
-
-  @jax.jit
-  @jax.grad
-  def gradient(x_BxSxD, position):
-    for block in model.blocks:
-      x_BxSxD = block(x_BxSxD)[0]
-    return model._logits(x_BxSxD)[0, position].sum()
-
-  for position in (0, TINY.frames, TINY.prefix - 1, TINY.fed - 1):
-    moved = jnp.abs(gradient(embed, position)[0]).sum(-1)
+  reach = jax.jit(jax.grad(lambda frames, p: model(*frames, codes)[0, p].sum()))
+  for position in (0, TINY.frames, 2 * TINY.frames - 1, TINY.fed - 1):
+    moved = jnp.abs(jnp.concatenate(reach((condition, query), position), axis=1)[0]).sum(-1)
     assert (moved[: position + 1] > 0).all() and (moved[position + 1 :] == 0).all()
 
+  logits = forward(model, condition, query, codes)
+  for index in (0, TINY.codes - 1, codes.shape[1] - 1):
+    other = forward(model, condition, query, codes.at[:, index].set((codes[:, index] + 1) % TINY.vocab))
+    moved = jnp.abs(other - logits)[0].max(-1)
+    position = 2 * TINY.frames + index
+    assert (moved[position:] > 0).all() and (moved[:position] == 0).all()
 
-@pytest.mark.parametrize(("audio_token", "positions"), KINDS)
-def test_cached_logits_equal_the_full_forward_at_every_position(audio_token, positions):
-  model = tiny(audio_token, positions)
+
+def test_aligned_frames_reach_the_code_that_sounds_with_them_without_attention():
+  model = tiny(aligned_frames=True)
+  for block in model.blocks:
+    block.attention.out.kernel[...] = jnp.zeros((TINY.width, TINY.width))
+  condition, query, codes = tiny_inputs(batch=1)
+  reach = jax.jit(jax.grad(lambda query, p: model(condition, query, codes)[0, p].sum()))
+  for target in range(TINY.codes):
+    seen = jnp.abs(reach(query, TINY.prefix - 1 + target)[0]).sum(-1)
+    assert jnp.flatnonzero(seen).tolist() == [target // TINY.code_rows]
+
+
+@pytest.mark.parametrize(("audio_token", "positions", "aligned_frames"), KINDS)
+def test_cached_logits_equal_the_full_forward_at_every_position(audio_token, positions, aligned_frames):
+  model = tiny(audio_token, positions, aligned_frames)
   condition, query, codes = tiny_inputs()
   full = forward(model, condition, query, codes)
   logits, cache = prefilled(model, condition, query, codes[:, :1])

@@ -16,7 +16,16 @@ from tests import golden
 from tests.fill import filled
 
 TINY = TransformerConfig(
-  frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, positions="grid"
+  frames=4,
+  code_rows=2,
+  code_columns=4,
+  vocab=11,
+  layers=2,
+  heads=2,
+  width=16,
+  feature_width=6,
+  positions="grid",
+  aligned_frames=True,
 )
 GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512

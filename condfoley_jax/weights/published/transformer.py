@@ -3,6 +3,8 @@
 import numpy as np
 
 from condfoley_jax.models.transformer import TransformerConfig
+from condfoley_jax.weights.published import layers
+from condfoley_jax.weights.published.layers import State
 
 
 def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -> dict[str, np.ndarray]:
@@ -21,33 +23,21 @@ def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -
     "positions/table": state.pop("pos_emb")[0],
     "tokens/embedding": state.pop("tok_emb.weight"),
     "head/kernel": state.pop("head.weight").T,
-    "embedder/kernel": state.pop("embedder.weight")[..., 0].T,
-    "embedder/bias": state.pop("embedder.bias"),
-    **_norm(state, "ln_f", "norm"),
+    **layers.linear(state, "embedder", "embedder"),
+    **layers.norm(state, "ln_f", "norm"),
   }
   for layer in range(config.layers):
     params |= _block(state, f"blocks.{layer}", f"blocks/{layer}")
-  if state:
-    raise ValueError(f"tensors left over: {', '.join(sorted(state))}")
+  layers.refuse_left_over(state)
   return params
 
 
-def _block(state, source: str, target: str) -> dict[str, np.ndarray]:
-  parts = [_linear(state, f"{source}.attn.{part}", "qkv") for part in ("query", "key", "value")]
-  qkv = {f"{target}/attention/{name}": np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
+def _block(state: State, source: str, target: str) -> State:
   return {
-    **qkv,
-    **_linear(state, f"{source}.attn.proj", f"{target}/attention/out"),
-    **_linear(state, f"{source}.mlp.0", f"{target}/mlp_in"),
-    **_linear(state, f"{source}.mlp.2", f"{target}/mlp_out"),
-    **_norm(state, f"{source}.ln1", f"{target}/attention_norm"),
-    **_norm(state, f"{source}.ln2", f"{target}/mlp_norm"),
+    **layers.fused(state, [f"{source}.attn.{part}" for part in ("query", "key", "value")], f"{target}/attention/qkv"),
+    **layers.linear(state, f"{source}.attn.proj", f"{target}/attention/out"),
+    **layers.linear(state, f"{source}.mlp.0", f"{target}/mlp_in"),
+    **layers.linear(state, f"{source}.mlp.2", f"{target}/mlp_out"),
+    **layers.norm(state, f"{source}.ln1", f"{target}/attention_norm"),
+    **layers.norm(state, f"{source}.ln2", f"{target}/mlp_norm"),
   }
-
-
-def _linear(state, source: str, target: str) -> dict[str, np.ndarray]:
-  return {f"{target}/kernel": state.pop(f"{source}.weight").T, f"{target}/bias": state.pop(f"{source}.bias")}
-
-
-def _norm(state, source: str, target: str) -> dict[str, np.ndarray]:
-  return {f"{target}/scale": state.pop(f"{source}.weight"), f"{target}/bias": state.pop(f"{source}.bias")}

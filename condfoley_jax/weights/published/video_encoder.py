@@ -3,6 +3,8 @@
 import numpy as np
 
 from condfoley_jax.models.video_encoder import VideoEncoderConfig
+from condfoley_jax.weights.published import layers
+from condfoley_jax.weights.published.layers import State
 
 
 def params_from_torch(state: dict[str, np.ndarray], config: VideoEncoderConfig) -> dict[str, np.ndarray]:
@@ -16,46 +18,40 @@ def params_from_torch(state: dict[str, np.ndarray], config: VideoEncoderConfig) 
     KeyError: a tensor is missing.
     ValueError: tensors are left over.
   """
-  state = {name: x for name, x in state.items() if not name.endswith("num_batches_tracked")}
+  state = layers.without_counters(state)
   params = {
     **_spatial(state, "stem.0", "stem/spatial"),
-    **_norm(state, "stem.1", "stem/spatial_norm"),
+    **layers.batch_norm(state, "stem.1", "stem/spatial_norm"),
     **_temporal(state, "stem.3", "stem/temporal"),
-    **_norm(state, "stem.4", "stem/temporal_norm"),
+    **layers.batch_norm(state, "stem.4", "stem/temporal_norm"),
   }
   blocks = [f"layer{layer}.{block}" for layer, count in enumerate(config.blocks, 1) for block in range(count)]
   for index, source in enumerate(blocks):
     params |= _block(state, source, f"blocks/{index}")
-  if state:
-    raise ValueError(f"tensors left over: {', '.join(sorted(state))}")
+  layers.refuse_left_over(state)
   return params
 
 
-def _block(state, source: str, target: str) -> dict[str, np.ndarray]:
+def _block(state: State, source: str, target: str) -> State:
   params = _conv(state, f"{source}.conv1", f"{target}/conv1") | _conv(state, f"{source}.conv2", f"{target}/conv2")
   if f"{source}.downsample.0.weight" in state:
     params |= _spatial(state, f"{source}.downsample.0", f"{target}/shortcut")
-    params |= _norm(state, f"{source}.downsample.1", f"{target}/shortcut_norm")
+    params |= layers.batch_norm(state, f"{source}.downsample.1", f"{target}/shortcut_norm")
   return params
 
 
-def _conv(state, source: str, target: str) -> dict[str, np.ndarray]:
+def _conv(state: State, source: str, target: str) -> State:
   return {
     **_spatial(state, f"{source}.0.0", f"{target}/spatial"),
-    **_norm(state, f"{source}.0.1", f"{target}/spatial_norm"),
+    **layers.batch_norm(state, f"{source}.0.1", f"{target}/spatial_norm"),
     **_temporal(state, f"{source}.0.3", f"{target}/temporal"),
-    **_norm(state, f"{source}.1", f"{target}/temporal_norm"),
+    **layers.batch_norm(state, f"{source}.1", f"{target}/temporal_norm"),
   }
 
 
-def _spatial(state, source: str, target: str) -> dict[str, np.ndarray]:
+def _spatial(state: State, source: str, target: str) -> State:
   return {f"{target}/conv/kernel": state.pop(f"{source}.weight")[:, :, 0].transpose(2, 3, 1, 0)}
 
 
-def _temporal(state, source: str, target: str) -> dict[str, np.ndarray]:
+def _temporal(state: State, source: str, target: str) -> State:
   return {f"{target}/kernel": state.pop(f"{source}.weight")[..., 0, 0].transpose(2, 1, 0)}
-
-
-def _norm(state, source: str, target: str) -> dict[str, np.ndarray]:
-  ours = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-  return {f"{target}/{name}": state.pop(f"{source}.{theirs}") for theirs, name in ours.items()}

@@ -1,0 +1,34 @@
+# Two commands set everything up on a fresh machine with Python 3.11: make demo, make test.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# One device, float32: what a laptop has.
+export JAX_PLATFORMS ?= cpu
+
+.PHONY: env demo test test-full bench lint lock clean
+
+env: .venv/ready
+
+.venv/ready: requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: env
+	$(BIN)/python -m condfoley_jax.demo --out out/demo
+
+test: env
+	$(BIN)/python -m pytest
+
+test-full: env
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: env
+	$(BIN)/python -m benchmarks --out out/bench
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv out build dist *.egg-info

@@ -1,0 +1,42 @@
+"""`make demo`: soundtracks for clips of the procedural world, with the shipped weights.
+
+Renders a few videos of the test split, gives each query the sound of another video, and writes one page to look at and
+listen to.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from condfoley_jax.commands import generate
+from data_pipelines.builders import drumstick
+
+# (query, example) by number of the rendered video; the second and third differ in the example alone.
+PAIRS = ((0, 1), (2, 3), (2, 4))
+VIDEOS = 5
+
+
+def run(out: Path, *, candidates: int = 2) -> Path:
+  """Writes `out`/NAME/ per pair and `out`/report.html, whose path it returns."""
+  workers = min(2, os.cpu_count() or 1)
+  videos = drumstick.render_videos(out / "videos", split="test", seed=0, count=VIDEOS, workers=workers)
+  names, made = [], []
+  for query, example in PAIRS:
+    names.append(f"{query}_sounding_like_{example}")
+    settings = generate.Settings(example=videos[example], candidates=candidates)
+    made.append(generate.run(videos[query], out / names[-1], settings))
+  generate.page_of(made, out, command=f"python -m condfoley_jax.demo --out {out}", title="condfoley demo", names=names)
+  return out / "report.html"
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
+  page = run(parser.parse_args().out)
+  print(f"open {page}", file=sys.stderr)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,93 @@
+"""Published VQGAN and PatchGAN weights in our names and shapes."""
+
+import numpy as np
+
+from condfoley_jax.models.discriminator import DiscriminatorConfig
+from condfoley_jax.models.vqgan import VQGANConfig
+from condfoley_jax.weights.published import layers
+from condfoley_jax.weights.published.layers import State
+
+
+def params_from_torch(state: dict[str, np.ndarray], config: VQGANConfig) -> dict[str, np.ndarray]:
+  """Maps the PyTorch tensors of the encoder, quantiser and decoder to our flat parameters.
+
+  Args:
+    state: tensors by name, without those of the loss and of the mel front end.
+    config: gives the number of levels and blocks and where attention is.
+
+  Raises:
+    KeyError: a tensor is missing.
+    ValueError: tensors are left over.
+  """
+  state = dict(state)
+  params = {
+    "quantizer/codebook": state.pop("quantize.embedding.weight"),
+    **layers.conv2d(state, "quant_conv", "quant_conv"),
+    **layers.conv2d(state, "post_quant_conv", "post_quant_conv"),
+    **_ends(state, "encoder", config),
+    **_ends(state, "decoder", config),
+  }
+  for i in range(len(config.widths)):
+    attention = i in config.attention_levels
+    params |= _level(state, f"encoder.down.{i}", f"encoder/levels/{i}", config.encoder_blocks, attention)
+    params |= _level(state, f"decoder.up.{i}", f"decoder/levels/{i}", config.decoder_blocks, attention)
+  # Both sides are stored finest level first; each of our `ups` leads to the level of its own index.
+  for i in range(len(config.strides)):
+    params |= layers.conv2d(state, f"encoder.down.{i}.downsample.conv", f"encoder/downs/{i}/conv")
+    params |= layers.conv2d(state, f"decoder.up.{i + 1}.upsample.conv", f"decoder/ups/{i}/conv")
+  layers.refuse_left_over(state)
+  return params
+
+
+def discriminator_params_from_torch(state: dict[str, np.ndarray], config: DiscriminatorConfig) -> dict[str, np.ndarray]:
+  """Maps the PyTorch tensors of the PatchGAN (keys relative to it), with its batch statistics; raises likewise."""
+  state = layers.without_counters(state)
+  params = layers.conv2d(state, "main.0", "conv_in")
+  for i in range(config.layers):
+    # Convolution, norm and activation of each layer follow the first convolution and its activation.
+    params |= layers.conv2d(state, f"main.{2 + 3 * i}", f"convs/{i}", bias=False)
+    params |= layers.batch_norm(state, f"main.{3 + 3 * i}", f"norms/{i}")
+  params |= layers.conv2d(state, f"main.{2 + 3 * config.layers}", "conv_out")
+  layers.refuse_left_over(state)
+  return params
+
+
+def _ends(state: State, side: str, config: VQGANConfig) -> State:
+  """First and last layers of the encoder or the decoder, and its coarsest blocks."""
+  params = {
+    **layers.conv2d(state, f"{side}.conv_in", f"{side}/conv_in"),
+    **_block(state, f"{side}.mid.block_1", f"{side}/mid/block_1"),
+    **_block(state, f"{side}.mid.block_2", f"{side}/mid/block_2"),
+    **layers.norm(state, f"{side}.norm_out", f"{side}/norm_out"),
+    **layers.conv2d(state, f"{side}.conv_out", f"{side}/conv_out"),
+  }
+  if config.mid_attention:
+    params |= _attention(state, f"{side}.mid.attn_1", f"{side}/mid/attention")
+  return params
+
+
+def _level(state: State, source: str, target: str, blocks: int, attention: bool) -> State:
+  params = {}
+  for i in range(blocks):
+    params |= _block(state, f"{source}.block.{i}", f"{target}/blocks/{i}")
+    if attention:
+      params |= _attention(state, f"{source}.attn.{i}", f"{target}/attentions/{i}")
+  return params
+
+
+def _block(state: State, source: str, target: str) -> State:
+  params = {}
+  for i in (1, 2):
+    params |= layers.norm(state, f"{source}.norm{i}", f"{target}/norm_{i}")
+    params |= layers.conv2d(state, f"{source}.conv{i}", f"{target}/conv_{i}")
+  if f"{source}.nin_shortcut.weight" in state:
+    params |= layers.conv2d(state, f"{source}.nin_shortcut", f"{target}/shortcut")
+  return params
+
+
+def _attention(state: State, source: str, target: str) -> State:
+  return {
+    **layers.norm(state, f"{source}.norm", f"{target}/norm"),
+    **layers.fused(state, [f"{source}.{part}" for part in "qkv"], f"{target}/qkv"),
+    **layers.linear(state, f"{source}.proj_out", f"{target}/out"),
+  }

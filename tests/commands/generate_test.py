@@ -1,0 +1,170 @@
+"""`condfoley generate` with the shipped weights: what it writes, that it repeats, and what it refuses."""
+
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.clip import MINI
+from data_pipelines import media
+
+RATE = MINI.sample_rate
+
+
+def _generate(query, example, out, *options):
+  return cli.main(["generate", str(query), "--example", str(example), "--out", str(out), *options])
+
+
+def _packets(path):
+  with av.open(str(path)) as container:
+    return [bytes(p) for p in container.demux(video=0) if p.size]
+
+
+def _sound(path):
+  return media.decode_audio(path, RATE)
+
+
+@pytest.fixture(scope="module")
+def made(videos, tmp_path_factory):
+  """(query, example, out): two takes of one video of the world in the sound of another."""
+  out = tmp_path_factory.mktemp("made") / "out"
+  assert _generate(videos[0], videos[1], out, "--candidates", "2") == 0
+  return videos[0], videos[1], out
+
+
+def test_video_is_untouched_and_sound_is_as_long(made):
+  query, _, out = made
+  assert _packets(out / "soundtrack.mp4") == _packets(query)
+  assert len(_sound(out / "soundtrack.mp4")) == round(media.probe(query).duration_s * RATE)
+
+
+def test_sound_is_audible_and_not_clipped(made):
+  for path in sorted((made[2] / "takes").glob("*.wav")):
+    sound = _sound_of_wav(path)
+    assert np.sqrt(np.mean(sound**2)) > 1e-3
+    assert np.abs(sound).max() < 1
+
+
+def _sound_of_wav(path):
+  import soundfile
+
+  sound, rate = soundfile.read(path)
+  assert rate == RATE
+  return sound
+
+
+def test_generation_json_says_what_was_done(made):
+  query, _, out = made
+  record = json.loads((out / "generation.json").read_text())
+  assert record["inputs"]["query"]["path"] == str(query)
+  assert len(record["inputs"]["example"]["sha256"]) == 64
+  assert record["settings"]["candidates"] == 2
+  assert sorted(t["seed"] for t in record["takes"]) == [0, 1]
+  assert [t["rank"] for t in record["takes"]] == [1, 2]
+  segments = record["takes"][0]["segments"]
+  assert segments[0]["start_s"] == 0
+  assert segments[-1]["end_s"] == pytest.approx(media.probe(query).duration_s, abs=0.1)
+  assert set(segments[0]) == {"start_s", "end_s", "sync_offset_s", "sync_confidence"}
+  assert record["weights"]
+
+
+def test_the_best_take_is_the_soundtrack(made):
+  _, _, out = made
+  assert (out / "soundtrack.mp4").read_bytes() == (out / "takes" / "01.mp4").read_bytes()
+  assert (out / "report.html").stat().st_size > 10_000
+  assert sorted(p.name for p in out.iterdir()) == ["generation.json", "report.html", "soundtrack.mp4", "takes"]
+
+
+def test_the_same_command_gives_the_same_sound(made, tmp_path):
+  query, example, out = made
+  assert _generate(query, example, tmp_path / "again", "--candidates", "2") == 0
+  for name in ("01.wav", "02.wav"):
+    assert (tmp_path / "again" / "takes" / name).read_bytes() == (out / "takes" / name).read_bytes()
+
+
+def test_another_example_and_another_seed_give_another_sound(made, videos, tmp_path):
+  query, example, out = made
+  assert _generate(query, videos[2], tmp_path / "example", "--candidates", "2") == 0
+  assert _generate(query, example, tmp_path / "seed", "--candidates", "2", "--seed", "7") == 0
+  first = _sound(out / "soundtrack.mp4")
+  for other in ("example", "seed"):
+    assert not np.allclose(_sound(tmp_path / other / "soundtrack.mp4"), first, atol=1e-3)
+
+
+def test_real_clips(clips, tmp_path):
+  query, example = clips["chopping"], clips["hitting_metal"]
+  assert _generate(query, example, tmp_path / "x") == 0
+  result = tmp_path / "x" / "soundtrack.mp4"
+  assert _packets(result) == _packets(query)
+  sound = _sound(result)
+  assert len(sound) == round(media.probe(query).duration_s * RATE)
+  assert np.abs(sound).max() > 0.01
+
+
+def _broken(kind, video, folder):
+  path = folder / f"{kind}.mp4"
+  if kind == "empty":
+    path.touch()
+  elif kind == "truncated":
+    path.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+  elif kind == "text":
+    path.write_text("not a video at all\n" * 100)
+  elif kind == "silent":
+    samples = round(media.probe(video).duration_s * RATE)
+    media.mux(video, np.zeros(samples, np.float32), RATE, path)
+  elif kind == "folder":
+    path.mkdir()
+  return path
+
+
+@pytest.mark.parametrize("role", ["query", "example"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "truncated", "text", "folder", "silent"])
+def test_unusable_input_is_one_line_and_leaves_nothing(kind, role, videos, tmp_path, capsys):
+  if (kind, role) == ("silent", "query"):
+    pytest.skip("a silent query is what the program is for")
+  bad = _broken(kind, videos[0], tmp_path)
+  query, example = (bad, videos[1]) if role == "query" else (videos[0], bad)
+  assert _generate(query, example, tmp_path / "out") == 2
+  (line,) = capsys.readouterr().err.strip().splitlines()
+  assert str(bad) in line
+  assert not (tmp_path / "out").exists()
+
+
+def test_example_without_sound_and_start_past_its_end(videos, tmp_path, capsys):
+  silent = tmp_path / "mute.mp4"
+  _strip_sound(videos[1], silent)
+  assert _generate(videos[0], silent, tmp_path / "out") == 2
+  assert "has no sound" in capsys.readouterr().err
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--example-start", "1000") == 2
+  assert "--example-start" in capsys.readouterr().err
+
+
+def _strip_sound(source, path):
+  with av.open(str(source)) as read, av.open(str(path), "w") as write:
+    stream = write.add_stream_from_template(read.streams.video[0])
+    for packet in read.demux(video=0):
+      if packet.dts is not None:
+        packet.stream = stream
+        write.mux(packet)
+
+
+def test_a_silent_query_and_one_without_sound_work(videos, tmp_path):
+  mute = tmp_path / "-mute.mp4"
+  _strip_sound(videos[0], mute)
+  arguments = ["generate", "--example", str(videos[1]), "--out", str(tmp_path / "out"), "--", str(mute)]
+  assert cli.main(arguments) == 0
+
+
+def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
+  from condfoley_jax.weights import folder
+
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "none")) == 2
+  assert "none" in capsys.readouterr().err
+  shutil.copytree(folder.SHIPPED, tmp_path / "damaged")
+  tensors = tmp_path / "damaged" / "model.safetensors"
+  tensors.write_bytes(tensors.read_bytes()[:-100])
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "damaged")) == 2
+  assert "model.safetensors" in capsys.readouterr().err

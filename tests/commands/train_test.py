@@ -1,0 +1,77 @@
+"""Every stage trains from its shipped config, shrunk; together they make weights that generate."""
+
+import json
+
+import numpy as np
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.weights import folder
+from data_pipelines import media
+
+STAGES = ("vqgan", "vocoder", "video_encoder", "transformer")
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def runs(world, tmp_path_factory):
+  """Work directories of all stages, each trained a few steps on what the ones before made."""
+  root = tmp_path_factory.mktemp("runs")
+  common = [f"--config.data.train={world}", f"--config.data.validation={world}", f"--config.steps={STEPS}"]
+  for stage in STAGES:
+    pretrained = [f"--config.pretrained.{s}={root / s / 'weights'}" for s in STAGES[:3] if stage == "transformer"]
+    arguments = ["train", "--config", f"configs/{stage}.py:mini,runlocal", "--workdir", str(root / stage)]
+    assert cli.main([*arguments, *common, *pretrained]) == 0
+  return root
+
+
+def _losses(workdir, stage):
+  name = {"vqgan": "train/reconstruction"}.get(stage, "train/loss")
+  lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+  return [line[name] for line in lines if name in line]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_loss_goes_down(runs, stage):
+  losses = _losses(runs / stage, stage)
+  assert len(losses) == STEPS
+  assert np.isfinite(losses).all()
+  assert np.mean(losses[-3:]) < losses[0]
+
+
+def test_pictures_and_sound_are_logged(runs):
+  events = b"".join(p.read_bytes() for p in (runs / "vocoder" / "tensorboard").iterdir())
+  assert b"PNG" in events
+  assert b"WAVE" in events
+
+
+def test_the_last_weights_folder_is_complete_and_generates(runs, videos, tmp_path):
+  weights = runs / "transformer" / "weights"
+  assert set(folder.load(weights).components) == {"vqgan", "vocoder", "video_encoder", "event_head", "transformer"}
+  query, example = videos[:2]
+  out = tmp_path / "out"
+  arguments = ["generate", str(query), "--example", str(example), "--weights", str(weights), "--out", str(out)]
+  assert cli.main(arguments) == 0
+  assert media.probe(out / "soundtrack.mp4").has_audio
+
+
+def test_frozen_parts_stay_as_they_were(runs):
+  before = folder.load(runs / "vqgan" / "weights").components["vqgan"]
+  after = folder.load(runs / "transformer" / "weights").components["vqgan"]
+  assert np.array_equal(before.quantizer.codebook[...], after.quantizer.codebook[...])
+
+
+@pytest.mark.parametrize(
+  ("config", "override", "words"),
+  [
+    ("configs/none.py:mini", [], "no such config"),
+    ("configs/vqgan.py:huge", [], "no preset"),
+    ("configs/vqgan.py:mini", ["--config.stepz=3"], "stepz"),
+    ("configs/vqgan.py:mini", ["--config.steps=many"], "steps"),
+    ("configs/vqgan.py:mini", ["--config.data.train=nowhere"], "nowhere"),
+  ],
+)
+def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
+  assert cli.main(["train", "--config", config, "--workdir", str(tmp_path / "w"), *override]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert words in line

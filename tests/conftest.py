@@ -1,0 +1,34 @@
+"""What many tests share, made once a run: a few videos of the world, prepared, and one generation from them."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import pytest
+
+from condfoley_jax.clip import MINI
+from data_pipelines import prepare
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+  """Folder of a prepared drumstick dataset of 4 videos, which are under `videos/`."""
+  out = tmp_path_factory.mktemp("world")
+  prepare.prepare_drumstick(out, split="train", seed=0, count=4, spec=MINI, workers=1)
+  return out
+
+
+@pytest.fixture(scope="session")
+def videos(world) -> list[Path]:
+  """The 4 videos of `world`."""
+  return sorted((world / "videos").glob("*.mp4"))
+
+
+@pytest.fixture(scope="session")
+def clips() -> dict[str, Path]:
+  """Real clips by name, where they are beside the checkout."""
+  folder = Path(__file__).resolve().parents[2] / "shared" / "clips"
+  if not folder.is_dir():
+    pytest.skip(f"no real clips in {folder}")
+  return {p.stem: p for p in folder.glob("*.mp4")}

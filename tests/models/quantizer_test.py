@@ -1,0 +1,120 @@
+"""The codebook: nearest entry, straight-through gradient, both losses, restarts of what nothing uses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from condfoley_jax.models.quantizer import CodeRestarts, Quantizer, QuantizerConfig, perplexity, usage
+from tests.fill import filled
+
+VOCAB, WIDTH = 7, 3
+CONFIG = QuantizerConfig(vocab=VOCAB, width=WIDTH)
+RNG = np.random.default_rng(0)
+Z = RNG.standard_normal((2, 4, 5, WIDTH)).astype(np.float32)
+
+
+def quantizer(loss="correct"):
+  config = QuantizerConfig(vocab=VOCAB, width=WIDTH, beta=0.25, loss=loss)
+  return filled(lambda: Quantizer(config, rngs=nnx.Rngs(0)), scale=1.0)
+
+
+def merged(state, loss="correct"):
+  return nnx.merge(nnx.graphdef(quantizer(loss)), state)
+
+
+def nearest_of(z, book):
+  return ((z[..., None, :] - book) ** 2).sum(-1).argmin(-1)
+
+
+def test_nearest_entry_is_the_one_at_the_least_distance():
+  model = quantizer()
+  codes = model.nearest(Z)
+  assert codes.dtype == jnp.int32 and codes.shape == Z.shape[:-1]
+  np.testing.assert_array_equal(codes, nearest_of(Z, np.asarray(model.codebook[...])))
+  np.testing.assert_array_equal(model.lookup(codes), np.asarray(model.codebook[...])[codes])
+
+
+def test_of_equal_entries_the_first_is_taken():
+  model = quantizer()
+  model.codebook[...] = model.codebook[...].at[5].set(model.codebook[2])
+  assert model.nearest(model.codebook[5]) == 2
+
+
+def test_codebook_starts_within_one_over_its_size():
+  book = np.asarray(Quantizer(CONFIG, rngs=nnx.Rngs(0)).codebook[...])
+  assert book.shape == (VOCAB, WIDTH) and 0.5 / VOCAB < np.abs(book).max() <= 1 / VOCAB
+
+
+def test_gradient_passes_straight_through_to_the_latent_only():
+  weight = jnp.asarray(RNG.standard_normal(Z.shape), jnp.float32)
+  gradients = jax.jit(jax.grad(lambda z, state: jnp.sum(weight * merged(state)(z).z), argnums=(0, 1)))
+  on_z, on_model = gradients(Z, nnx.state(quantizer()))
+  np.testing.assert_allclose(on_z, weight, rtol=1e-6)
+  assert not np.any(on_model["codebook"][...])
+
+
+@pytest.mark.parametrize(("loss", "on_latent", "on_codebook"), [("published", 1.0, 0.25), ("correct", 0.25, 1.0)])
+def test_loss_and_its_gradients_equal_the_formula(loss, on_latent, on_codebook):
+  """Both kinds have the same value; they differ in which side beta slows down."""
+  state = nnx.state(quantizer(loss))
+  value, (grad_z, grad_state) = jax.jit(
+    jax.value_and_grad(lambda z, state: merged(state, loss)(z).loss, argnums=(0, 1))
+  )(Z, state)
+  book = np.asarray(state["codebook"][...])
+  codes = nearest_of(Z, book)
+  away = Z - book[codes]
+  np.testing.assert_allclose(value, 1.25 * (away**2).mean(), rtol=1e-5)
+  np.testing.assert_allclose(grad_z, on_latent * 2 * away / away.size, rtol=1e-4, atol=1e-7)
+  expected = np.zeros_like(book)
+  np.add.at(expected, codes, on_codebook * -2 * away / away.size)
+  np.testing.assert_allclose(grad_state["codebook"][...], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_unknown_loss_is_refused():
+  with pytest.raises(ValueError, match="legacy"):
+    Quantizer(QuantizerConfig(vocab=VOCAB, width=WIDTH, loss="legacy"), rngs=nnx.Rngs(0))
+
+
+def test_latents_keep_their_dtype_and_losses_are_float32():
+  quantized = jax.jit(lambda z, state: merged(state)(z))(Z.astype(jnp.bfloat16), nnx.state(quantizer()))
+  assert quantized.z.dtype == jnp.bfloat16
+  assert quantized.loss.dtype == quantized.perplexity.dtype == jnp.float32
+
+
+def test_perplexity_counts_the_codes_in_use():
+  assert perplexity(jnp.asarray([[3, 3], [3, 3]]), VOCAB) == pytest.approx(1)
+  assert perplexity(jnp.arange(VOCAB), VOCAB) == pytest.approx(VOCAB, rel=1e-5)
+  assert perplexity(jnp.asarray([0, 0, 4, 4]), VOCAB) == pytest.approx(2, rel=1e-5)
+
+
+def test_usage_counts_each_code():
+  np.testing.assert_array_equal(usage(jnp.asarray([[0, 2], [2, 6]]), VOCAB), [1, 0, 2, 0, 0, 0, 1])
+
+
+def test_dead_entries_move_onto_latents_and_used_ones_stay():
+  model, restarts = quantizer(), CodeRestarts(CONFIG, restart_below=0.5)
+  before = np.asarray(model.codebook[...])
+  uses = np.array([9, 0, 9, 0.3, 9, 9, 0], np.float32)
+  restarts.usage[...] = jnp.asarray(uses)
+  restarts.observe(Z, jnp.full(Z.shape[:-1], 2), jax.random.key(0))
+  uses = restarts.DECAY * uses
+  uses[2] += (1 - restarts.DECAY) * 40
+  np.testing.assert_allclose(restarts.usage[...], uses, rtol=1e-5)
+  restarts.apply(model)
+  after, dead = np.asarray(model.codebook[...]), [1, 3, 6]
+  np.testing.assert_array_equal(np.delete(after, dead, axis=0), np.delete(before, dead, axis=0))
+  latents = Z.reshape(-1, WIDTH)
+  assert all((latents == entry).all(-1).any() for entry in after[dead])
+  assert len(np.unique(after[dead], axis=0)) > 1
+  np.testing.assert_allclose(restarts.usage[...], np.where(uses < 0.5, 1, uses), rtol=1e-5)
+
+
+def test_at_the_first_step_every_entry_without_use_moves():
+  model, restarts = quantizer(), CodeRestarts(CONFIG, restart_below=0.01)
+  before = np.asarray(model.codebook[...])
+  restarts.observe(Z, jnp.full(Z.shape[:-1], 2), jax.random.key(0))
+  restarts.apply(model)
+  moved = (np.asarray(model.codebook[...]) != before).any(-1)
+  assert moved.tolist() == [True, True, False, True, True, True, True]

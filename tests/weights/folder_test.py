@@ -1,0 +1,194 @@
+"""A weights folder comes back as it went in, and a damaged one is refused in one line."""
+
+import json
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from condfoley_jax.clip import MINI
+from condfoley_jax.models.quantizer import QuantizerConfig
+from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig
+from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
+from condfoley_jax.weights import folder, tree
+from data_pipelines.errors import InputError
+from tests.fill import filled
+
+CONFIG = VQGANConfig(
+  patch=(2, 2),
+  widths=(4, 6),
+  strides=((2, 1),),
+  encoder_blocks=1,
+  decoder_blocks=1,
+  attention_levels=(1,),
+  mid_attention=True,
+  norm="channel",
+  z_channels=3,
+  quantizer=QuantizerConfig(vocab=5, width=4),
+)
+
+
+def components():
+  return {
+    "vqgan": filled(lambda: VQGAN(CONFIG, rngs=nnx.Rngs(0))),
+    "event_head": filled(lambda: EventHead(EventHeadConfig(width=3), rngs=nnx.Rngs(0))),
+  }
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("original")
+  folder.save(directory, MINI, components())
+  return directory
+
+
+@pytest.fixture
+def saved(original, tmp_path):
+  return shutil.copytree(original, tmp_path / "weights")
+
+
+def contents(directory):
+  return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def edit_config(directory, change):
+  path = directory / "config.json"
+  config = json.loads(path.read_text())
+  change(config)
+  path.write_text(json.dumps(config))
+
+
+def test_a_folder_holds_two_files_and_comes_back_as_it_went_in(saved):
+  weights = folder.load(saved)
+  assert set(contents(saved)) == {"config.json", "model.safetensors"}
+  assert weights.clip == MINI and list(weights.components) == ["vqgan", "event_head"]
+  assert weights.components["vqgan"].config == CONFIG
+  for name, source in components().items():
+    loaded = tree.flatten(weights.components[name])
+    for key, x in tree.flatten(source).items():
+      np.testing.assert_array_equal(loaded[key], x.astype(np.float16).astype(np.float32))
+
+
+def test_loaded_vqgan_reconstructs_like_the_saved_one(saved):
+  mel = np.tanh(np.random.default_rng(0).standard_normal((1, 8, 6))).astype(np.float32)
+  decode = nnx.jit(lambda model, mel: model.decode_latent(model.latent(mel)[..., :4]))
+  ours, theirs = decode(components()["vqgan"], mel), decode(folder.load(saved).components["vqgan"], mel)
+  np.testing.assert_allclose(theirs, ours, atol=5e-3 * np.abs(ours).max())
+
+
+def test_only_the_components_asked_for_are_built_in_the_dtype_asked_for(saved):
+  weights = folder.load(saved, only=("event_head",), dtype=jnp.bfloat16)
+  (head,) = weights.components.values()
+  assert isinstance(head, EventHead) and head.conv.dtype == jnp.bfloat16
+  assert head.conv.kernel.dtype == jnp.float32
+
+
+def test_id_belongs_to_the_tensors(saved, tmp_path):
+  identity = folder.load(saved).id
+  assert len(identity) == 16
+  assert folder.save(tmp_path / "same", MINI, components()) == identity
+  other = components()
+  other["vqgan"].quantizer.codebook[...] += 1
+  assert folder.save(tmp_path / "other", MINI, other) != identity
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
+def test_weights_that_are_not_finite_in_float16_leave_nothing(saved, tmp_path, value):
+  bad, before = components(), contents(saved)
+  bad["vqgan"].quantizer.codebook[...] = bad["vqgan"].quantizer.codebook[...].at[0, 0].set(value)
+  for directory in (saved, tmp_path / "new"):
+    with pytest.raises(ValueError, match="vqgan/quantizer/codebook"):
+      folder.save(directory, MINI, bad)
+  assert contents(saved) == before
+  assert not (tmp_path / "new").exists()
+
+
+def remove(name):
+  return lambda directory: (directory / name).unlink()
+
+
+def write(name, data):
+  return lambda directory: (directory / name).write_bytes(data)
+
+
+def cut(directory):
+  path = directory / "model.safetensors"
+  path.write_bytes(path.read_bytes()[:-9])
+
+
+def flip_a_bit(directory):
+  path = directory / "model.safetensors"
+  data = bytearray(path.read_bytes())
+  data[-1] ^= 1
+  path.write_bytes(data)
+
+
+def setting(*keys, value):
+  def change(config):
+    for key in keys[:-1]:
+      config = config[key]
+    config[keys[-1]] = value
+
+  return lambda directory: edit_config(directory, change)
+
+
+def without(*keys):
+  def change(config):
+    for key in keys[:-1]:
+      config = config[key]
+    del config[keys[-1]]
+
+  return lambda directory: edit_config(directory, change)
+
+
+WIDER = ("components", "vqgan", "config", "widths")
+DAMAGES = {
+  "no config": (remove("config.json"), "config.json: not found"),
+  "no JSON": (write("config.json", b"{"), "config.json: not readable"),
+  "no text": (write("config.json", b"\xff\xfe{}"), "config.json: not readable"),
+  "a list": (write("config.json", b"[]"), "config.json: not a weights folder"),
+  "another format": (setting("format", value=2), "config.json: not a weights folder"),
+  "no clip": (without("clip"), "config.json: not a weights folder"),
+  "no components": (without("components"), "config.json: not a weights folder"),
+  "components without names": (setting("components", value=["vqgan"]), "config.json: not a weights folder"),
+  "clip without hop": (without("clip", "hop"), "config.json: clip: ClipSpec needs hop"),
+  "clip out of step": (setting("clip", "fps", value=17), "config.json: clip: .*17 fps"),
+  "unknown kind": (setting("components", "vqgan", "kind", value="vqvae"), "component `vqgan`: .*`vqvae`"),
+  "no kind": (without("components", "vqgan", "kind"), "component `vqgan`: .*kind"),
+  "unknown setting": (setting("components", "vqgan", "config", "depth", value=3), "component `vqgan`: .*depth"),
+  "no tensors": (remove("model.safetensors"), "model.safetensors: missing or damaged"),
+  "tensors cut short": (cut, "model.safetensors: missing or damaged"),
+  "tensors of noise": (write("model.safetensors", b"noise"), "model.safetensors: missing or damaged"),
+  "a bit flipped": (flip_a_bit, "model.safetensors: does not belong"),
+  "another id": (setting("id", value="0" * 16), "model.safetensors: does not belong"),
+  "tensors of another size": (setting(*WIDER, value=[4, 8]), r"component `vqgan`: .*expected \(3, 3, 4, 8\)"),
+  "tensors of another depth": (
+    setting("components", "vqgan", "config", "encoder_blocks", value=2),
+    "component `vqgan`: .*missing encoder/levels/0/blocks/1",
+  ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_folder_is_refused_in_one_line_that_names_the_file(saved, name):
+  damage, message = DAMAGES[name]
+  damage(saved)
+  with pytest.raises(InputError, match=message) as error:
+    folder.load(saved)
+  assert str(saved) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_path_that_is_no_folder_is_refused(tmp_path, is_file):
+  path = tmp_path / "nowhere"
+  if is_file:
+    path.write_bytes(b"")
+  with pytest.raises(InputError, match=r"nowhere/config\.json"):
+    folder.load(path)
+
+
+def test_a_component_that_is_not_there_is_refused_with_those_that_are(saved):
+  with pytest.raises(InputError, match="no component `transformer`; it holds vqgan, event_head"):
+    folder.load(saved, only=("transformer",))
