@@ -46,9 +46,17 @@ class ClipSpec:
   mel_per_column: int
 
   def __post_init__(self):
-    for name in ("sample_rate", "fps", "seconds", "hop", "n_mels", "mel_per_row", "mel_per_column"):
+    for name in ("sample_rate", "fps", "seconds", "n_fft", "hop", "n_mels", "mel_per_row", "mel_per_column"):
       if getattr(self, name) <= 0:
         raise ValueError(f"ClipSpec.{name} must be positive, not {getattr(self, name)}")
+    if self.mel_scale not in ("slaney", "htk") or self.mel_padding not in ("same", "center"):
+      raise ValueError(f"no mel scale `{self.mel_scale}` with padding `{self.mel_padding}`")
+    if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+      raise ValueError(f"mel bins from {self.fmin} to {self.fmax} Hz do not lie below {self.sample_rate / 2} Hz")
+    if not 0 < self.frame_size <= self.frame_resize:
+      raise ValueError(f"a crop of {self.frame_size} px does not fit into {self.frame_resize} px")
+    if self.mel_crop is not None and not 0 < self.mel_crop <= self.mel_frames_of(self.samples):
+      raise ValueError(f"no {self.mel_crop} of {self.mel_frames_of(self.samples)} mel frames can be kept")
     if self.sample_rate % self.fps:
       raise ValueError(f"{self.sample_rate} Hz is no whole number of samples per frame at {self.fps} fps")
     if self.n_mels % self.mel_per_row or self.mel_frames % self.mel_per_column:

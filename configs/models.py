@@ -38,7 +38,7 @@ def _mini() -> dict:
       "stem_kernel": 7,
       "stem_stride": 4,
       "stem_mid": 16,
-      "widths": (16, 32, 64, 96),
+      "widths": (16, 24, 48, 96),
       "blocks": (1,) * 4,
     },
     "event_head": {"width": 96},
@@ -53,6 +53,7 @@ def _mini() -> dict:
       "feature_width": 96,
       "audio_token": "learned",
       "positions": "grid",
+      "aligned_frames": True,
     },
   }
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condfoley_jax.clip import MINI, PAPER, ClipSpec
@@ -83,6 +83,7 @@ def specs(draw) -> ClipSpec:
   )
 
 
+@settings(deadline=None)
 @given(spec=specs())
 def test_grid_is_consistent(spec):
   assert spec.code_rows * spec.mel_per_row == spec.n_mels

@@ -41,8 +41,8 @@ def test_settings_with_a_default_may_be_left_out():
 def test_unknown_and_missing_settings_are_named(nested):
   values = config_tree.to_dict(CONFIG)
   part, name = (values["quantizer"], "QuantizerConfig") if nested else (values, "VQGANConfig")
+  part |= {"gain": 1, "bata": 2}
   with pytest.raises(ValueError, match=f"{name} has no bata, gain"):
-    part |= {"gain": 1, "bata": 2}
     config_tree.from_dict(VQGANConfig, values)
   del part["gain"], part["bata"]
   removed = "vocab" if nested else "widths"

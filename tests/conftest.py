@@ -1,9 +1,14 @@
 """What many tests share, made once a run: a few videos of the world, prepared, and one generation from them."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Programs compiled once serve the whole run, the commands that tests start included; the next run starts afresh.
+_CACHE = tempfile.TemporaryDirectory(prefix="condfoley-test-cache-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import pytest
 

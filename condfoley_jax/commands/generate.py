@@ -30,7 +30,7 @@ from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
 SILENT_PEAK = 1e-3
-_STRIP_FPS = 2
+_FILM_HEIGHT = 96
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _result(generation: Generation, directory: Path) -> report.Result:
     start_s=generation.example_start_s,
   )
   takes = [_take(generation, i, directory) for i in range(1, len(generation.takes) + 1)]
-  frames, times = _film(query)
+  frames, times = _film(query, spec)
   return report.Result(_query_clip(query, spec), example, takes, frames, times, generation.seen)
 
 
@@ -261,12 +261,12 @@ def _query_clip(query: Path, spec: ClipSpec) -> report.Clip:
   return report.Clip(query.name, query, audio, spec.sample_rate, _mel(audio, spec), onsets)
 
 
-def _film(query: Path) -> tuple[np.ndarray, np.ndarray]:
-  """A few frames a second in their own aspect ratio, and the times of their middles, s."""
+def _film(query: Path, spec: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
+  """Small frames at the spec's rate in their own aspect ratio, and the times of their middles, s."""
   info = media.probe(query)
-  frames = media.decode_frames(query, _STRIP_FPS, 144)
-  size = (round(144 * info.width / info.height), 144)
-  return np.stack([cv2.resize(f, size) for f in frames]), (np.arange(len(frames)) + 0.5) / _STRIP_FPS
+  frames = media.decode_frames(query, spec.fps, _FILM_HEIGHT)
+  size = (round(_FILM_HEIGHT * info.width / info.height), _FILM_HEIGHT)
+  return np.stack([cv2.resize(f, size) for f in frames]), (np.arange(len(frames)) + 0.5) / spec.fps
 
 
 def _judge(audio: np.ndarray, seed: int, seen: np.ndarray, spec: ClipSpec) -> Take:

@@ -101,7 +101,7 @@ class CodeRestarts(nnx.Module):
   def __init__(self, config: QuantizerConfig, restart_below: float):
     self.restart_below = restart_below
     self.vocab = config.vocab
-    # Starts at 0, so every entry moves onto the data at the first step.
+    # Starts at 0, so that all but the entries in heavy use move onto the data at the first step.
     self.usage = CodeState(jnp.zeros(config.vocab))
     self.candidates = CodeState(jnp.zeros((config.vocab, config.width)))
 

@@ -1,0 +1,72 @@
+"""Windows that cover a query, and takes that depend on their own seed alone."""
+
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from condfoley_jax.clip import MINI
+from condfoley_jax.sampling.generate import Example, Generator, window_starts
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.weights import registry
+from condfoley_jax.weights.folder import Weights
+from configs.models import models
+
+
+@given(st.integers(1, 2000), st.integers(1, 40).map(lambda half: 2 * half))
+def test_windows_cover_every_column_and_overlap_by_half(columns, window):
+  starts = window_starts(columns, window)
+  assert starts[0] == 0
+  assert all(b - a == window // 2 for a, b in zip(starts, starts[1:], strict=False))
+  assert starts[-1] + window >= columns
+  # No window is there for nothing.
+  assert len(starts) == 1 or starts[-2] + window < columns
+
+
+@pytest.fixture(scope="module")
+def generator():
+  sizes, rngs = models("mini").to_dict(), nnx.Rngs(0)
+  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2}
+  sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
+  kinds = {"vocoder": "istft_vocoder"} | {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer")}
+  parts = {name: registry.build(kind, sizes[kind], rngs=rngs) for name, kind in kinds.items()}
+  return Generator(Weights(MINI, parts, "none"))
+
+
+def _inputs(frames):
+  rng = np.random.default_rng(0)
+  pictures = rng.integers(0, 256, (frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)
+  clip = rng.integers(0, 256, (MINI.frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)
+  return pictures, Example(clip, rng.uniform(-0.5, 0.5, MINI.samples).astype(np.float32))
+
+
+@pytest.mark.parametrize("frames", [7, 30, 52])
+def test_shapes_at_any_length(generator, frames):
+  takes = generator(*_inputs(frames), Sampling(), [0, 1])
+  assert takes.audio.shape == (2, frames * MINI.samples_per_frame)
+  assert takes.grids.shape == (2, MINI.code_rows, frames)
+  assert takes.seen.shape == (frames,)
+  assert ((takes.seen > 0) & (takes.seen < 1)).all()
+  assert np.abs(takes.audio).max() < 1
+
+
+def test_a_take_depends_on_its_own_seed(generator):
+  inputs = _inputs(52)
+  together = generator(*inputs, Sampling(), [3, 4, 5]).grids
+  swapped = generator(*inputs, Sampling(), [5, 3, 9]).grids
+  assert np.array_equal(together[0], swapped[1])
+  assert np.array_equal(together[2], swapped[0])
+  assert not np.array_equal(together[1], swapped[2])
+
+
+def test_greedy_takes_are_all_the_same(generator):
+  grids = generator(*_inputs(30), Sampling(temperature=0.0), [0, 1, 2]).grids
+  assert (grids == grids[:1]).all()
+
+
+def test_a_quiet_example_gives_a_quiet_take(generator):
+  frames, example = _inputs(30)
+  loud = generator(frames, example, Sampling(temperature=0.0), [0]).audio
+  quiet = generator(frames, example._replace(audio=example.audio / 8), Sampling(temperature=0.0), [0]).audio
+  assert np.allclose(quiet, loud / 8, atol=1e-3 * np.abs(loud).max())

@@ -1,0 +1,63 @@
+"""Ranking of takes: alignment of onset curves, and the paper's rule."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from condfoley_jax.sampling.rerank import MAX_LAG_S, rank, sync_of
+
+FPS = 15
+
+
+def _curve(frames, length=60):
+  curve = np.zeros(length)
+  curve[list(frames)] = 1
+  return curve
+
+
+@pytest.mark.parametrize("lag", [-6, -1, 0, 1, 5])
+def test_offset_is_how_much_later_the_sound_is(lag):
+  frames = np.array([10, 17, 31, 45])
+  sync = sync_of(_curve(frames), _curve(frames + lag), FPS)
+  assert sync.offset_s == pytest.approx(lag / FPS)
+  assert sync.confidence == pytest.approx(1, abs=1e-6)
+
+
+def test_silence_has_no_confidence_and_no_offset():
+  assert sync_of(_curve([10, 20]), np.zeros(60), FPS) == (0, 0)
+
+
+def test_unrelated_curves_are_less_confident_than_related_ones():
+  seen = _curve([10, 17, 31, 45])
+  related, unrelated = _curve([10, 18, 31, 45]), _curve([3, 25, 38, 52])
+  assert sync_of(seen, related, FPS).confidence > sync_of(seen, unrelated, FPS).confidence
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5])
+def test_short_curves_do_not_fail(length):
+  sync = sync_of(np.linspace(0, 1, length), np.linspace(1, 0, length), FPS)
+  assert abs(sync.offset_s) <= MAX_LAG_S
+  assert -1 <= sync.confidence <= 1
+
+
+def test_rule_of_the_paper():
+  offsets = np.array([0.4, 0.0, -0.2, 0.2, -0.6])
+  confidences = np.array([0.99, 0.3, 0.5, 0.4, 0.9])
+  # In time within tau: 2, 3, 1 by confidence; then the late ones by |offset|.
+  assert rank(offsets, confidences, 0.25).tolist() == [2, 3, 1, 0, 4]
+  assert rank(offsets, confidences, 0.0)[0] == 1
+  assert rank(offsets, confidences, 10.0)[0] == 0
+
+
+_TAKES = st.lists(st.tuples(st.floats(-2, 2), st.floats(-1, 1)), min_size=1, max_size=20)
+
+
+@given(_TAKES, st.floats(0, 1))
+def test_rank_is_a_permutation_whose_first_is_in_time_and_most_confident(takes, tau):
+  offsets, confidences = map(np.array, zip(*takes, strict=True))
+  order = rank(offsets, confidences, tau)
+  assert sorted(order) == list(range(len(takes)))
+  in_time = np.abs(offsets) <= np.abs(offsets).min() + tau
+  assert in_time[order[0]]
+  assert confidences[order[0]] == confidences[in_time].max()

@@ -1,0 +1,53 @@
+"""A run that is stopped and started again ends where an unbroken one ends; one step's metrics are pinned."""
+
+import json
+
+import numpy as np
+import pytest
+
+from condfoley_jax.training.train_loop import train
+from condfoley_jax.weights import folder
+from configs import vocoder
+
+
+def _config(world, steps):
+  config = vocoder.get_config("mini,runlocal").to_dict()
+  config["model"]["istft_vocoder"] |= {"layers": 1, "width": 16, "hidden": 16}
+  config["data"] = {"train": str(world), "validation": str(world)}
+  # The schedule must not depend on where the run is broken off.
+  config["optimizers"]["vocoder"] |= {"schedule": "constant"}
+  return config | {"steps": steps, "crop_frames": 20, "every": {"log": 1, "evaluate": 100, "checkpoint": 2}}
+
+
+def _tensors(workdir):
+  return (workdir / "weights" / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unbroken(world, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("unbroken")
+  return workdir, train(_config(world, 6), workdir)
+
+
+def test_resumed_run_ends_in_the_same_weights(world, unbroken, tmp_path):
+  train(_config(world, 4), tmp_path)
+  train(_config(world, 6), tmp_path)
+  assert _tensors(tmp_path) == _tensors(unbroken[0])
+  lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4, 5, 6]
+
+
+def test_scores_are_returned_and_written(unbroken):
+  workdir, scores = unbroken
+  assert np.isfinite(list(scores.values())).all()
+  last = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+  assert last["validation/loss"] == pytest.approx(scores["loss"])
+
+
+def test_another_seed_gives_other_weights(world, unbroken, tmp_path):
+  train(_config(world, 6) | {"seed": 1}, tmp_path)
+  assert _tensors(tmp_path) != _tensors(unbroken[0])
+
+
+def test_weights_load(unbroken):
+  assert set(folder.load(unbroken[0] / "weights").components) == {"vocoder"}
