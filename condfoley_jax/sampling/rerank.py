@@ -21,7 +21,9 @@ class Sync(NamedTuple):
 
 def sync_of(seen: np.ndarray, heard: np.ndarray, fps: int) -> Sync:
   """Best alignment of two onset curves of the same length at `fps` (float [T]), the smallest offset on ties."""
-  lags = sorted(range(-round(MAX_LAG_S * fps), round(MAX_LAG_S * fps) + 1), key=abs)
+  # Two samples at least are compared at every lag.
+  furthest = max(min(round(MAX_LAG_S * fps), len(seen) - 2), 0)
+  lags = sorted(range(-furthest, furthest + 1), key=abs)
   scores = [_correlation(*_overlap(seen, heard, lag)) for lag in lags]
   best = int(np.argmax(scores))
   return Sync(lags[best] / fps, float(scores[best]))

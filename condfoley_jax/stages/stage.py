@@ -16,8 +16,8 @@ from condfoley_jax.weights import folder, registry
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-# (model, batch, key, step) -> (loss, metrics)
-LossFn = Callable[[nnx.Module, Batch, jax.Array, jax.Array], tuple[jax.Array, Metrics]]
+# (model, batch, key) -> (loss, metrics)
+LossFn = Callable[[nnx.Module, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 
 class Stage(abc.ABC):
@@ -40,9 +40,14 @@ class Stage(abc.ABC):
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     """The model; its attributes that `losses` names are trained, the others are frozen."""
 
+  def phase(self, step: int) -> str:
+    """Name of the phase that step (from 0) belongs to. Each phase is compiled by itself."""
+    del step
+    return "train"
+
   @abc.abstractmethod
-  def losses(self) -> dict[str, LossFn]:
-    """Per player, a function (model, batch, key, step) -> (loss, metrics), in the order of their updates."""
+  def losses(self, phase: str) -> dict[str, LossFn]:
+    """Per player of that phase, a function (model, batch, key) -> (loss, metrics), in the order of their updates."""
 
   def after_step(self, model: nnx.Module) -> None:
     """Changes `model` in place after each update, within the compiled step."""

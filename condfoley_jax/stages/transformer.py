@@ -24,11 +24,10 @@ class TransformerStage(Stage):
       transformer.set_codebook(frozen["vqgan"].quantizer.codebook[...])
     return Trained(transformer=transformer, **frozen, **self.pretrained("vocoder", "vocoder"))
 
-  def losses(self):
+  def losses(self, phase: str):
     return {"transformer": self._loss}
 
-  def _loss(self, model, batch: Batch, key: jax.Array, step):
-    del step
+  def _loss(self, model, batch: Batch, key: jax.Array):
     gain_key, query_key, condition_key = jax.random.split(key, 3)
     # One gain for both clips of a pair: the example tells how loud the target is.
     gain = draw_gain(batch["target_audio"].shape[0], gain_key, self.config["gain_db"])

@@ -18,7 +18,7 @@ class VideoEncoderStage(Stage):
     encoder, head = self.build("video_encoder", rngs), self.build("event_head", rngs)
     return Trained(events=Trained(video_encoder=encoder, event_head=head))
 
-  def losses(self):
+  def losses(self, phase: str):
     return {"events": self._loss}
 
   def _predict(self, model, frames: jax.Array, *, use_running_average: bool):
@@ -27,8 +27,7 @@ class VideoEncoderStage(Stage):
     )
     return model.events.event_head(features)
 
-  def _loss(self, model, batch: Batch, key: jax.Array, step):
-    del step
+  def _loss(self, model, batch: Batch, key: jax.Array):
     frames = augment_frames(batch["frames"], key, self.config["shift_px"])
     predicted = self._predict(model, frames, use_running_average=False)
     onsets = batch["onsets"]

@@ -19,11 +19,10 @@ class VocoderStage(Stage):
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     return Trained(vocoder=self.build(self.config["vocoder"], rngs))
 
-  def losses(self):
+  def losses(self, phase: str):
     return {"vocoder": self._loss}
 
-  def _loss(self, model, batch: Batch, key: jax.Array, step):
-    del step
+  def _loss(self, model, batch: Batch, key: jax.Array):
     gain_key, crop_key = jax.random.split(key)
     audio = random_gain(batch["audio"], gain_key, self.config["gain_db"])
     mel, audio = self._crop(log_mel(audio, self.clip), audio, crop_key)

@@ -14,7 +14,7 @@ from condfoley_jax.stages.stage import Batch, Stage, Trained, random_gain
 
 
 class VQGANStage(Stage):
-  """Players: the VQGAN, then the discriminator, whose part is not computed before step `discriminator_start`."""
+  """Players: the VQGAN and, from step `discriminator_start` on, the discriminator."""
 
   batches = "clips"
 
@@ -27,8 +27,13 @@ class VQGANStage(Stage):
       restarts=CodeRestarts(vqgan.config.quantizer, self.config["restart_below"]),
     )
 
-  def losses(self):
-    return {"vqgan": self._vqgan_loss, "discriminator": self._discriminator_loss}
+  def phase(self, step: int) -> str:
+    return "adversarial" if step >= self.config["discriminator_start"] else "alone"
+
+  def losses(self, phase: str):
+    if phase == "alone":
+      return {"vqgan": self._reconstruction_loss}
+    return {"vqgan": self._adversarial_loss, "discriminator": self._discriminator_loss}
 
   def after_step(self, model):
     model.restarts.apply(model.vqgan.quantizer)
@@ -36,11 +41,8 @@ class VQGANStage(Stage):
   def _mel(self, batch: Batch, key: jax.Array) -> jax.Array:
     return log_mel(random_gain(batch["audio"], key, self.config["gain_db"]), self.clip)
 
-  def _from_start(self, step: jax.Array, adversarial) -> jax.Array:
-    """`adversarial()` once the discriminator has started, else 0 without computing it."""
-    return jax.lax.cond(step >= self.config["discriminator_start"], adversarial, lambda: jnp.zeros(()))
-
-  def _vqgan_loss(self, model, batch, key, step):
+  def _reconstruct(self, model, batch: Batch, key: jax.Array):
+    """Reconstruction [B, F, M], loss without a discriminator, metrics."""
     gain_key, restart_key = jax.random.split(key)
     mel = self._mel(batch, gain_key)
     latent = model.vqgan.latent(mel)
@@ -48,18 +50,23 @@ class VQGANStage(Stage):
     model.restarts.observe(latent, quantized.codes, restart_key)
     rec = model.vqgan.decode_latent(quantized.z)
     reconstruction = jnp.mean(jnp.abs(rec - mel))
-    fool = self._from_start(step, lambda: -jnp.mean(judge(model.discriminator, rec)))
-    loss = reconstruction + quantized.loss + self.config["discriminator_weight"] * fool
     metrics = {"reconstruction": reconstruction, "codebook": quantized.loss, "perplexity": quantized.perplexity}
+    return rec, reconstruction + quantized.loss, metrics
+
+  def _reconstruction_loss(self, model, batch, key):
+    _, loss, metrics = self._reconstruct(model, batch, key)
+    return loss, metrics | {"loss": loss}
+
+  def _adversarial_loss(self, model, batch, key):
+    rec, loss, metrics = self._reconstruct(model, batch, key)
+    fool = -jnp.mean(judge(model.discriminator, rec))
+    loss += self.config["discriminator_weight"] * fool
     return loss, metrics | {"fool": fool, "loss": loss}
 
-  def _discriminator_loss(self, model, batch, key, step):
-    def loss():
-      mel = self._mel(batch, key)
-      rec, _ = model.vqgan(mel)
-      return hinge_loss(judge(model.discriminator, mel), judge(model.discriminator, jax.lax.stop_gradient(rec)))
-
-    loss = self._from_start(step, loss)
+  def _discriminator_loss(self, model, batch, key):
+    mel = self._mel(batch, key)
+    rec = jax.lax.stop_gradient(model.vqgan(mel)[0])
+    loss = hinge_loss(judge(model.discriminator, mel), judge(model.discriminator, rec))
     return loss, {"discriminator_loss": loss}
 
   def evaluate(self, model, batch, key):

@@ -71,7 +71,7 @@ def make_train_step(
   def player_step(name: str, state: TrainState, batch, key):
     def loss_of(part):
       model = merge({**state.params, name: part}, state.rest)
-      loss, metrics = losses[name](model, batch, key, state.step)
+      loss, metrics = losses[name](model, batch, key)
       return loss, (metrics, split(model)[2])
 
     grads, (metrics, rest) = jax.grad(loss_of, has_aux=True)(state.params[name])

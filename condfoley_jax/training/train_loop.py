@@ -1,5 +1,6 @@
 """The train loop of every stage: batches in, updates, scores, checkpoints, and a weights folder at the end."""
 
+import functools
 import sys
 import time
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from flax import nnx
 
 from condfoley_jax import config_tree
@@ -52,8 +54,7 @@ class _Run:
     self.mesh = sharding.make_mesh()
     self.merge = Merger(model)
     self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
-    step = make_train_step(self.merge, self.stage.losses(), optimizers, self.stage.after_step)
-    self.train_step = jax.jit(step, donate_argnums=0)
+    self.train_step = functools.cache(functools.partial(self._compile, optimizers))
     self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
     self.batches = self._open("train", train=True)
     self.checkpoints = Checkpoints(workdir / "checkpoints")
@@ -65,7 +66,9 @@ class _Run:
     clock, done, train_key = time.monotonic(), first, jax.random.fold_in(self.key, 1)
     scores = {}
     for step in range(first + 1, steps + 1):
-      self.state, metrics = self.train_step(self.state, self._place(next(self.batches)), train_key)
+      self.state, metrics = self.train_step(self.stage.phase(step - 1))(
+        self.state, self._place(next(self.batches)), train_key
+      )
       if step % every["log"] == 0 or step == steps:
         values = {k: float(v) for k, v in metrics.items()}
         seconds = (time.monotonic() - clock) / (step - done)
@@ -79,6 +82,10 @@ class _Run:
     self.writer.close()
     folder.save(self.workdir / "weights", self.stage.clip, self.stage.components(self._model(self.state)))
     return scores
+
+  def _compile(self, optimizers: dict[str, optax.GradientTransformation], phase: str):
+    step = make_train_step(self.merge, self.stage.losses(phase), optimizers, self.stage.after_step)
+    return jax.jit(step, donate_argnums=0)
 
   def evaluate(self, step: int) -> dict[str, float]:
     """Mean scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""

@@ -1,5 +1,7 @@
 """Windows that cover a query, and takes that depend on their own seed alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,7 +20,7 @@ from configs.models import models
 def test_windows_cover_every_column_and_overlap_by_half(columns, window):
   starts = window_starts(columns, window)
   assert starts[0] == 0
-  assert all(b - a == window // 2 for a, b in zip(starts, starts[1:], strict=False))
+  assert all(b - a == window // 2 for a, b in itertools.pairwise(starts))
   assert starts[-1] + window >= columns
   # No window is there for nothing.
   assert len(starts) == 1 or starts[-2] + window < columns
