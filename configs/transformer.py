@@ -24,7 +24,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _mini() -> ConfigDict:
   return ConfigDict(
     {
-      "steps": 1500,
+      "steps": 1000,
       "batch_size": 16,
       "optimizers": {
         "transformer": {

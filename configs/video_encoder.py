@@ -12,8 +12,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
   preset, local = common.parse(arg)
   config = common.base("video_encoder", preset, ("video_encoder", "event_head"))
-  config.steps = 2000
-  config.batch_size = 8
+  config.steps = 1200
+  config.batch_size = 12
   config.onset_weight = 5.0
   config.label_weight = 0.1
   config.shift_px = 3

@@ -31,10 +31,11 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
   """
   path, _, preset = config.partition(":")
   found = _find(path)
+  words = ["condfoley train", f"--config={found}" + (f":{preset}" if preset else ""), *overrides]
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file("config", flag_values=values)
+  config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
   try:
-    left = values(["condfoley train", f"--config={found}" + (f":{preset}" if preset else ""), *overrides])
+    left = values(words)
     resolved = values.config
   except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
     raise InputError(f"{config}: {' '.join(str(error).split())}") from error

@@ -45,6 +45,8 @@ class _Run:
   def __init__(self, config: Mapping[str, Any], workdir: Path):
     self.config, self.workdir = config, workdir
     self.stage: Stage = registry.create(config)
+    # Data first: what is wrong with it shows before anything slow.
+    self.batches = self._open("train", train=True)
     self.key = jax.random.key(config["seed"])
     model = self.stage.create(nnx.Rngs(jax.random.fold_in(self.key, 0)))
     optimizers = {
@@ -56,7 +58,6 @@ class _Run:
     self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
     self.train_step = functools.cache(functools.partial(self._compile, optimizers))
     self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
-    self.batches = self._open("train", train=True)
     self.checkpoints = Checkpoints(workdir / "checkpoints")
     self.writer = MetricWriter(workdir)
 
