@@ -130,4 +130,9 @@ class _Run:
   def _log(self, kind: str, step: int, values: dict[str, float]) -> None:
     self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})
     numbers = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
-    print(f"{kind} {step}/{self.config['steps']}  {numbers}", file=sys.stderr, flush=True)
+    left = (self.config["steps"] - step) * values.get("seconds_per_step", 0) / 60
+    print(
+      f"{kind} {step}/{self.config['steps']}  {numbers}" + (f"  {left:.0f} min left" if left else ""),
+      file=sys.stderr,
+      flush=True,
+    )

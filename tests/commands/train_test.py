@@ -12,7 +12,11 @@ from data_pipelines import media
 STAGES = ("vqgan", "vocoder", "video_encoder", "transformer")
 STEPS = 12
 # Fewer layers of the same kind: nearly all the time here goes into compiling them.
-SHRUNK = {"vocoder": ["--config.model.istft_vocoder.layers=2"], "transformer": ["--config.model.transformer.layers=2"]}
+SHRUNK = {
+  "vqgan": ["--config.discriminator_start=8"],
+  "vocoder": ["--config.model.istft_vocoder.layers=2"],
+  "transformer": ["--config.model.transformer.layers=2"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,12 @@ def test_loss_goes_down(runs, stage):
   assert len(losses) == STEPS
   assert np.isfinite(losses).all()
   assert np.mean(losses[-3:]) < losses[0]
+
+
+def test_the_discriminator_joins_in(runs):
+  lines = [json.loads(line) for line in (runs / "vqgan" / "metrics.jsonl").read_text().splitlines()]
+  playing = [line["step"] for line in lines if "train/discriminator_loss" in line]
+  assert playing == [9, 10, 11, 12]
 
 
 def test_pictures_and_sound_are_logged(runs):
