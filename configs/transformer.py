@@ -24,8 +24,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _mini() -> ConfigDict:
   return ConfigDict(
     {
-      "steps": 1000,
-      "batch_size": 16,
+      "steps": 1300,
+      "batch_size": 8,
       "optimizers": {
         "transformer": {
           "learning_rate": 1e-3,

@@ -1,6 +1,7 @@
 """The train loop of every stage: batches in, updates, scores, checkpoints, and a weights folder at the end."""
 
 import functools
+import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
 from condfoley_jax.training.state import Merger, TrainState, create_state, make_train_step
 from condfoley_jax.weights import folder
 from data_pipelines import pipeline
+from data_pipelines.errors import InputError
 
 
 def train(config: Mapping[str, Any], workdir: Path) -> dict[str, float]:
@@ -91,10 +93,9 @@ class _Run:
   def evaluate(self, step: int) -> dict[str, float]:
     """Mean scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""
     key = jax.random.fold_in(self.key, 2)
-    batches = self._open("validation", train=False)
     scores: list[dict[str, jax.Array]] = []
-    for i in range(self.config["evaluate_batches"]):
-      batch = self._place(next(batches))
+    for i, batch in enumerate(self._validation_batches()):
+      batch = self._place(batch)
       scores.append(self.evaluate_batch(self.state, batch, jax.random.fold_in(key, i)))
       if i == 0:
         images, sounds = self.stage.pictures(self._model(self.state), batch, key)
@@ -103,6 +104,16 @@ class _Run:
     mean = {k: float(np.mean([s[k] for s in scores])) for k in scores[0]}
     self._log("validation", step, mean)
     return mean
+
+  def _validation_batches(self) -> list[dict[str, np.ndarray]]:
+    """The first `config.evaluate_batches` whole batches; a partial one would be compiled for itself."""
+    size = self.config["batch_size"] // jax.process_count()
+    first = itertools.islice(self._open("validation", train=False), self.config["evaluate_batches"])
+    whole = [batch for batch in first if len(next(iter(batch.values()))) == size]
+    if not whole:
+      where = self.config["data"]["validation"]
+      raise InputError(f"{where}: fewer than {size} examples; prepare more videos or lower --config.batch_size")
+    return whole
 
   def _resume(self) -> None:
     if (step := self.checkpoints.latest()) is not None:

@@ -8,6 +8,7 @@ import pytest
 from condfoley_jax.training.train_loop import train
 from condfoley_jax.weights import folder
 from configs import vocoder
+from data_pipelines.errors import InputError
 
 
 def _config(world, steps):
@@ -47,6 +48,11 @@ def test_scores_are_returned_and_written(unbroken):
 def test_another_seed_gives_other_weights(world, unbroken, tmp_path):
   train(_config(world, 6) | {"seed": 1}, tmp_path)
   assert _tensors(tmp_path) != _tensors(unbroken[0])
+
+
+def test_too_little_validation_data_is_said(world, tmp_path):
+  with pytest.raises(InputError, match="lower --config.batch_size"):
+    train(_config(world, 1) | {"batch_size": 64}, tmp_path)
 
 
 def test_weights_load(unbroken):
