@@ -7,8 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from condfoley_jax import figures, report
+from condfoley_jax import figures
 from condfoley_jax.clip import MINI
+from condfoley_jax.evaluation import report
 
 SECONDS = 1.0
 HOSTILE = "\"><img src=x onerror=window.stolen=1>&amp;'.mp4"

@@ -51,7 +51,7 @@ def test_another_seed_gives_other_weights(world, unbroken, tmp_path):
 
 
 def test_too_little_validation_data_is_said(world, tmp_path):
-  with pytest.raises(InputError, match="lower --config.batch_size"):
+  with pytest.raises(InputError, match="fewer than 64 examples"):
     train(_config(world, 1) | {"batch_size": 64}, tmp_path)
 
 

@@ -1,0 +1,15 @@
+"""`make demo`'s program: three results and one page that holds them."""
+
+from condfoley_jax import demo
+
+
+def test_demo_writes_results_and_one_page(tmp_path):
+  page = demo.run(tmp_path, candidates=1)
+  results = sorted(p for p in tmp_path.iterdir() if p.is_dir() and p.name != "videos")
+  assert len(results) == len(demo.PAIRS)
+  for result in results:
+    assert (result / "soundtrack.mp4").stat().st_size > 1000
+    assert (result / "takes" / "01.wav").stat().st_size > 1000
+  text = page.read_text()
+  assert text.count("<section") >= len(demo.PAIRS)
+  assert "http://" not in text.replace("http://www.w3.org", "")
