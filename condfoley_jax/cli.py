@@ -82,11 +82,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import generate
+  from condfoley_jax.commands.generation import Settings
 
   generate.run(
     args.query,
     args.out,
-    generate.Settings(
+    Settings(
       example=args.example,
       example_start_s=args.example_start,
       candidates=args.candidates,

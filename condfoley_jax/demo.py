@@ -9,7 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from condfoley_jax.commands import generate
+from condfoley_jax.commands import generate, output
+from condfoley_jax.commands.generation import Settings
 from data_pipelines.builders import drumstick
 
 # (query, example) by number of the rendered video; the second and third differ in the example alone.
@@ -24,9 +25,9 @@ def run(out: Path, *, candidates: int = 2) -> Path:
   names, made = [], []
   for query, example in PAIRS:
     names.append(f"{query}_sounding_like_{example}")
-    settings = generate.Settings(example=videos[example], candidates=candidates)
+    settings = Settings(example=videos[example], candidates=candidates)
     made.append(generate.run(videos[query], out / names[-1], settings))
-  generate.page_of(made, out, command=f"python -m condfoley_jax.demo --out {out}", title="condfoley demo", names=names)
+  output.page_of(made, out, command=f"python -m condfoley_jax.demo --out {out}", title="condfoley demo", names=names)
   return out / "report.html"
 
 

@@ -1,7 +1,9 @@
 """`condfoley generate` with the shipped weights: what it writes, that it repeats, and what it refuses."""
 
 import json
+import re
 import shutil
+import urllib.parse
 
 import av
 import numpy as np
@@ -158,6 +160,25 @@ def test_a_silent_query_and_one_without_sound_work(videos, tmp_path):
   _strip_sound(videos[0], mute)
   arguments = ["generate", "--example", str(videos[1]), "--out", str(tmp_path / "out"), "--", str(mute)]
   assert cli.main(arguments) == 0
+
+
+def test_out_that_is_a_file_is_refused_before_any_work(videos, tmp_path, capsys):
+  (tmp_path / "file").touch()
+  for out in (tmp_path / "file", tmp_path / "file" / "below"):
+    assert _generate(videos[0], videos[1], out) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert str(out) in line
+
+
+def test_a_large_query_is_linked_from_where_the_page_is(videos, tmp_path, monkeypatch):
+  from condfoley_jax.evaluation import embed
+
+  monkeypatch.setattr(embed, "FILE_BYTES", 1000)
+  out = tmp_path / "a" / "b"
+  assert _generate(videos[0], videos[1], out) == 0
+  links = re.findall(r'src="([^"]*\.mp4)"', (out / "report.html").read_text())
+  assert links
+  assert all((out / urllib.parse.unquote(link)).exists() for link in links)
 
 
 def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):

@@ -1,0 +1,175 @@
+"""What `condfoley generate` makes, before anything is written: inputs read, takes sampled and ranked."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from condfoley_jax.audio.onsets import detect_onsets, onset_strength
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.sampling import generate as sampler
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.sampling.rerank import Sync, rank, sync_of
+from condfoley_jax.weights import folder
+from data_pipelines import media
+from data_pipelines.errors import InputError
+
+# An example below this peak is silence: 60 dB under full scale.
+SILENT_PEAK = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the user chose.
+
+  Attributes:
+    example: video that sounds right.
+    example_start_s: where its clip starts, s; None takes the loudest one.
+    candidates: takes to make; take i has seed `seed` + i.
+    seed: of the first take.
+    temperature, top_k, top_p: of the sampler.
+    tau_s: takes whose |offset| is this close to the smallest count as in time, s.
+  """
+
+  example: Path
+  example_start_s: float | None = None
+  candidates: int = 1
+  seed: int = 0
+  temperature: float = 1.0
+  top_k: int = 128
+  top_p: float = 1.0
+  tau_s: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Take:
+  """One generated soundtrack: audio float32 [N]; syncs per segment of a clip's length, and of the whole."""
+
+  audio: np.ndarray
+  seed: int
+  onsets_s: np.ndarray
+  segments: list[tuple[float, float, Sync]]
+  sync: Sync
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+  """Everything that one call made; `takes` best first.
+
+  Attributes:
+    query, settings: what was asked.
+    example_start_s: where the example's clip starts, s.
+    example: its frames and audio.
+    takes: ranked.
+    seen: [T], onset probability per query frame.
+    spec: grid of the weights.
+    weights_id: of the weights folder.
+    seconds: wall-clock seconds per stage.
+  """
+
+  query: Path
+  settings: Settings
+  example_start_s: float
+  example: sampler.Example
+  takes: list[Take]
+  seen: np.ndarray
+  spec: ClipSpec
+  weights_id: str
+  seconds: dict[str, float]
+
+
+def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) -> Generation:
+  """Reads the inputs, samples the takes and ranks them.
+
+  Raises:
+    InputError: an input cannot be used.
+  """
+  seconds: dict[str, float] = {}
+  with timed("load weights", seconds):
+    weights = folder.load(weights_dir or folder.SHIPPED)
+  spec = weights.clip
+  with timed("read videos", seconds):
+    info = media.probe(query)
+    if not info.has_video:
+      raise InputError(f"{query}: has no pictures; the query is a video")
+    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize), spec)
+    start_s, example = read_example(settings.example, settings.example_start_s, spec)
+  with timed("sample and vocode", seconds):
+    sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
+    seeds = [settings.seed + i for i in range(settings.candidates)]
+    made = sampler.Generator(weights)(frames, example, sampling, seeds)
+  with timed("rank", seconds):
+    samples = round(info.duration_s * spec.sample_rate)
+    takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
+    order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
+  ranked = [takes[i] for i in order]
+  return Generation(query, settings, start_s, example, ranked, made.seen, spec, weights.id, seconds)
+
+
+def read_example(path: Path, start_s: float | None, spec: ClipSpec) -> tuple[float, sampler.Example]:
+  """Where the example's clip starts and the clip, padded with silence and its last picture where it ends early.
+
+  Raises:
+    InputError: unreadable, without pictures or sound, silent, or no such start.
+  """
+  info = media.probe(path)
+  if not info.has_video:
+    raise InputError(f"{path}: has no pictures; the example is a video with sound")
+  if not info.has_audio:
+    raise InputError(f"{path}: has no sound; choose an example that has")
+  audio = media.decode_audio(path, spec.sample_rate)
+  if start_s is None:
+    start_s = _loudest(audio, spec) / spec.fps
+  if start_s >= info.duration_s:
+    raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
+  first = round(start_s * spec.sample_rate)
+  clip = _fit(audio[first : first + spec.samples], spec.samples)
+  if np.abs(clip).max() < SILENT_PEAK:
+    raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
+  frames = media.decode_frames(path, spec.fps, spec.frame_resize, start_s=start_s, duration_s=spec.seconds)
+  return start_s, sampler.Example(_crop(frames, spec), clip)
+
+
+def _judge(audio: np.ndarray, seed: int, seen: np.ndarray, spec: ClipSpec) -> Take:
+  """Onsets of a take and how well they go with the onsets seen, per segment and on the whole."""
+  heard = onset_strength(audio, spec.sample_rate, spec.fps)[: len(seen)]
+  heard = np.pad(heard, (0, len(seen) - len(heard)))
+  segments = []
+  for start in range(0, len(seen), spec.frames):
+    part = slice(start, start + spec.frames)
+    end_s = min((start + spec.frames) / spec.fps, len(audio) / spec.sample_rate)
+    segments.append((start / spec.fps, end_s, sync_of(seen[part], heard[part], spec.fps)))
+  onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
+  return Take(audio, seed, onsets, segments, sync_of(seen, heard, spec.fps))
+
+
+def _loudest(audio: np.ndarray, spec: ClipSpec) -> int:
+  """First frame of the clip with the most energy."""
+  per_frame = audio[: len(audio) // spec.samples_per_frame * spec.samples_per_frame].reshape(-1, spec.samples_per_frame)
+  total = np.concatenate([[0.0], np.cumsum(np.sum(per_frame.astype(np.float64) ** 2, 1))])
+  if len(total) <= spec.frames:
+    return 0
+  return int(np.argmax(total[spec.frames :] - total[: -spec.frames]))
+
+
+def _crop(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
+  offset = (spec.frame_resize - spec.frame_size) // 2
+  return frames[:, offset : offset + spec.frame_size, offset : offset + spec.frame_size]
+
+
+def _fit(audio: np.ndarray, samples: int) -> np.ndarray:
+  """Cut, or padded with silence, to `samples`."""
+  return np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
+
+
+@contextlib.contextmanager
+def timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+  """Says what is going on, on stderr, and notes how long it took."""
+  start = time.monotonic()
+  with Console(stderr=True).status(f"{stage} ..."):
+    yield
+  seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - start
