@@ -1,6 +1,8 @@
 """Video encoder, pre-trained on labelled events.
 
 mini: condfoley train --config configs/video_encoder.py:mini --workdir out/video_encoder
+      20 minutes on 2 shared CPU cores; validation: onset average precision 0.80 per frame, time within the frame off by
+      0.18 frames, action right in 90 %, material in 52 %.
 """
 
 from ml_collections import ConfigDict

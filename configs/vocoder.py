@@ -1,6 +1,8 @@
 """Vocoder: the light inverse-STFT one of mini.
 
 mini: condfoley train --config configs/vocoder.py:mini --workdir out/vocoder
+      30 minutes on one shared CPU core; validation loss 1.40. Griffin-Lim from the same mels is closer to the sound
+      (1.19 against 1.62 on six clips), and slower: this vocoder wants a longer run.
 """
 
 from ml_collections import ConfigDict

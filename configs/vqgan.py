@@ -1,7 +1,8 @@
 """Mel VQGAN.
 
 mini:     condfoley train --config configs/vqgan.py:mini --workdir out/vqgan
-paper_gh: the authors' sizes and recipe (no LPAPS yet).
+          25 minutes on 2 shared CPU cores; validation L1 0.056 (2.8 dB), perplexity 209 of 512.
+paper_gh: the authors' sizes and recipe, without LPAPS; never run.
 """
 
 from ml_collections import ConfigDict

@@ -55,9 +55,16 @@ def test_what_must_be_positive_is_refused_by_name(spec, name, value):
     ({"mel_per_column": 7}, "no whole number of 20 x 7 codes"),
     ({"mel_padding": "center"}, "80 x 181 mel"),
     ({"mel_crop": 175}, "80 x 175 mel"),
+    ({"mel_crop": 181}, "no 181 of 180 mel frames"),
+    ({"mel_crop": 0}, "no 0 of 180 mel frames"),
+    ({"fmax": 12_000.0}, "do not lie below 11025"),
+    ({"fmin": 11_025.0}, "do not lie below 11025"),
+    ({"mel_scale": "bark"}, "no mel scale `bark`"),
+    ({"mel_padding": "valid"}, "padding `valid`"),
+    ({"frame_size": 65}, "crop of 65 px"),
   ],
 )
-def test_rates_that_do_not_divide_are_refused(change, message):
+def test_what_does_not_fit_together_is_refused(change, message):
   with pytest.raises(ValueError, match=message):
     dataclasses.replace(MINI, **change)
 
@@ -76,6 +83,8 @@ def specs(draw) -> ClipSpec:
     seconds=frames / fps,
     hop=hop,
     n_mels=rows * per_row,
+    fmin=0.0,
+    fmax=fps * per_frame * hop / 2,
     mel_padding=padding,
     mel_crop=crop,
     mel_per_row=per_row,
