@@ -54,6 +54,7 @@ def test_pairs_have_the_promised_shapes_and_are_aligned(data_dir):
       "target_frames": (np.uint8, (4, T, S, S, 3)),
       "condition_frames": (np.uint8, (4, T, S, S, 3)),
       "target_onsets": (np.float32, (4, T)),
+      "target_offsets": (np.float32, (4, T)),
       "target_material": (np.int32, (4,)),
       "target_action": (np.int32, (4,)),
     }
@@ -71,6 +72,7 @@ def test_clips_have_the_promised_shapes_and_are_aligned(data_dir):
       "audio": (np.float32, (4, N)),
       "frames": (np.uint8, (4, T, S, S, 3)),
       "onsets": (np.float32, (4, T)),
+      "offsets": (np.float32, (4, T)),
       "material": (np.int32, (4,)),
       "action": (np.int32, (4,)),
     }
@@ -80,9 +82,13 @@ def test_clips_have_the_promised_shapes_and_are_aligned(data_dir):
 def test_onsets_and_labels_are_those_of_the_window(tmp_path):
   labelled = ruler.make_dataset(tmp_path, [100], [[0.5, 3.0, 5.5]])
   for batch in take(batches(pipeline.clip_batches, labelled), 8):
-    for frames, onsets in zip(batch["frames"], batch["onsets"], strict=True):
+    for frames, onsets, offsets in zip(batch["frames"], batch["onsets"], batch["offsets"], strict=True):
       start = ruler.start_of(frames)
-      assert list(np.flatnonzero(onsets)) == [f - start for f in (7, 45, 82) if start <= f < start + T]
+      # 0.5, 3.0 and 5.5 s are 7.5, 45.0 and 82.5 frames.
+      inside = [(f - start, part) for f, part in ((7, 0.5), (45, 0.0), (82, 0.5)) if start <= f < start + T]
+      assert list(np.flatnonzero(onsets)) == [f for f, _ in inside]
+      assert np.allclose(offsets[onsets == 1], [part for _, part in inside], atol=1e-5)
+      assert not offsets[onsets == 0].any()
     assert set(batch["material"]) == {MATERIALS.index("metal")}
     assert set(batch["action"]) == {ACTIONS.index("hit")}
 
