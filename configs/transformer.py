@@ -1,7 +1,9 @@
 """Conditional transformer over codes and frames.
 
 mini:     condfoley train --config configs/transformer.py:mini --workdir out/transformer
-paper_gh: the authors' sizes and recipe.
+          24 minutes on 2 shared CPU cores; validation cross-entropy 3.22 per code (6.24 untrained), 3.65 with another
+          clip's example, 3.86 with another clip's frames.
+paper_gh: the authors' sizes and recipe; never run.
 """
 
 from ml_collections import ConfigDict
