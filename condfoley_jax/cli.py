@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   except InputError as error:
     print(f"condfoley {args.command}: {error}", file=sys.stderr)
     return 2
+  except KeyboardInterrupt:
+    print(f"condfoley {args.command}: interrupted", file=sys.stderr)
+    return 130
   return 0
 
 
@@ -47,7 +50,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--example", type=Path, required=True, metavar="CLIP", help="a video that sounds right")
   parser.add_argument(
-    "--example-start", type=float, metavar="S", help="where in the example to listen, s (default: where it is loudest)"
+    "--example-start", type=_not_negative, metavar="S", help="where in the example to listen, s (default: where it is loudest)"
   )
   parser.add_argument("--candidates", type=_positive(int), default=1, metavar="N", help="takes to make (default: 1)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")

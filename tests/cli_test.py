@@ -20,6 +20,8 @@ from condfoley_jax import cli
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--top-p", "0"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--seed", "-1"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--loud"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--temperature", "nan"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--example-start", "-1"],
     ["prepare", "folder", "--out", "o", "--config.x=1"],
   ],
 )

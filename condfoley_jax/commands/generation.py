@@ -29,7 +29,7 @@ class Settings:
   Attributes:
     example: video that sounds right.
     example_start_s: where its clip starts, s; None takes the loudest one.
-    candidates: takes to make; take i has seed `seed` + i.
+    candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
     temperature, top_k, top_p: of the sampler.
     tau_s: takes whose |offset| is this close to the smallest count as in time, s.
@@ -100,7 +100,7 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     start_s, example = read_example(settings.example, settings.example_start_s, spec)
   with timed("sample and vocode", seconds):
     sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
-    seeds = [settings.seed + i for i in range(settings.candidates)]
+    seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     made = sampler.Generator(weights)(frames, example, sampling, seeds)
   with timed("rank", seconds):
     samples = round(info.duration_s * spec.sample_rate)
