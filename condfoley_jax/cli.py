@@ -50,7 +50,10 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--example", type=Path, required=True, metavar="CLIP", help="a video that sounds right")
   parser.add_argument(
-    "--example-start", type=_not_negative, metavar="S", help="where in the example to listen, s (default: where it is loudest)"
+    "--example-start",
+    type=_not_negative,
+    metavar="S",
+    help="where the example starts, s (default: where it is loudest)",
   )
   parser.add_argument("--candidates", type=_positive(int), default=1, metavar="N", help="takes to make (default: 1)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
