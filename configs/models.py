@@ -33,7 +33,15 @@ def _mini() -> dict:
       "quantizer": {"vocab": 512, "width": 16, "beta": 0.25, "loss": "correct"},
     },
     "discriminator": {"width": 20, "layers": 3},
-    "istft_vocoder": {"n_mels": grid.n_mels, "n_fft": grid.n_fft, "hop": grid.hop},
+    "istft_vocoder": {
+      "n_mels": grid.n_mels,
+      "n_fft": grid.n_fft,
+      "hop": grid.hop,
+      "width": 256,
+      "hidden": 768,
+      "layers": 8,
+      "kernel": 7,
+    },
     "video_encoder": {
       "stem_kernel": 7,
       "stem_stride": 4,

@@ -1,5 +1,6 @@
 """The train loop of every stage: batches in, updates, scores, checkpoints, and a weights folder at the end."""
 
+import contextlib
 import functools
 import itertools
 import sys
@@ -64,7 +65,13 @@ class _Run:
     self.writer = MetricWriter(workdir)
 
   def go(self) -> dict[str, float]:
-    self._resume()
+    with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
+      self._resume()
+      scores = self._steps()
+    folder.save(self.workdir / "weights", self.stage.clip, self.stage.components(self._model(self.state)))
+    return scores
+
+  def _steps(self) -> dict[str, float]:
     first, steps, every = int(self.state.step), self.config["steps"], self.config["every"]
     clock, done, train_key = time.monotonic(), first, jax.random.fold_in(self.key, 1)
     scores = {}
@@ -81,9 +88,6 @@ class _Run:
         scores = self.evaluate(step)
       if step % every["checkpoint"] == 0 or step == steps:
         self.checkpoints.save(step, self.state, self.batches.get_state())
-    self.checkpoints.close()
-    self.writer.close()
-    folder.save(self.workdir / "weights", self.stage.clip, self.stage.components(self._model(self.state)))
     return scores
 
   def _compile(self, optimizers: dict[str, optax.GradientTransformation], phase: str):
