@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   except InputError as error:
     print(f"condfoley {args.command}: {error}", file=sys.stderr)
     return 2
+  except OSError as error:
+    print(f"condfoley {args.command}: {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
+    return 2
   except KeyboardInterrupt:
     print(f"condfoley {args.command}: interrupted", file=sys.stderr)
     return 130
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _keep_compiled_programs() -> None:
   """Points JAX, before it is imported, at a cache of compiled programs, so that the next command starts sooner."""
-  cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "condfoley-jax"
+  cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condfoley-jax"
   os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
@@ -55,7 +58,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     metavar="S",
     help="where the example starts, s (default: where it is loudest)",
   )
-  parser.add_argument("--candidates", type=_positive(int), default=1, metavar="N", help="takes to make (default: 1)")
+  parser.add_argument("--candidates", type=_positive, default=1, metavar="N", help="takes to make (default: 1)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
   parser.add_argument("--temperature", type=_not_negative, default=1.0, help="0 is greedy (default: 1)")
   parser.add_argument("--top-k", type=_natural, default=128, metavar="K", help="likeliest codes kept; 0 keeps all")
@@ -73,8 +76,8 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--source", type=Path, metavar="DIR", help="folder of videos (for folder)")
   parser.add_argument("--split", choices=("train", "val", "test"), default="train")
   parser.add_argument("--seed", type=_natural, default=0, help="of the procedural world")
-  parser.add_argument("--videos", type=_positive(int), default=16, metavar="N", help="videos to render")
-  parser.add_argument("--workers", type=_positive(int), default=os.cpu_count() or 1, help="processes")
+  parser.add_argument("--videos", type=_positive, default=16, metavar="N", help="videos to render")
+  parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes")
   parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and dataset.json")
 
 
@@ -122,34 +125,29 @@ def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
   train.run(args.config, args.workdir, overrides=rest)
 
 
-def _positive(kind):
-  def parse(text: str):
-    value = kind(text)
-    if value < 1:
-      raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-  return parse
+def _positive(text: str) -> int:
+  return _in_range(int, text, "1 or more", lambda value: value >= 1)
 
 
 def _natural(text: str) -> int:
-  value = int(text)
-  if not 0 <= value < 2**32:
-    raise argparse.ArgumentTypeError(f"{text} is not in 0..2^32-1")
-  return value
+  return _in_range(int, text, "in 0..2^32-1", lambda value: 0 <= value < 2**32)
 
 
 def _not_negative(text: str) -> float:
-  value = float(text)
-  if not 0 <= value < float("inf"):
-    raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-  return value
+  return _in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
 
 
 def _share(text: str) -> float:
-  value = float(text)
-  if not 0 < value <= 1:
-    raise argparse.ArgumentTypeError(f"{text} is not in (0, 1]")
+  return _in_range(float, text, "in (0, 1]", lambda value: 0 < value <= 1)
+
+
+def _in_range(kind, text: str, wanted: str, fits):
+  try:
+    value = kind(text)
+  except ValueError:
+    value = None
+  if value is None or not fits(value):
+    raise argparse.ArgumentTypeError(f"{text} is not a {'whole ' if kind is int else ''}number that is {wanted}")
   return value
 
 

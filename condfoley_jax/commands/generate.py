@@ -12,7 +12,7 @@ def run(query: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
   Raises:
     InputError: an input cannot be used, and nothing is written then; or `out` cannot be written.
   """
-  output.check(out)
+  output.check(out, (query, settings.example))
   generation = make(query, settings, weights_dir=weights_dir)
   output.write(generation, out, weights_dir=weights_dir)
   return generation

@@ -90,24 +90,34 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
   """
   seconds: dict[str, float] = {}
   with timed("load weights", seconds):
-    weights = folder.load(weights_dir or folder.SHIPPED)
+    weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS)
   spec = weights.clip
   with timed("read videos", seconds):
-    info = media.probe(query)
-    if not info.has_video:
-      raise InputError(f"{query}: has no pictures; the query is a video")
+    samples = _query_samples(query, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize), spec)
     start_s, example = read_example(settings.example, settings.example_start_s, spec)
   with timed("sample and vocode", seconds):
-    sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
+    sampling = Sampling(settings.temperature, min(settings.top_k, 2**31 - 1), settings.top_p)
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     made = sampler.Generator(weights)(frames, example, sampling, seeds)
   with timed("rank", seconds):
-    samples = round(info.duration_s * spec.sample_rate)
     takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
     order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
   ranked = [takes[i] for i in order]
   return Generation(query, settings, start_s, example, ranked, made.seen, spec, weights.id, seconds)
+
+
+def _query_samples(query: Path, spec: ClipSpec) -> int:
+  """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done."""
+  info = media.probe(query)
+  if not info.has_video:
+    raise InputError(f"{query}: has no pictures; the query is a video")
+  samples = round(info.duration_s * spec.sample_rate)
+  if samples < media.FEWEST_SAMPLES:
+    shortest_s = media.FEWEST_SAMPLES / spec.sample_rate
+    raise InputError(f"{query}: {info.duration_s:.3f} s long; choose a video of {shortest_s:.3f} s or more")
+  media.require_copyable(query)
+  return samples
 
 
 def read_example(path: Path, start_s: float | None, spec: ClipSpec) -> tuple[float, sampler.Example]:

@@ -25,12 +25,19 @@ from data_pipelines.errors import InputError
 _FILM_HEIGHT = 96
 
 
-def check(out: Path) -> None:
+def check(out: Path, inputs: Sequence[Path]) -> None:
   """Says early that results cannot be written to `out`.
 
   Raises:
-    InputError: it is a file, or lies in a folder that cannot be written.
+    InputError: it is a file, lies in a folder that cannot be written, holds something else under a result's name, or
+      an input lies where a result goes.
   """
+  takes, soundtrack = out / "takes", out / "soundtrack.mp4"
+  for path in inputs:
+    if path.resolve() == soundtrack.resolve() or path.resolve().is_relative_to(takes.resolve()):
+      raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
+  if takes.is_symlink() or (takes.exists() and not takes.is_dir()) or soundtrack.is_dir():
+    raise InputError(f"{out}: holds something else named takes or soundtrack.mp4; choose another folder for --out")
   nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
   if not nearest.is_dir() or not os.access(nearest, os.W_OK):
     raise InputError(f"{out}: cannot be written; choose another folder for --out")
@@ -79,7 +86,7 @@ def page_of(
 def command_of(generation: Generation, out: Path, weights_dir: Path | None) -> str:
   """The command line that repeats a generation."""
   s = generation.settings
-  words = ["condfoley", "generate", "--example", s.example, "--example-start", f"{generation.example_start_s:.6g}"]
+  words = ["condfoley", "generate", "--example", s.example, "--example-start", repr(generation.example_start_s)]
   words += ["--candidates", s.candidates, "--seed", s.seed, "--temperature", s.temperature, "--top-k", s.top_k]
   words += ["--top-p", s.top_p, "--tau", s.tau_s, *(["--weights", weights_dir] if weights_dir else [])]
   return shlex.join(str(w) for w in [*words, "--out", out, "--", generation.query])
@@ -158,7 +165,9 @@ def _film(query: Path, spec: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
   """Small frames at the spec's rate in their own aspect ratio, and the times of their middles, s."""
   info = media.probe(query)
   frames = media.decode_frames(query, spec.fps, _FILM_HEIGHT)
-  size = (round(_FILM_HEIGHT * info.width / info.height), _FILM_HEIGHT)
+  # An extreme shape is drawn as a merely wide or narrow one.
+  aspect = min(max(info.width / info.height, 0.25), 4)
+  size = (round(_FILM_HEIGHT * aspect), _FILM_HEIGHT)
   return np.stack([cv2.resize(f, size) for f in frames]), (np.arange(len(frames)) + 0.5) / spec.fps
 
 

@@ -1,5 +1,6 @@
 """`condfoley prepare`: videos, or the procedural world, to TFRecord shards."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +33,10 @@ def folder(source: Path | None, out: Path, *, split: str, workers: int) -> None:
   if not videos:
     raise InputError(f"{source}: no {', '.join(VIDEO_SUFFIXES)} files in it; put the videos there")
   with _Bar("preparing") as bar:
-    prepare.prepare_videos(videos, out, MINI, name=source.name, split=split, workers=workers, progress=bar.show)
+    name = source.resolve().name
+    made = prepare.prepare_videos(videos, out, MINI, name=name, split=split, workers=workers, progress=bar.show)
+  for skipped in made.skipped:
+    print(f"left out {skipped['source']}: {skipped['reason']}", file=sys.stderr)
 
 
 class _Bar(Progress):

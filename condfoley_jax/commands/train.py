@@ -1,5 +1,6 @@
 """`condfoley train`: a config and its overrides to a run of the train loop."""
 
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 import configs
-from condfoley_jax.training.train_loop import train
+from condfoley_jax.training.train_loop import Run
 from data_pipelines.errors import InputError
 
 
@@ -18,9 +19,15 @@ def run(config: str, workdir: Path, *, overrides: Sequence[str]) -> dict[str, fl
     InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
   """
   values = read_config(config, overrides)
-  workdir.mkdir(parents=True, exist_ok=True)
+  for name in ("steps", "batch_size", *(f"every.{k}" for k in values.every)):
+    if operator.attrgetter(name)(values) < 1:
+      raise InputError(f"{config}: --config.{name} must be 1 or more")
+  try:
+    run = Run(values.to_dict(), workdir)
+  except (ValueError, TypeError, KeyError) as error:
+    raise InputError(f"{config}: {_one_line(error)}") from error
   (workdir / "config.json").write_text(values.to_json_best_effort(indent=1) + "\n")
-  return train(values.to_dict(), workdir)
+  return run.go()
 
 
 def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
@@ -38,10 +45,16 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
     left = values(words)
     resolved = values.config
   except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
-    raise InputError(f"{config}: {' '.join(str(error).split())}") from error
+    raise InputError(f"{config}: {_one_line(error)}") from error
   if len(left) > 1:
     raise InputError(f"{config}: unknown argument {left[1]}; overrides look like --config.steps=100")
   return resolved
+
+
+def _one_line(error: Exception) -> str:
+  """The end of an error's message: the config loader puts whole tracebacks before it."""
+  last = str(error).strip().splitlines()[-1].strip()
+  return f"no key {last}" if isinstance(error, KeyError) else last
 
 
 def _find(path: str) -> Path:

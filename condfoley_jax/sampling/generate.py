@@ -27,6 +27,10 @@ from condfoley_jax.weights.folder import Weights
 _EXAMPLE_PEAK = 0.5
 
 
+# What a weights folder must hold to generate.
+COMPONENTS = ("vqgan", "vocoder", "video_encoder", "event_head", "transformer")
+
+
 class Example(NamedTuple):
   """frames: uint8 [T, S, S, 3] and audio: float32 [N] of one clip."""
 

@@ -27,23 +27,15 @@ from data_pipelines import pipeline
 from data_pipelines.errors import InputError
 
 
-def train(config: Mapping[str, Any], workdir: Path) -> dict[str, float]:
+class Run:
   """Trains the stage of `config` to `config.steps`, going on from the last checkpoint in `workdir`.
 
   Writes `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `weights/`.
 
-  Returns:
-    The last validation scores.
-
   Raises:
     InputError: the data or the pretrained weights cannot be used.
+    ValueError, TypeError, KeyError: the config does not fit together.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
-  return _Run(config, workdir).go()
-
-
-class _Run:
-  """One call of `train`: what stays the same from step to step."""
 
   def __init__(self, config: Mapping[str, Any], workdir: Path):
     self.config, self.workdir = config, workdir
@@ -61,10 +53,12 @@ class _Run:
     self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
     self.train_step = functools.cache(functools.partial(self._compile, optimizers))
     self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
+    workdir.mkdir(parents=True, exist_ok=True)
     self.checkpoints = Checkpoints(workdir / "checkpoints")
     self.writer = MetricWriter(workdir)
 
   def go(self) -> dict[str, float]:
+    """Trains, writes the weights, and returns the last validation scores."""
     with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
       self._resume()
       scores = self._steps()

@@ -78,6 +78,8 @@ def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module
   # Shapes only: to compute initial weights and overwrite them would take longer than all the rest.
   module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=nnx.Rngs(0)))
   tree.restore(module, flat)
+  if bad := [name for name, value in flat.items() if not np.isfinite(value).all()]:
+    raise ValueError(f"{bad[0]} is not finite")
   return module
 
 
@@ -86,7 +88,7 @@ def _refused_as_input(what: str):
   """Turns what a wrong config raises into InputError."""
   try:
     yield
-  except (ValueError, KeyError, TypeError) as error:
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise InputError(f"{what}: {error}; export the weights again") from error
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import heapq
+import io
 import os
 import pathlib
 from collections.abc import Iterator
@@ -16,10 +17,22 @@ from data_pipelines.media import container
 from data_pipelines.media.probe import probe
 
 _AAC_FRAME = 1024
+# Fewer samples than one AAC frame decode to nothing.
+FEWEST_SAMPLES = _AAC_FRAME
 # More than AAC allows for 22,050 Hz mono (132 kb/s): the encoder then takes that.
 _BIT_RATE = 192_000
 # At such rates this coder is 1 to 4 dB closer to the original than the default and twice as fast.
 _AAC = {"aac_coder": "fast"}
+
+
+def require_copyable(video_path: container.Path) -> None:
+  """Says early what `mux` would refuse after a long wait.
+
+  Raises:
+    InputError: the video cannot be used, or has a codec that mp4 cannot carry.
+  """
+  with container.open_media(video_path) as media, av.open(io.BytesIO(), "w", format="mp4") as out:
+    _require_codec(video_path, container.need_video(media, video_path), out)
 
 
 def mux(
@@ -57,9 +70,7 @@ def mux(
     options = {"movie_timescale": str(sample_rate), "movflags": "+faststart"}
     with av.open(temporary, "w", format="mp4", options=options) as out:
       out.metadata.update(metadata or {})
-      codec = stream.codec_context.codec.canonical_name
-      if codec not in out.supported_codecs:
-        raise InputError(f"{video_path}: mp4 cannot hold {codec} video; convert it to H.264 first")
+      codec = _require_codec(video_path, stream, out)
       # `opaque`, or PyAV looks for an encoder of that name, which a decoder such as libdav1d has not.
       video_out = out.add_stream_from_template(stream, opaque=True)
       if codec == "hevc":
@@ -70,6 +81,14 @@ def mux(
       )
       for packet in packets:
         out.mux(packet)
+
+
+def _require_codec(path: container.Path, stream: av.VideoStream, out: av.container.OutputContainer) -> str:
+  """Name of the stream's codec, if `out` can carry it."""
+  codec = stream.codec_context.codec.canonical_name
+  if codec not in out.supported_codecs:
+    raise InputError(f"{path}: mp4 cannot hold {codec} video; convert it to H.264 first")
+  return codec
 
 
 def write_wav(path: container.Path, audio: np.ndarray, sample_rate: int) -> None:

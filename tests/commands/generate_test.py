@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import urllib.parse
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from data_pipelines import media
+from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
+from data_pipelines.builders.drumstick.render import write_mp4
 
 RATE = MINI.sample_rate
 
@@ -170,6 +173,30 @@ def test_out_that_is_a_file_is_refused_before_any_work(videos, tmp_path, capsys)
     assert str(out) in line
 
 
+def test_inputs_among_the_results_are_refused_and_kept(videos, tmp_path, capsys):
+  takes = tmp_path / "out" / "takes"
+  takes.mkdir(parents=True)
+  inside = [takes / "07.mp4", tmp_path / "out" / "soundtrack.mp4"]
+  for path in inside:
+    shutil.copyfile(videos[0], path)
+    assert _generate(path, videos[1], tmp_path / "out") == 2
+    assert _generate(videos[1], path, tmp_path / "out") == 2
+    assert str(path) in capsys.readouterr().err
+    assert path.read_bytes() == videos[0].read_bytes()
+
+
+def test_a_query_of_one_frame_at_30_fps_is_refused(tmp_path, videos, capsys):
+  picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+  write_mp4(tmp_path / "frame.mp4", [picture], Fraction(30), np.zeros(735, np.float32), RATE)
+  assert _generate(tmp_path / "frame.mp4", videos[1], tmp_path / "out") == 2
+  assert "frame.mp4" in capsys.readouterr().err
+  assert not (tmp_path / "out").exists()
+
+
+def test_any_top_k_is_taken(videos, tmp_path):
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--top-k", str(2**32 - 1)) == 0
+
+
 def test_a_large_query_is_linked_from_where_the_page_is(videos, tmp_path, monkeypatch):
   from condfoley_jax.evaluation import embed
 
@@ -191,3 +218,7 @@ def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
   tensors.write_bytes(tensors.read_bytes()[:-100])
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "damaged")) == 2
   assert "model.safetensors" in capsys.readouterr().err
+  vqgan = folder.load(folder.SHIPPED, only=("vqgan",)).components
+  folder.save(tmp_path / "part", MINI, vqgan)
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "part")) == 2
+  assert "no component" in capsys.readouterr().err

@@ -81,9 +81,25 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vqgan.py:mini", ["--config.stepz=3"], "stepz"),
     ("configs/vqgan.py:mini", ["--config.steps=many"], "steps"),
     ("configs/vqgan.py:mini", ["--config.data.train=nowhere"], "nowhere"),
+    ("configs/vqgan.py:mini", ["--config.batch_size=0"], "batch_size"),
+    ("configs/vqgan.py:mini", ["--config.every.log=0"], "every.log"),
+    ("configs/vqgan.py:mini", ["--config.stage=foo"], "foo"),
+    ("configs/vqgan.py:mini", ["--config.dtype=foo"], "foo"),
+    ("configs/vqgan.py:mini", ["--config.clip.n_mels=81"], "81"),
+    ("configs/vqgan.py:mini", ["--config.foo=1"], "foo"),
   ],
 )
 def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
   assert cli.main(["train", "--config", config, "--workdir", str(tmp_path / "w"), *override]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert words in line
+  assert not (tmp_path / "w" / "config.json").exists()
+
+
+def test_a_workdir_that_cannot_be_made_is_one_line(world, tmp_path, capsys):
+  (tmp_path / "file").touch()
+  data = [f"--config.data.{split}={world}" for split in ("train", "validation")]
+  arguments = ["train", "--config", "configs/vocoder.py:mini,runlocal", "--workdir", str(tmp_path / "file"), *data]
+  assert cli.main(arguments) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert str(tmp_path / "file") in line

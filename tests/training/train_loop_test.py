@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from condfoley_jax.training.train_loop import train
+from condfoley_jax.training.train_loop import Run
 from condfoley_jax.weights import folder
 from configs import vocoder
 from data_pipelines.errors import InputError
@@ -20,6 +20,10 @@ def _config(world, steps):
   return config | {"steps": steps, "crop_frames": 20, "every": {"log": 1, "evaluate": 100, "checkpoint": 2}}
 
 
+def _train(config, workdir):
+  return Run(config, workdir).go()
+
+
 def _tensors(workdir):
   return (workdir / "weights" / "model.safetensors").read_bytes()
 
@@ -27,12 +31,12 @@ def _tensors(workdir):
 @pytest.fixture(scope="module")
 def unbroken(world, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("unbroken")
-  return workdir, train(_config(world, 6), workdir)
+  return workdir, _train(_config(world, 6), workdir)
 
 
 def test_resumed_run_ends_in_the_same_weights(world, unbroken, tmp_path):
-  train(_config(world, 4), tmp_path)
-  train(_config(world, 6), tmp_path)
+  _train(_config(world, 4), tmp_path)
+  _train(_config(world, 6), tmp_path)
   assert _tensors(tmp_path) == _tensors(unbroken[0])
   lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
   assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4, 5, 6]
@@ -46,13 +50,13 @@ def test_scores_are_returned_and_written(unbroken):
 
 
 def test_another_seed_gives_other_weights(world, unbroken, tmp_path):
-  train(_config(world, 6) | {"seed": 1}, tmp_path)
+  _train(_config(world, 6) | {"seed": 1}, tmp_path)
   assert _tensors(tmp_path) != _tensors(unbroken[0])
 
 
 def test_too_little_validation_data_is_said(world, tmp_path):
   with pytest.raises(InputError, match="fewer than 64 examples"):
-    train(_config(world, 1) | {"batch_size": 64}, tmp_path)
+    _train(_config(world, 1) | {"batch_size": 64}, tmp_path)
 
 
 def test_weights_load(unbroken):
