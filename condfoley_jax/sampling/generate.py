@@ -65,7 +65,7 @@ class Generator:
     Returns:
       Takes as long as the query, T * samples_per_frame samples each.
     """
-    gain = _EXAMPLE_PEAK / max(float(np.quantile(np.abs(example.audio), 0.9999)), 1e-4)
+    gain = _EXAMPLE_PEAK / _loudness(example.audio)
     condition, _ = self._see(example.frames)
     codes = read(self._parts["vqgan"], jnp.clip(example.audio * gain, -1, 1)[None], self.spec)
     grids, seen = self._sample_all(frames, condition, codes, sampling, seeds)
@@ -150,6 +150,12 @@ def window_starts(columns: int, window: int) -> list[int]:
 def _clip_at(frames: np.ndarray, start: int, count: int) -> np.ndarray:
   """`count` frames from `start` on, the last frame held."""
   return frames[np.minimum(np.arange(start, start + count), len(frames) - 1)]
+
+
+def _loudness(audio: np.ndarray) -> float:
+  """Level of the loudest samples: not that of a lone click, nor so far below it that the gain explodes; above 0."""
+  level = np.abs(audio)
+  return max(float(np.quantile(level, 0.9999)), float(level.max()) / 10, 1e-4)
 
 
 def _limit(audio: np.ndarray) -> np.ndarray:

@@ -67,6 +67,15 @@ def test_greedy_takes_are_all_the_same(generator):
   assert (grids == grids[:1]).all()
 
 
+def test_an_example_of_one_click_is_not_blown_up(generator):
+  frames, example = _inputs(30)
+  click = np.zeros_like(example.audio)
+  click[1000] = 0.5
+  takes = generator(frames, example._replace(audio=click), Sampling(temperature=0.0), [0])
+  # The inverse of the gain is at least a tenth of the click's peak over that of an ordinary example.
+  assert np.abs(takes.audio).max() > 1e-3
+
+
 def test_a_quiet_example_gives_a_quiet_take(generator):
   frames, example = _inputs(30)
   loud = generator(frames, example, Sampling(temperature=0.0), [0]).audio
