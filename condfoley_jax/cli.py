@@ -1,9 +1,12 @@
 """The `condfoley` command: flags only. The work is in `condfoley_jax.commands`, imported when a command is called."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_pipelines.errors import InputError
@@ -30,6 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
   return 0
 
 
+class _Parser(argparse.ArgumentParser):
+  """Says what is wrong in one line; the usage is in --help."""
+
+  def error(self, message: str):
+    self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+  """While libraries load, Ctrl-C ends the process at once: some of them swallow its exception."""
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
 def _keep_compiled_programs() -> None:
   """Points JAX, before it is imported, at a cache of compiled programs, so that the next command starts sooner."""
   cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condfoley-jax"
@@ -38,7 +61,7 @@ def _keep_compiled_programs() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(prog="condfoley", description="Soundtracks for silent videos, from an example.")
+  parser = _Parser(prog="condfoley", description="Soundtracks for silent videos, from an example.")
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
   _add_generate(commands.add_parser("generate", help="make a soundtrack, or N ranked takes, for a video"))
   _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
@@ -90,8 +113,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  from condfoley_jax.commands import generate
-  from condfoley_jax.commands.generation import Settings
+  with _loading():
+    from condfoley_jax.commands import generate
+    from condfoley_jax.commands.generation import Settings
 
   generate.run(
     args.query,
@@ -111,7 +135,8 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  from condfoley_jax.commands import prepare
+  with _loading():
+    from condfoley_jax.commands import prepare
 
   if args.dataset == "drumstick":
     prepare.drumstick(args.out, split=args.split, seed=args.seed, videos=args.videos, workers=args.workers)
@@ -120,7 +145,8 @@ def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  from condfoley_jax.commands import train
+  with _loading():
+    from condfoley_jax.commands import train
 
   train.run(args.config, args.workdir, overrides=rest)
 

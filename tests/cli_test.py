@@ -29,7 +29,8 @@ def test_wrong_use_exits_with_2(arguments, capsys):
   with pytest.raises(SystemExit) as stop:
     cli.main(arguments)
   assert stop.value.code == 2
-  assert "error" in capsys.readouterr().err
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "error" in line
 
 
 def test_prepare_folder_says_what_it_lacks(tmp_path, capsys):

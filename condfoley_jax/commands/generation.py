@@ -92,6 +92,7 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
   with timed("load weights", seconds):
     weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS)
   spec = weights.clip
+  _require_fit(weights, weights_dir or folder.SHIPPED)
   with timed("read videos", seconds):
     samples = _query_samples(query, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize), spec)
@@ -105,6 +106,15 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
   ranked = [takes[i] for i in order]
   return Generation(query, settings, start_s, example, ranked, made.seen, spec, weights.id, seconds)
+
+
+def _require_fit(weights: folder.Weights, directory: Path) -> None:
+  """Refuses a folder whose clip is not the one that its components were trained for."""
+  clip, transformer = weights.clip, weights.components["transformer"].config
+  sizes = (clip.frames, clip.code_rows, clip.code_columns, clip.n_mels)
+  made_for = (transformer.frames, transformer.code_rows, transformer.code_columns)
+  if sizes != (*made_for, weights.components["vocoder"].config.n_mels):
+    raise InputError(f"{directory / 'config.json'}: clip does not fit the components; export the weights again")
 
 
 def _query_samples(query: Path, spec: ClipSpec) -> int:

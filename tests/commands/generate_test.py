@@ -218,6 +218,11 @@ def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
   tensors.write_bytes(tensors.read_bytes()[:-100])
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "damaged")) == 2
   assert "model.safetensors" in capsys.readouterr().err
+  shutil.copytree(folder.SHIPPED, tmp_path / "edited")
+  config = tmp_path / "edited" / "config.json"
+  config.write_text(config.read_text().replace('"seconds": 2.0', '"seconds": 3.0'))
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "edited")) == 2
+  assert "does not fit" in capsys.readouterr().err
   vqgan = folder.load(folder.SHIPPED, only=("vqgan",)).components
   folder.save(tmp_path / "part", MINI, vqgan)
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "part")) == 2
