@@ -46,6 +46,8 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
 def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
   """Writes the result aside, then moves it to `out`, in place of an earlier one.
 
+  generation.json goes first from an earlier result and comes last of the new one: where it is, all the rest is.
+
   Raises:
     InputError: the disk is full, or `out` cannot be written.
   """
@@ -54,12 +56,15 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
     with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as aside:
       with timed("write", generation.seconds):
         _write_media(generation, Path(aside))
-      (Path(aside) / "generation.json").write_text(json.dumps(_describe(generation), indent=1) + "\n")
+      (out / "generation.json").unlink(missing_ok=True)
       shutil.rmtree(out / "takes", ignore_errors=True)
-      for made in sorted(Path(aside).iterdir()):
-        os.replace(made, out / made.name)
-    # Last and in place, because it links to large videos by paths relative to itself.
-    page_of([generation], out, command=command_of(generation, out, weights_dir), title=generation.query.name)
+      for name in ("takes", "soundtrack.mp4"):
+        os.replace(Path(aside) / name, out / name)
+      # In place, because it links to large videos by paths relative to itself.
+      page_of([generation], out, command=command_of(generation, out, weights_dir), title=generation.query.name)
+      record = Path(aside) / "generation.json"
+      record.write_text(json.dumps(_describe(generation), indent=1) + "\n")
+      os.replace(record, out / record.name)
   except OSError as error:
     raise InputError(f"{out}: {error.strerror or error}; free some room or choose another folder for --out") from error
 

@@ -12,6 +12,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
+from condfoley_jax.commands import output
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
 from data_pipelines.builders.drumstick.render import write_mp4
@@ -191,6 +192,18 @@ def test_a_query_of_one_frame_at_30_fps_is_refused(tmp_path, videos, capsys):
   assert _generate(tmp_path / "frame.mp4", videos[1], tmp_path / "out") == 2
   assert "frame.mp4" in capsys.readouterr().err
   assert not (tmp_path / "out").exists()
+
+
+def test_what_is_broken_off_has_no_generation_json(made, videos, tmp_path, monkeypatch):
+  out = tmp_path / "out"
+  shutil.copytree(made[2], out)
+
+  def full_disk(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(output.report, "write_generation_report", full_disk)
+  assert _generate(videos[0], videos[1], out) == 2
+  assert sorted(p.name for p in out.iterdir()) == ["report.html", "soundtrack.mp4", "takes"]
 
 
 def test_any_top_k_is_taken(videos, tmp_path):
