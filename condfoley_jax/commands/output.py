@@ -33,6 +33,9 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
       an input lies where a result goes.
   """
   takes, soundtrack = out / "takes", out / "soundtrack.mp4"
+  for path in (out, *inputs):
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
+      raise InputError(f"{str(path)!a}: the name is not UTF-8; rename it")
   for path in inputs:
     if path.resolve() == soundtrack.resolve() or path.resolve().is_relative_to(takes.resolve()):
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")

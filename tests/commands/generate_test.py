@@ -1,6 +1,7 @@
 """`condfoley generate` with the shipped weights: what it writes, that it repeats, and what it refuses."""
 
 import json
+import os
 import re
 import shutil
 import urllib.parse
@@ -204,6 +205,13 @@ def test_what_is_broken_off_has_no_generation_json(made, videos, tmp_path, monke
   monkeypatch.setattr(output.report, "write_generation_report", full_disk)
   assert _generate(videos[0], videos[1], out) == 2
   assert sorted(p.name for p in out.iterdir()) == ["report.html", "soundtrack.mp4", "takes"]
+
+
+def test_a_name_that_is_not_utf_8_is_refused(videos, tmp_path, capsys):
+  odd = tmp_path / os.fsdecode(b"bad\xff.mp4")
+  for query, example, out in ((odd, videos[1], "o"), (videos[0], odd, "o"), (videos[0], videos[1], odd.name)):
+    assert _generate(query, example, tmp_path / out) == 2
+    assert "rename" in capsys.readouterr().err
 
 
 def test_any_top_k_is_taken(videos, tmp_path):
