@@ -27,7 +27,9 @@ def _row(model: Transformer, takes: int) -> dict:
   features = jax.random.normal(key, (takes, config.frames, config.feature_width))
   codes = jax.random.randint(key, (takes, config.codes), 0, config.vocab)
   keys, sampling = jax.random.split(key, takes), Sampling()
-  cached = functools.partial(sample_window, model, features, features, codes, codes[:, :0], keys, sampling)
+  cached = functools.partial(
+    sample_window, model, features, features, codes, codes[:, :0], keys, sampling, model.config.codes
+  )
   full = functools.partial(_full_forwards, model, features, codes, keys, sampling)
   ours, other = _interleaved(cached, full)
   return {

@@ -17,6 +17,7 @@ class ClipSpec:
     fps: video rate, frames per second.
     seconds: length of a clip, s.
     frame_resize: side to which a whole frame is resized, aspect ratio ignored, px.
+    frame_filter: how it is resized, `area` or `bicubic` (the published one).
     frame_size: side of the centre crop of that, what the video encoder sees, px.
     n_fft: STFT window and FFT length, samples.
     hop: STFT hop, samples.
@@ -25,7 +26,7 @@ class ClipSpec:
     mel_scale: `slaney` or `htk` (both with Slaney area normalisation).
     mel_padding: `same` pads so that mel frame m is centred on samples [hop*m, hop*(m+1)) and there are exactly
       samples/hop frames; `center` is the usual reflect padding with 1 + samples//hop frames.
-    mel_crop: mel frames kept of those computed, or None for all of them.
+    mel_crop: mel frames that the models read, or None for as many as a clip has.
     mel_per_row, mel_per_column: mel bins and mel frames that one code stands for.
   """
 
@@ -33,6 +34,7 @@ class ClipSpec:
   fps: int
   seconds: float
   frame_resize: int
+  frame_filter: Literal["area", "bicubic"]
   frame_size: int
   n_fft: int
   hop: int
@@ -55,8 +57,10 @@ class ClipSpec:
       raise ValueError(f"mel bins from {self.fmin} to {self.fmax} Hz do not lie below {self.sample_rate / 2} Hz")
     if not 0 < self.frame_size <= self.frame_resize:
       raise ValueError(f"a crop of {self.frame_size} px does not fit into {self.frame_resize} px")
-    if self.mel_crop is not None and not 0 < self.mel_crop <= self.mel_frames_of(self.samples):
-      raise ValueError(f"no {self.mel_crop} of {self.mel_frames_of(self.samples)} mel frames can be kept")
+    if self.frame_filter not in ("area", "bicubic"):
+      raise ValueError(f"frames are resized by `area` or `bicubic`, not `{self.frame_filter}`")
+    if self.mel_crop is not None and self.mel_crop <= 0:
+      raise ValueError(f"ClipSpec.mel_crop must be positive, not {self.mel_crop}")
     if self.sample_rate % self.fps:
       raise ValueError(f"{self.sample_rate} Hz is no whole number of samples per frame at {self.fps} fps")
     if self.n_mels % self.mel_per_row or self.mel_frames % self.mel_per_column:
@@ -87,6 +91,16 @@ class ClipSpec:
   def mel_frames(self) -> int:
     """Mel frames of a clip, after the crop."""
     return self.mel_crop or self.mel_frames_of(self.samples)
+
+  def crop_start(self, where: Literal["center", "first"]) -> int:
+    """Which of a clip's mel frames is the first that the models read."""
+    spare = self.mel_frames_of(self.samples) - self.mel_frames
+    return round(spare / 2) if where == "center" and spare > 0 else 0
+
+  @property
+  def example_samples(self) -> int:
+    """Audio samples of an example: a clip, or what the models read where that is longer."""
+    return max(self.samples, self.mel_frames * self.hop)
 
   @property
   def code_rows(self) -> int:
@@ -130,6 +144,7 @@ MINI = ClipSpec(
   fps=15,
   seconds=2.0,
   frame_resize=64,
+  frame_filter="area",
   frame_size=64,
   n_fft=1024,
   hop=245,
@@ -149,6 +164,7 @@ PAPER = ClipSpec(
   fps=15,
   seconds=2.0,
   frame_resize=128,
+  frame_filter="bicubic",
   frame_size=112,
   n_fft=1024,
   hop=256,

@@ -142,7 +142,7 @@ def _convert_all(videos: Sequence[pathlib.Path], spec: ClipSpec, workers: int) -
 
 def _convert(path: pathlib.Path, spec: ClipSpec) -> _Outcome:
   try:
-    frames = media.decode_frames(path, spec.fps, spec.frame_resize)
+    frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter)
     if len(frames) < spec.frames:
       return _Skipped(path.name, f"shorter than {spec.seconds} s")
     audio = media.decode_audio(path, spec.sample_rate, duration_s=len(frames) / spec.fps)

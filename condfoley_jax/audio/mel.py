@@ -3,6 +3,7 @@
 Mel values are 20 * log10 of linear mel magnitude, from -80 dB to +20 dB, mapped to [-1, 1].
 """
 
+import dataclasses
 import functools
 from typing import Literal
 
@@ -17,8 +18,9 @@ from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 _MIN_DB = -80.0
 _RANGE_DB = 100.0
 _MIN_MEL = 1e-5
-_RMS = 0.1
-_MIN_RMS = 1e-4
+# The published RMS normalisation: what audio is brought to, and the RMS below which it is silence.
+RMS = 0.1
+MIN_RMS = 1e-4
 
 
 def log_mel(audio_BxN: Audio_BxN, spec: ClipSpec) -> Mel_BxFxM:
@@ -51,15 +53,31 @@ def linear_mel(mel_BxFxM: Mel_BxFxM) -> Mel_BxFxM:
   return 10 ** ((_RANGE_DB * (mel_BxFxM + 1) / 2 + _MIN_DB) / 20)
 
 
-def crop_mel(mel_BxFxM: Mel_BxFxM, spec: ClipSpec, where: Literal["first", "center"]) -> Mel_BxFxM:
-  """The spec.mel_crop frames of one clip that the models use; everything where the spec has no crop.
+def crop_mel(mel_BxFxM: Mel_BxFxM, spec: ClipSpec, where: Literal["center", "first"], clips: int = 1) -> Mel_BxFxM:
+  """The spec.mel_frames frames a clip that the models read, of the mel of `clips` clips; 0 where it has fewer.
 
   The published system trains on the central frames (6..165 of 173) and generates on the first ones (0..159).
   """
-  if spec.mel_crop is None:
+  start = spec.crop_start(where)
+  kept = mel_BxFxM[..., start : start + clips * spec.mel_frames]
+  return jnp.pad(kept, ((0, 0), (0, 0), (0, clips * spec.mel_frames - kept.shape[-1])))
+
+
+def rescale_mel(mel_BxFxM: Mel_BxFxM, spec: ClipSpec, mel_scale: Literal["slaney", "htk"]) -> Mel_BxFxM:
+  """The mel that a front end on another mel scale would have given, nearly.
+
+  Both banks measure the average magnitude around each band's centre, so the spectrum is taken to run straight from
+  centre to centre and measured again.
+
+  Args:
+    mel_BxFxM: float32 in [-1, 1] on the spec's scale.
+    spec: the front end that made it; static under jit.
+    mel_scale: the scale wanted.
+  """
+  if mel_scale == spec.mel_scale:
     return mel_BxFxM
-  start = 0 if where == "first" else round((mel_BxFxM.shape[-1] - spec.mel_crop) / 2)
-  return mel_BxFxM[..., start : start + spec.mel_crop]
+  magnitude = jnp.einsum("gf,bfm->bgm", _between_scales(spec, mel_scale), linear_mel(mel_BxFxM), precision="highest")
+  return scale_mel(magnitude)
 
 
 def rms_normalise(audio_BxN: Audio_BxN) -> Audio_BxN:
@@ -68,7 +86,7 @@ def rms_normalise(audio_BxN: Audio_BxN) -> Audio_BxN:
   The published system takes one RMS over a whole batch: pass the batch as one row for that.
   """
   rms = jnp.sqrt(jnp.mean(audio_BxN**2, axis=-1, keepdims=True))
-  return jnp.clip(audio_BxN * (_RMS / jnp.maximum(rms, _MIN_RMS)), -1, 1)
+  return jnp.clip(audio_BxN * (RMS / jnp.maximum(rms, MIN_RMS)), -1, 1)
 
 
 def mel_bank(spec: ClipSpec) -> np.ndarray:
@@ -84,3 +102,13 @@ def _mel_bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: floa
   return librosa.filters.mel(
     sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm="slaney", dtype=np.float32
   )
+
+
+@functools.cache
+def _between_scales(spec: ClipSpec, mel_scale: str) -> np.ndarray:
+  """Bands on the spec's scale to bands on another, float32 [F, F]."""
+  ours, theirs = mel_bank(spec), mel_bank(dataclasses.replace(spec, mel_scale=mel_scale))
+  # Triangles of one height add up to it between the first and the last centre, which makes them interpolate.
+  triangles = ours / ours.max(axis=1, keepdims=True)
+  shares = triangles / np.maximum(triangles.sum(axis=0), 1e-3)
+  return theirs @ (shares / ours.sum(axis=1, keepdims=True)).T

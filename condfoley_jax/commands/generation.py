@@ -16,6 +16,7 @@ from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync, rank, sync_of
 from condfoley_jax.weights import folder
 from data_pipelines import media
+from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
@@ -90,17 +91,20 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
   """
   seconds: dict[str, float] = {}
   with timed("load weights", seconds):
-    weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS)
-  spec = weights.clip
+    weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS, optional=sampler.OPTIONAL)
+  spec, generator = weights.clip, sampler.Generator(weights)
   _require_fit(weights, weights_dir or folder.SHIPPED)
   with timed("read videos", seconds):
     samples = _query_samples(query, spec)
-    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize), spec)
-    start_s, example = read_example(settings.example, settings.example_start_s, spec)
+    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+    clips = generator.example_clips(len(frames))
+    start_s, example = read_example(settings.example, settings.example_start_s, spec, clips=clips)
+    if weights.conventions.denoise:
+      example = example._replace(audio=denoise(example.audio, spec.sample_rate))
   with timed("sample and vocode", seconds):
     sampling = Sampling(settings.temperature, min(settings.top_k, 2**31 - 1), settings.top_p)
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
-    made = sampler.Generator(weights)(frames, example, sampling, seeds)
+    made = generator(frames, example, sampling, seeds)
   with timed("rank", seconds):
     takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
     order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
@@ -130,8 +134,8 @@ def _query_samples(query: Path, spec: ClipSpec) -> int:
   return samples
 
 
-def read_example(path: Path, start_s: float | None, spec: ClipSpec) -> tuple[float, sampler.Example]:
-  """Where the example's clip starts and the clip, padded with silence and its last picture where it ends early.
+def read_example(path: Path, start_s: float | None, spec: ClipSpec, *, clips: int = 1) -> tuple[float, sampler.Example]:
+  """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
 
   Raises:
     InputError: unreadable, without pictures or sound, silent, or no such start.
@@ -147,10 +151,12 @@ def read_example(path: Path, start_s: float | None, spec: ClipSpec) -> tuple[flo
   if start_s >= info.duration_s:
     raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
   first = round(start_s * spec.sample_rate)
-  clip = _fit(audio[first : first + spec.samples], spec.samples)
+  samples = spec.example_samples + (clips - 1) * spec.samples
+  clip = _fit(audio[first : first + samples], samples)
   if np.abs(clip).max() < SILENT_PEAK:
     raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
-  frames = media.decode_frames(path, spec.fps, spec.frame_resize, start_s=start_s, duration_s=spec.seconds)
+  span = {"start_s": start_s, "duration_s": clips * spec.seconds}
+  frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter, **span)
   return start_s, sampler.Example(_crop(frames, spec), clip)
 
 

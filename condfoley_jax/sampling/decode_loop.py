@@ -29,9 +29,15 @@ class DecodeState:
 
 
 def decode(
-  transformer: Transformer, logits: Logits_BxV, cache: KVCache, keys: jax.Array, sampling: Sampling, known: int
+  transformer: Transformer,
+  logits: Logits_BxV,
+  cache: KVCache,
+  keys: jax.Array,
+  sampling: Sampling,
+  known: int,
+  count: int,
 ) -> Codes_BxL:
-  """Samples the unknown target codes.
+  """Samples the target codes after the known ones.
 
   A code is drawn with its take's key folded with its position, so a take does not depend on the others in its batch,
   nor on how many codes were known.
@@ -42,9 +48,10 @@ def decode(
     keys: [B] typed keys, one per take.
     sampling: how to draw.
     known: target codes already read by `prefill`; static.
+    count: how many to sample, L - known at most; static.
 
   Returns:
-    Codes int32 [B, L - known].
+    Codes int32 [B, count].
   """
   config = transformer.config
   position = jnp.int32(config.prefix + known)
@@ -57,7 +64,7 @@ def decode(
     return DecodeState(cache, codes, position, state.keys), codes
 
   state = DecodeState(cache, first, position, keys)
-  _, rest = jax.lax.scan(step, state, length=config.codes - known - 1)
+  _, rest = jax.lax.scan(step, state, length=count - 1)
   return jnp.concatenate([first[:, None], rest.T], axis=1)
 
 

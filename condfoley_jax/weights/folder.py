@@ -1,7 +1,7 @@
 """A weights folder: `config.json` and `model.safetensors`, everything that generation needs.
 
-`config.json`: {"format", "clip": ClipSpec, "components": {NAME: {"kind", "config"}}, "id": first 16 hex digits of the
-sha256 of the tensors file}. Tensors are named NAME/path and stored as float16.
+`config.json`: {"format", "clip": ClipSpec, "conventions": Conventions, "components": {NAME: {"kind", "config"}}, "id":
+first 16 hex digits of the sha256 of the tensors file}. Tensors are named NAME/path; floats are 16 or 32 bits wide.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -18,60 +19,88 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.conventions import Conventions
 from condfoley_jax.weights import registry, tree
 from data_pipelines.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parent / "mini"
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-  """clip: the grid they were trained for; components: by name; id: what identifies the tensors."""
+  """clip: the grid they were trained for; conventions: how they are used; components: by name; id: of the tensors."""
 
   clip: ClipSpec
+  conventions: Conventions
   components: dict[str, nnx.Module]
   id: str
 
 
-def save(directory: Path, clip: ClipSpec, components: dict[str, nnx.Module]) -> str:
+def save(
+  directory: Path,
+  clip: ClipSpec,
+  components: dict[str, nnx.Module],
+  *,
+  conventions: Conventions = Conventions(),
+  dtype: type[np.floating] = np.float16,
+) -> str:
   """Writes the folder (aside, then renamed file by file, config last) and returns the id.
 
+  Args:
+    directory: made if it is not there.
+    clip, components, conventions: what `load` gives back.
+    dtype: of the stored floats; float32 keeps every bit.
+
   Raises:
-    ValueError: a weight is not finite in float16.
+    ValueError: a weight is not finite in `dtype`.
   """
-  tensors = {f"{name}/{k}": _to_half(name, k, v) for name, m in components.items() for k, v in tree.flatten(m).items()}
-  data = safetensors.numpy.save(tensors)
-  identity = hashlib.sha256(data).hexdigest()[:16]
+  tensors = {
+    f"{name}/{k}": _stored(name, k, v, dtype) for name, m in components.items() for k, v in tree.flatten(m).items()
+  }
   described = {
     name: {"kind": registry.kind_of(m), "config": config_tree.to_dict(m.config)} for name, m in components.items()
   }
-  config = {"format": FORMAT, "clip": config_tree.to_dict(clip), "components": described, "id": identity}
   directory.mkdir(parents=True, exist_ok=True)
-  _replace(directory / "model.safetensors", data)
-  _replace(directory / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+  with _replacing(directory / "model.safetensors") as aside:
+    safetensors.numpy.save_file(tensors, aside)
+    identity = _identity(aside)
+  config = {
+    "format": FORMAT,
+    "clip": config_tree.to_dict(clip),
+    "conventions": config_tree.to_dict(conventions),
+    "components": described,
+    "id": identity,
+  }
+  with _replacing(directory / "config.json") as aside:
+    aside.write_text(json.dumps(config, indent=1) + "\n")
   return identity
 
 
-def load(directory: Path, *, only: tuple[str, ...] | None = None, dtype=jnp.float32) -> Weights:
-  """Reads a folder; `only` names the components wanted.
+def load(
+  directory: Path, *, only: tuple[str, ...] | None = None, optional: tuple[str, ...] = (), dtype=jnp.float32
+) -> Weights:
+  """Reads a folder; `only` names the components wanted, `optional` those wanted besides where they are there.
 
   Raises:
     InputError: a file is missing or damaged, or a component is not there or does not fit.
   """
   config = _read_config(directory)
-  data = _read_tensors(directory, config["id"])
-  names = tuple(config["components"]) if only is None else only
+  held = config["components"]
+  names = tuple(held) if only is None else (*only, *(name for name in optional if name in held))
+  for name in names:
+    if name not in held:
+      raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(held)}")
+  data = _read_tensors(directory, config["id"], names)
   components = {}
   for name in names:
-    if name not in config["components"]:
-      raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(config['components'])}")
-    flat = {k.removeprefix(f"{name}/"): v for k, v in data.items() if k.startswith(f"{name}/")}
     with _refused_as_input(f"{directory}: component `{name}`"):
-      components[name] = _restored(config["components"][name], flat, dtype)
+      components[name] = _restored(held[name], data[name], dtype)
   with _refused_as_input(f"{directory / 'config.json'}: clip"):
     clip = config_tree.from_dict(ClipSpec, config["clip"])
-  return Weights(clip, components, config["id"])
+  with _refused_as_input(f"{directory / 'config.json'}: conventions"):
+    conventions = config_tree.from_dict(Conventions, config["conventions"])
+  return Weights(clip, conventions, components, config["id"])
 
 
 def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
@@ -100,33 +129,54 @@ def _read_config(directory: Path) -> dict:
     raise InputError(f"{path}: not found; --weights takes a folder with config.json and model.safetensors") from error
   except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
     raise InputError(f"{path}: not readable as JSON; fetch the weights again") from error
-  known = isinstance(config, dict) and config.get("format") == FORMAT and {"clip", "id"} <= set(config)
-  if not known or not isinstance(config.get("components"), dict):
-    raise InputError(f"{path}: not a weights folder of format {FORMAT}; export the weights again")
+  if not isinstance(config, dict):
+    raise InputError(f"{path}: not the config of a weights folder; export the weights again")
+  made = config.get("format")
+  if isinstance(made, int) and made > FORMAT:
+    raise InputError(f"{path}: made by a newer version (format {made}, this one reads {FORMAT}); update condfoley-jax")
+  parts = {"clip": dict, "conventions": dict, "components": dict, "id": str}
+  if made != FORMAT or not all(isinstance(config.get(name), kind) for name, kind in parts.items()):
+    raise InputError(f"{path}: not the config of a weights folder of format {FORMAT}; export the weights again")
   return config
 
 
-def _read_tensors(directory: Path, identity: str) -> dict[str, np.ndarray]:
+def _read_tensors(directory: Path, identity: str, names: tuple[str, ...]) -> dict[str, dict[str, np.ndarray]]:
+  """Tensors by path, per component."""
   path = directory / "model.safetensors"
+  found: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
   try:
-    data = path.read_bytes()
-    tensors = safetensors.numpy.load(data)
+    known = _identity(path) == identity
+    with safetensors.safe_open(path, framework="np") as file:
+      for key in file.keys():  # noqa: SIM118 (it is no dict)
+        name, _, rest = key.partition("/")
+        if name in found:
+          found[name][rest] = file.get_tensor(key)
   except (OSError, safetensors.SafetensorError) as error:
     raise InputError(f"{path}: missing or damaged; fetch the weights again") from error
-  if hashlib.sha256(data).hexdigest()[:16] != identity:
+  if not known:
     raise InputError(f"{path}: does not belong to the config.json beside it; fetch both again")
-  return tensors
+  return found
 
 
-def _to_half(name: str, key: str, value: np.ndarray) -> np.ndarray:
+def _identity(path: Path) -> str:
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _stored(name: str, key: str, value: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
   with np.errstate(over="ignore"):  # What overflows is not finite, and refused below.
-    half = value.astype(np.float16)
-  if not np.isfinite(half).all():
-    raise ValueError(f"{name}/{key} is not finite in float16")
-  return half
+    stored = np.ascontiguousarray(value, dtype)
+  if not np.isfinite(stored).all():
+    raise ValueError(f"{name}/{key} is not finite in {np.dtype(dtype).name}")
+  return stored
 
 
-def _replace(path: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+  """A path to write to, which becomes `path` when all went well."""
   aside = path.with_name(f".{path.name}.{os.getpid()}")
-  aside.write_bytes(data)
-  os.replace(aside, path)
+  try:
+    yield aside
+    os.replace(aside, path)
+  finally:
+    aside.unlink(missing_ok=True)

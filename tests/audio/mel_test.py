@@ -41,7 +41,26 @@ def test_crop_positions():
   frames = jnp.arange(173.0)[None, None]
   assert mel.crop_mel(frames, PAPER, "center")[0, 0, [0, -1]].tolist() == [6, 165]
   assert mel.crop_mel(frames, PAPER, "first")[0, 0, [0, -1]].tolist() == [0, 159]
-  assert mel.crop_mel(frames, MINI, "center").shape == (1, 1, 173)
+  assert mel.crop_mel(frames, PAPER, "first", clips=2)[0, 0, [172, 173, 319]].tolist() == [172, 0, 0]
+  whole = jnp.arange(180.0)[None, None]
+  np.testing.assert_array_equal(mel.crop_mel(whole, MINI, "center"), whole)
+
+
+@pytest.mark.parametrize(("spec", "scale"), [(PAPER, "slaney"), (SLANEY_PAPER, "htk")])
+def test_rescaled_mel_is_near_that_of_the_other_scale(spec, scale):
+  rng, time = np.random.default_rng(0), np.arange(22050) / 22050
+  tones = sum(a * np.sin(2 * np.pi * f * time) for a, f in [(0.3, 300), (0.2, 1234), (0.1, 4000)])
+  audio = (tones * np.exp(-4 * time) + 0.05 * rng.standard_normal(22050) * np.exp(-9 * time)).astype(np.float32)
+  here, there = (log_mel(audio[None], s) for s in (spec, dataclasses.replace(spec, mel_scale=scale)))
+  off = lambda mel_BxFxM: float(jnp.abs(mel_BxFxM - there).mean())
+  assert off(mel.rescale_mel(here, spec, scale)) < 0.4 * off(here)
+  np.testing.assert_array_equal(mel.rescale_mel(here, spec, spec.mel_scale), here)
+
+
+@pytest.mark.golden
+def test_rescaled_mel_of_a_real_clip_is_near_the_vocoders(vectors):
+  htk, slaney = (log_mel(vectors["wav"][None], s) for s in (PAPER, SLANEY_PAPER))
+  assert np.abs(mel.rescale_mel(htk, PAPER, "slaney") - slaney).mean() < 0.3 * np.abs(htk - slaney).mean()
 
 
 def test_rms_normalise_is_per_row_and_leaves_silence():

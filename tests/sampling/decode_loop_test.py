@@ -36,7 +36,7 @@ GREEDY = Sampling(temperature=0.0)
 @nnx.jit(static_argnames="known")
 def generate(transformer, condition, query, codes, keys, sampling, known):
   logits, cache = prefill(transformer, condition, query, codes)
-  return decode(transformer, logits, cache, keys, sampling, known)
+  return decode(transformer, logits, cache, keys, sampling, known, count=transformer.config.codes - known)
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,16 @@
 """Windows that cover a query, and takes that depend on their own seed alone."""
 
-import itertools
-
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given
-from hypothesis import strategies as st
 
 from condfoley_jax.clip import MINI
-from condfoley_jax.sampling.generate import Example, Generator, window_starts
+from condfoley_jax.conventions import Conventions
+from condfoley_jax.sampling.generate import Example, Generator, motion
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import registry
 from condfoley_jax.weights.folder import Weights
 from configs.models import models
-
-
-@given(st.integers(1, 2000), st.integers(1, 40).map(lambda half: 2 * half))
-def test_windows_cover_every_column_and_overlap_by_half(columns, window):
-  starts = window_starts(columns, window)
-  assert starts[0] == 0
-  assert all(b - a == window // 2 for a, b in itertools.pairwise(starts))
-  assert starts[-1] + window >= columns
-  # No window is there for nothing.
-  assert len(starts) == 1 or starts[-2] + window < columns
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +20,7 @@ def generator():
   sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
   kinds = {"vocoder": "istft_vocoder"} | {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer")}
   parts = {name: registry.build(kind, sizes[kind], rngs=rngs) for name, kind in kinds.items()}
-  return Generator(Weights(MINI, parts, "none"))
+  return Generator(Weights(MINI, Conventions(), parts, "none"))
 
 
 def _inputs(frames):
@@ -81,3 +68,11 @@ def test_a_quiet_example_gives_a_quiet_take(generator):
   loud = generator(frames, example, Sampling(temperature=0.0), [0]).audio
   quiet = generator(frames, example._replace(audio=example.audio / 8), Sampling(temperature=0.0), [0]).audio
   assert np.allclose(quiet, loud / 8, atol=1e-3 * np.abs(loud).max())
+
+
+def test_motion_is_where_the_picture_changes():
+  frames = np.zeros((5, 4, 4, 3), np.uint8)
+  frames[2] = 200
+  frames[4] = 100
+  assert motion(frames).tolist() == [0, 0, 1, 1, 0.5]
+  assert not motion(frames[:2]).any()

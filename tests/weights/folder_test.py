@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.clip import MINI
+from condfoley_jax.conventions import Conventions
 from condfoley_jax.models.quantizer import QuantizerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -69,6 +70,36 @@ def test_a_folder_holds_two_files_and_comes_back_as_it_went_in(saved):
     loaded = tree.flatten(weights.components[name])
     for key, x in tree.flatten(source).items():
       np.testing.assert_array_equal(loaded[key], x.astype(np.float16).astype(np.float32))
+
+
+def bits(weights):
+  """Every weight of every component, as bytes."""
+  return {name: {k: v.tobytes() for k, v in tree.flatten(m).items()} for name, m in weights.components.items()}
+
+
+def test_float32_weights_come_back_bit_for_bit(tmp_path):
+  tiny = components()
+  tiny["vqgan"].quantizer.codebook[...] = tiny["vqgan"].quantizer.codebook[...].at[0, 0].set(1e-42)
+  conventions = Conventions(bn_mode="batch", level="rms")
+  identity = folder.save(tmp_path / "a", MINI, tiny, conventions=conventions, dtype=np.float32)
+  loaded = folder.load(tmp_path / "a")
+  assert loaded.conventions == conventions and loaded.id == identity
+  assert bits(loaded) == bits(folder.Weights(MINI, conventions, tiny, ""))
+  folder.save(tmp_path / "b", loaded.clip, loaded.components, conventions=conventions, dtype=np.float32)
+  assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+def test_the_shipped_weights_are_saved_as_the_bytes_that_they_were_loaded_from(tmp_path):
+  shipped = folder.load(folder.SHIPPED)
+  folder.save(tmp_path / "again", shipped.clip, shipped.components, conventions=shipped.conventions)
+  assert contents(tmp_path / "again") == contents(folder.SHIPPED)
+
+
+def test_optional_components_are_loaded_where_they_are_there(saved):
+  assert list(folder.load(saved, only=("vqgan",), optional=("event_head", "sync")).components) == [
+    "vqgan",
+    "event_head",
+  ]
 
 
 def test_loaded_vqgan_reconstructs_like_the_saved_one(saved):
@@ -148,11 +179,21 @@ DAMAGES = {
   "no config": (remove("config.json"), "config.json: not found"),
   "no JSON": (write("config.json", b"{"), "config.json: not readable"),
   "no text": (write("config.json", b"\xff\xfe{}"), "config.json: not readable"),
-  "a list": (write("config.json", b"[]"), "config.json: not a weights folder"),
-  "another format": (setting("format", value=2), "config.json: not a weights folder"),
-  "no clip": (without("clip"), "config.json: not a weights folder"),
-  "no components": (without("components"), "config.json: not a weights folder"),
-  "components without names": (setting("components", value=["vqgan"]), "config.json: not a weights folder"),
+  "a list": (write("config.json", b"[]"), "config.json: not the config of a weights folder"),
+  "an older format": (setting("format", value=1), "config.json: not the config of a weights folder"),
+  "a newer format": (setting("format", value=folder.FORMAT + 1), "config.json: made by a newer version .*update"),
+  "no conventions": (without("conventions"), "config.json: not the config of a weights folder"),
+  "unknown convention": (
+    setting("conventions", "bn", value="batch"),
+    "config.json: conventions: Conventions has no bn",
+  ),
+  "wrong convention": (setting("conventions", "crop", value="last"), "config.json: conventions: .*center, first"),
+  "no clip": (without("clip"), "config.json: not the config of a weights folder"),
+  "no components": (without("components"), "config.json: not the config of a weights folder"),
+  "components without names": (
+    setting("components", value=["vqgan"]),
+    "config.json: not the config of a weights folder",
+  ),
   "clip without hop": (without("clip", "hop"), "config.json: clip: ClipSpec needs hop"),
   "clip out of step": (setting("clip", "fps", value=17), "config.json: clip: .*17 fps"),
   "unknown kind": (setting("components", "vqgan", "kind", value="vqvae"), "component `vqgan`: .*`vqvae`"),

@@ -1,0 +1,80 @@
+"""Which columns of the code grid each pass of the sampler makes, and what it sees meanwhile."""
+
+import math
+from typing import NamedTuple
+
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.conventions import Conventions
+
+# The published code takes a code column for 0.2 s of video, whatever it lasts.
+_PUBLISHED_COLUMN_S = 0.2
+
+
+class Window(NamedTuple):
+  """One pass over a clip's length.
+
+  Attributes:
+    start: first target column that the window spans.
+    known: columns from there on that are sampled already.
+    new: columns sampled, right after the known ones.
+    frame: first query frame seen.
+    condition, condition_frame: first column and first frame of the condition that are seen.
+  """
+
+  start: int
+  known: int
+  new: int
+  frame: int
+  condition: int = 0
+  condition_frame: int = 0
+
+
+def plan(frames: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:
+  """Windows that cover a query of `frames` video frames."""
+  columns = columns_of(frames, spec, conventions)
+  if conventions.windows == "sliding":
+    return sliding(columns, spec)
+  return published(columns // spec.code_columns, spec, conventions)
+
+
+def columns_of(frames: int, spec: ClipSpec, conventions: Conventions) -> int:
+  """Code columns that a query of `frames` video frames is given; of whole clips in the published way."""
+  if conventions.windows != "sliding":
+    return -(-frames // spec.frames) * spec.code_columns
+  heard_s = frames / spec.fps - delay(spec, conventions) / spec.sample_rate
+  # A column that would begin where the query ends, but for rounding, is not needed.
+  return max(1, math.ceil(heard_s / spec.column_seconds - 1e-6))
+
+
+def delay(spec: ClipSpec, conventions: Conventions) -> int:
+  """Samples between the start of a clip and that of its first code column."""
+  return spec.crop_start(conventions.crop) * spec.hop
+
+
+def sliding(columns: int, spec: ClipSpec) -> list[Window]:
+  """Windows over frames and codes together, each half a clip after the one before and continuing from its codes."""
+  window = spec.code_columns
+  half = window // 2
+  starts = [0, *range(half, max(columns - window, 0) + half, half)]
+  frames = [round(start * spec.column_seconds * spec.fps) for start in starts]
+  return [Window(s, half if s else 0, half if s else window, f) for s, f in zip(starts, frames, strict=True)]
+
+
+def published(clips: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:
+  """The published code's windows for a query of `clips` clips.
+
+  The column to be sampled lies in the middle of its window (`half`) or at its end (`last`), nearer to the edge in the
+  first and last window. With a condition that does not move, the query frames do not move either.
+  """
+  columns = spec.code_columns
+  place = columns // 2 if conventions.windows == "half" else columns - 1
+  windows: list[Window] = []
+  for column in range(clips * columns):
+    start = min(max(column - place, 0), (clips - 1) * columns)
+    if windows and windows[-1].start == start:
+      windows[-1] = windows[-1]._replace(new=windows[-1].new + 1)
+      continue
+    moved = start if conventions.moving_condition else 0
+    frame = round(moved * _PUBLISHED_COLUMN_S * spec.fps)
+    windows.append(Window(start, column - start, 1, frame, moved, frame))
+  return windows
