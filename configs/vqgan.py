@@ -2,10 +2,11 @@
 
 mini:     condfoley train --config configs/vqgan.py:mini --workdir out/vqgan
           25 minutes on 2 shared CPU cores; validation L1 0.056 (2.8 dB), perplexity 209 of 512.
-paper_gh: the authors' sizes and recipe, without LPAPS; never run.
+paper_gh: the authors' sizes and recipe; never run. Without LPAPS, unless --config.pretrained.lpaps names a weights
+          folder that holds it.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import common
 
@@ -14,6 +15,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
   preset, local = common.parse(arg)
   config = common.base("vqgan", preset, ("vqgan", "discriminator"))
+  config.pretrained = ConfigDict({"lpaps": config_dict.placeholder(str)})
+  # Range of the factor that evens out the gradients of reconstruction and discriminator: as published, none.
+  config.adaptive_weight = (1.0, 1.0)
   config.update({"mini": _mini, "paper_gh": _paper}[preset]())
   return common.shrink(config) if local else config
 

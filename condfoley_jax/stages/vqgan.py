@@ -1,20 +1,27 @@
-"""Stage `vqgan`: L1 + codebook + hinge PatchGAN on log-mel pictures (paper supp.)."""
+"""Stage `vqgan`: L1 + LPAPS + codebook + hinge PatchGAN on log-mel pictures (paper supp.; Iashin and Rahtu 2021)."""
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
-from condfoley_jax.models.quantizer import CodeRestarts
-from condfoley_jax.stages.stage import Batch, Stage, Trained, random_gain
+from condfoley_jax.models.lpaps import LPAPS
+from condfoley_jax.models.quantizer import CodeRestarts, Quantized
+from condfoley_jax.models.vqgan import VQGAN
+from condfoley_jax.shapes import Mel_BxFxM
+from condfoley_jax.stages.stage import Batch, Metrics, Stage, Trained, random_gain
 
 
 class VQGANStage(Stage):
-  """Players: the VQGAN and, from step `discriminator_start` on, the discriminator."""
+  """Players: the VQGAN and, from step `discriminator_start` on, the discriminator. LPAPS, where given, is frozen."""
 
   batches = "clips"
 
@@ -25,54 +32,65 @@ class VQGANStage(Stage):
       vqgan=vqgan,
       discriminator=Discriminator(config, dtype=self.dtype, rngs=rngs),
       restarts=CodeRestarts(vqgan.config.quantizer, self.config["restart_below"]),
+      lpaps=self.pretrained("lpaps", "lpaps")["lpaps"] if self.config["pretrained"]["lpaps"] else None,
     )
 
   def phase(self, step: int) -> str:
     return "adversarial" if step >= self.config["discriminator_start"] else "alone"
 
   def losses(self, phase: str):
-    if phase == "alone":
-      return {"vqgan": self._reconstruction_loss}
-    return {"vqgan": self._adversarial_loss, "discriminator": self._discriminator_loss}
+    vqgan = {"vqgan": functools.partial(self._vqgan_loss, phase)}
+    return vqgan if phase == "alone" else {**vqgan, "discriminator": self._discriminator_loss}
 
   def after_step(self, model):
     model.restarts.apply(model.vqgan.quantizer)
 
-  def _mel(self, batch: Batch, key: jax.Array) -> jax.Array:
+  def _mel(self, batch: Batch, key: jax.Array) -> Mel_BxFxM:
     return log_mel(random_gain(batch["audio"], key, self.config["gain_db"]), self.clip)
 
-  def _reconstruct(self, model, batch: Batch, key: jax.Array):
-    """Reconstruction [B, F, M], loss without a discriminator, metrics."""
+  def _vqgan_loss(self, phase: str, model, batch: Batch, key: jax.Array):
     gain_key, restart_key = jax.random.split(key)
-    mel = self._mel(batch, gain_key)
+    loss, metrics, latent, quantized = self.objective(phase, model, self._mel(batch, gain_key))
+    model.restarts.observe(latent, quantized.codes, restart_key)
+    return loss, metrics
+
+  def objective(self, phase: str, model: Trained, mel: Mel_BxFxM) -> tuple[jax.Array, Metrics, jax.Array, Quantized]:
+    """The VQGAN's loss on mels in [-1, 1] in that phase, its terms, the latents and what became of them; pure."""
     latent = model.vqgan.latent(mel)
     quantized = model.vqgan.quantizer(latent)
-    model.restarts.observe(latent, quantized.codes, restart_key)
     rec = model.vqgan.decode_latent(quantized.z)
-    reconstruction = jnp.mean(jnp.abs(rec - mel))
-    metrics = {"reconstruction": reconstruction, "codebook": quantized.loss, "perplexity": quantized.perplexity}
-    return rec, reconstruction + quantized.loss, metrics
+    loss, metrics = reconstruction_loss(mel, rec, model.lpaps)
+    metrics |= {"codebook": quantized.loss, "perplexity": quantized.perplexity}
+    loss += quantized.loss
+    if phase == "adversarial":
+      fool = fooling_loss(model.discriminator, rec)
+      weight = self.config["discriminator_weight"] * self._balance(model, mel, quantized.z)
+      loss += weight * fool
+      metrics |= {"fool": fool}
+    return loss, metrics | {"loss": loss}, latent, quantized
 
-  def _reconstruction_loss(self, model, batch, key):
-    _, loss, metrics = self._reconstruct(model, batch, key)
-    return loss, metrics | {"loss": loss}
-
-  def _adversarial_loss(self, model, batch, key):
-    rec, loss, metrics = self._reconstruct(model, batch, key)
-    fool = -jnp.mean(judge(model.discriminator, rec))
-    loss += self.config["discriminator_weight"] * fool
-    return loss, metrics | {"fool": fool, "loss": loss}
+  def _balance(self, model: Trained, mel: Mel_BxFxM, z: jax.Array) -> jax.Array | float:
+    """The adaptive weight within its configured range, which as published is one point."""
+    low, high = self.config["adaptive_weight"]
+    if low == high:
+      return low
+    weight = adaptive_weight(
+      model.vqgan,
+      z,
+      lambda rec: reconstruction_loss(mel, rec, model.lpaps)[0],
+      lambda rec: fooling_loss(model.discriminator, rec),
+    )
+    return jnp.clip(weight, low, high)
 
   def _discriminator_loss(self, model, batch, key):
     mel = self._mel(batch, key)
-    rec = jax.lax.stop_gradient(model.vqgan(mel)[0])
-    loss = hinge_loss(judge(model.discriminator, mel), judge(model.discriminator, rec))
+    loss = discriminator_loss(model.discriminator, mel, model.vqgan(mel)[0])
     return loss, {"discriminator_loss": loss}
 
   def evaluate(self, model, batch, key):
     mel = log_mel(batch["audio"], self.clip)
     rec, quantized = model.vqgan(mel)
-    return {"reconstruction": jnp.mean(jnp.abs(rec - mel)), "perplexity": quantized.perplexity}
+    return reconstruction_loss(mel, rec, model.lpaps)[1] | {"perplexity": quantized.perplexity}
 
   def pictures(self, model, batch, key):
     mel = log_mel(batch["audio"][:4], self.clip)
@@ -83,6 +101,48 @@ class VQGANStage(Stage):
 
   def components(self, model):
     return {"vqgan": model.vqgan}
+
+
+def reconstruction_loss(mel: Mel_BxFxM, rec: Mel_BxFxM, lpaps: LPAPS | None) -> tuple[jax.Array, Metrics]:
+  """Mean absolute difference, plus the mean LPAPS distance where there is an LPAPS; and both by name."""
+  metrics = {"reconstruction": jnp.mean(jnp.abs(rec - mel))}
+  if lpaps is not None:
+    metrics["lpaps"] = jnp.mean(lpaps(mel, rec))
+  return sum(metrics.values()), metrics
+
+
+def fooling_loss(discriminator: Discriminator, rec: Mel_BxFxM) -> jax.Array:
+  """What the VQGAN lowers to be taken for real."""
+  return -jnp.mean(judge(discriminator, rec))
+
+
+def discriminator_loss(discriminator: Discriminator, mel: Mel_BxFxM, rec: Mel_BxFxM) -> jax.Array:
+  """Hinge loss; no gradient reaches the reconstruction."""
+  return hinge_loss(judge(discriminator, mel), judge(discriminator, jax.lax.stop_gradient(rec)))
+
+
+def adaptive_weight(
+  vqgan: VQGAN,
+  z: jax.Array,
+  reconstruction: Callable[[Mel_BxFxM], jax.Array],
+  fool: Callable[[Mel_BxFxM], jax.Array],
+) -> jax.Array:
+  """|grad reconstruction| / (|grad fool| + 1e-4) in the decoder's last kernel, without gradient (Esser et al. 2021).
+
+  Args:
+    vqgan: whose decoder it is.
+    z: quantised latents [B, R, K, C].
+    reconstruction, fool: losses of the decoded mel.
+  """
+
+  def decode(kernel: jax.Array) -> Mel_BxFxM:
+    changed = nnx.clone(vqgan)
+    changed.decoder.conv_out.kernel[...] = kernel
+    return changed.decode_latent(z)
+
+  rec, pull = jax.vjp(decode, vqgan.decoder.conv_out.kernel[...])
+  norms = [optax.global_norm(pull(jax.grad(loss)(rec))) for loss in (reconstruction, fool)]
+  return jax.lax.stop_gradient(norms[0] / (norms[1] + 1e-4))
 
 
 def judge(discriminator: nnx.Module, mel: jax.Array) -> jax.Array:

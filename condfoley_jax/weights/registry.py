@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from condfoley_jax import config_tree
+from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
+from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig
 from condfoley_jax.models.transformer import Transformer, TransformerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
@@ -20,6 +22,8 @@ CLASSES = {
   "video_encoder": (VideoEncoder, VideoEncoderConfig),
   "event_head": (EventHead, EventHeadConfig),
   "transformer": (Transformer, TransformerConfig),
+  "vggishish": (VGGishish, VGGishishConfig),
+  "lpaps": (LPAPS, LPAPSConfig),
 }
 
 

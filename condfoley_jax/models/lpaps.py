@@ -1,0 +1,49 @@
+"""LPAPS: learned perceptual distance of two mel pictures (Iashin and Rahtu 2021, after LPIPS, Zhang et al. 2018)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from condfoley_jax.models.classifier import VGG, VGG16, Standardise
+from condfoley_jax.shapes import Mel_BxFxM
+
+
+@dataclasses.dataclass(frozen=True)
+class LPAPSConfig:
+  """n_mels: mel bins read; widths: channels of the convolutions, block by block (the defaults are as published)."""
+
+  n_mels: int = 80
+  widths: tuple[tuple[int, ...], ...] = VGG16
+
+
+class LPAPS(nnx.Module):
+  """Weighted squared differences of the VGG's features, each position at unit length.
+
+  There is no dropout: the published training left it on in front of the heads, by mistake.
+  """
+
+  def __init__(self, config: LPAPSConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.config = config
+    self.scaling = Standardise(config.n_mels)
+    self.features = VGG(config.widths, dtype=dtype, rngs=rngs)
+    self.heads = nnx.List(nnx.Linear(block[-1], 1, use_bias=False, rngs=rngs) for block in config.widths)
+
+  def __call__(self, first: Mel_BxFxM, second: Mel_BxFxM) -> jax.Array:
+    """Distance float32 [B] of mels in [-1, 1]; below 0 only where a head has negative weights.
+
+    Raises:
+      ValueError: an axis of the mel is too short for the poolings.
+    """
+    # Two passes, not one over both: the gradient of one picture then costs nothing for the other.
+    pairs = zip(*(self.features(self.scaling(mel)) for mel in (first, second)), strict=True)
+    differences = [(_unit(a) - _unit(b)) ** 2 for a, b in pairs]
+    return sum(head(x).mean((1, 2, 3)) for head, x in zip(self.heads, differences, strict=True))
+
+
+def _unit(x: jax.Array) -> jax.Array:
+  """x [..., C] divided by its length and 1e-10; the gradient where all is 0 is finite, which a plain root's is not."""
+  x = x.astype(jnp.float32)
+  squared = jnp.sum(x * x, -1, keepdims=True)
+  return x / (jnp.sqrt(jnp.where(squared > 0, squared, 1.0)) + 1e-10)
