@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
   _add_generate(commands.add_parser("generate", help="make a soundtrack, or N ranked takes, for a video"))
   _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
   _add_train(commands.add_parser("train", help="train one stage"))
+  _add_convert(commands.add_parser("convert", help="turn a published PyTorch checkpoint into weights for generate"))
   return parser
 
 
@@ -112,6 +113,25 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
 
 
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_convert)
+  kinds = ("vqgan", "transformer", "melgan", "vggishish", "sparsesync", "r2plus1d", "lpaps")
+  parser.add_argument("source", type=Path, metavar="SOURCE", help="a .ckpt, .pt or .pth file")
+  parser.add_argument("out", type=Path, metavar="OUT", help="folder for config.json and model.safetensors")
+  parser.add_argument("--kind", choices=kinds, required=True, help="transformer makes a folder to generate with")
+  parser.add_argument("--vocoder", type=Path, metavar="FILE", help="the MelGAN checkpoint, with --kind transformer")
+  parser.add_argument(
+    "--trained-on",
+    choices=("greatest_hits", "countix_av"),
+    default="greatest_hits",
+    help="what its audio was prepared like (default: greatest_hits)",
+  )
+  parser.add_argument("--published", action="store_true", help="generate as the authors' code does, bugs included")
+  parser.add_argument(
+    "--heads", type=_positive, default=16, metavar="N", help="of the transformer; no tensor tells (default: 16)"
+  )
+
+
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   with _loading():
     from condfoley_jax.commands import generate
@@ -149,6 +169,14 @@ def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
     from condfoley_jax.commands import train
 
   train.run(args.config, args.workdir, overrides=rest)
+
+
+def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  with _loading():
+    from condfoley_jax.commands import convert
+
+  settings = convert.Settings(args.kind, args.vocoder, args.trained_on, args.published, args.heads)
+  convert.run(args.source, args.out, settings)
 
 
 def _positive(text: str) -> int:

@@ -29,6 +29,19 @@ def load(name: str):
   return json.loads(path.read_text()) if path.suffix == ".json" else np.load(path, allow_pickle=False)
 
 
+def assert_close(ours, theirs, tolerance: float = 1e-4) -> None:
+  """Fails where a value is off by more than `tolerance` of the largest published one."""
+  ours, theirs = np.asarray(ours), np.asarray(theirs)
+  assert ours.shape == theirs.shape, f"{ours.shape} is not {theirs.shape}"
+  off, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
+  assert off <= tolerance * largest, f"off by {off:.2e}, which is {off / largest:.1e} of {largest:.3g}"
+
+
+def sure(margin: np.ndarray) -> np.ndarray:
+  """Which greedy tokens must match: those before the first that was won by 1e-3 or less, bool like `margin`."""
+  return np.cumprod(np.asarray(margin) > 1e-3, axis=-1).astype(bool)
+
+
 def rng(name: str) -> np.random.Generator:
   salt = (DIRECTORY / "salt.txt").read_text().strip()
   return np.random.default_rng(zlib.crc32((salt + name).encode()))

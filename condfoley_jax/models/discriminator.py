@@ -21,6 +21,7 @@ class Discriminator(nnx.Module):
   """Mel picture -> one logit per patch, [B, F', M']."""
 
   def __init__(self, config: DiscriminatorConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    self.config = config
     widths = [config.width * min(2**i, 8) for i in range(config.layers + 1)]
     init = nnx.initializers.normal(0.02)
     options = dict(kernel_size=(4, 4), padding=[(1, 1), (1, 1)], kernel_init=init, dtype=dtype, rngs=rngs)

@@ -54,6 +54,7 @@ class MelGAN(nnx.Module):
   """Mel [B, F, M] float32 in [-1, 1] to audio [B, M * prod(ratios)] float32 in (-1, 1)."""
 
   def __init__(self, config: MelGANConfig, *, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+    self.config = config
     widths = [config.width * 2**i for i in reversed(range(len(config.ratios) + 1))]
     self.first = WeightNormConv(config.n_mels, widths[0], 7, dtype=dtype, rngs=rngs)
     self.stages = nnx.List(

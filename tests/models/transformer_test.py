@@ -62,7 +62,7 @@ def published_inputs(vectors):
 def test_logits_equal_the_published_small_model():
   vectors = golden.load("gpt_small.npz")
   logits = forward(published(GPT_SMALL, "gpt_small"), *published_inputs(vectors))
-  np.testing.assert_allclose(logits, vectors["logits"], atol=1e-4)
+  golden.assert_close(logits, vectors["logits"])
 
 
 @pytest.mark.golden
@@ -70,7 +70,7 @@ def test_logits_equal_the_published_small_model():
 def test_logits_equal_the_published_full_model():
   vectors = golden.load("gpt_real.npz")
   logits = forward(published(GPT_REAL, "gpt_real"), *published_inputs(vectors))
-  np.testing.assert_allclose(logits[:, 59:], vectors["logits"], atol=1e-3)
+  golden.assert_close(logits[:, 59:], vectors["logits"])
 
 
 @pytest.mark.golden

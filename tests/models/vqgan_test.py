@@ -98,13 +98,13 @@ def test_every_stage_equals_the_published_model(config, name):
   h, z, quantized, entries, rec = stages(model, mel, codes)
   for ours, theirs in ((h, "h"), (z, "z"), (entries, "zq")):
     theirs = vectors[theirs].transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(ours[: len(theirs)], theirs, atol=1e-4)
+    golden.assert_close(ours[: len(theirs)], theirs)
   clear = vectors["margin"].reshape(codes.shape) > 1e-3
   assert clear.mean() > 0.9
   np.testing.assert_array_equal(quantized.codes[clear], codes[clear])
   np.testing.assert_allclose(quantized.loss, vectors["qloss"], rtol=1e-4)
   np.testing.assert_allclose(perplexity(codes, config.quantizer.vocab), vectors["perplexity"], rtol=1e-4)
-  np.testing.assert_allclose(rec, vectors["rec"][:, 0], atol=1e-4)
+  golden.assert_close(rec, vectors["rec"][:, 0])
 
 
 @pytest.mark.golden

@@ -1,11 +1,35 @@
 """The published MelGAN's tensors under our names."""
 
+import re
+
 import numpy as np
 
 from condfoley_jax.models.melgan import MelGANConfig, MelGANDiscriminatorConfig
 
+_PLAIN = re.compile(r"model\.\d+\.weight_v")
 # PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C'].
 _CONV, _UPSAMPLE = (2, 1, 0), (0, 2, 1)
+
+
+def config_from_torch(state: dict[str, np.ndarray]) -> MelGANConfig:
+  """Sizes that the tensors tell.
+
+  Raises:
+    KeyError: the first convolution is missing.
+    ValueError: no upsampling stage is there.
+  """
+  convolutions = sorted(int(name.split(".")[1]) for name in state if _PLAIN.fullmatch(name))
+  _, *upsamples, last = [f"model.{i}.weight_v" for i in convolutions]
+  if not upsamples:
+    raise ValueError("no upsampling stage, so this is no MelGAN generator")
+  residuals = {name.split(".")[1] for name in state if ".block." in name}
+  return MelGANConfig(
+    n_mels=state["model.1.weight_v"].shape[1],
+    width=state[last].shape[1],
+    residual_layers=len(residuals) // len(upsamples),
+    # An upsampling by r is a transposed convolution of 2 r taps.
+    ratios=tuple(state[name].shape[2] // 2 for name in upsamples),
+  )
 
 
 def params_from_torch(state: dict[str, np.ndarray], config: MelGANConfig) -> dict[str, np.ndarray]:

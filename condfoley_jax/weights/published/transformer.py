@@ -7,6 +7,41 @@ from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
 
 
+# Video frames of a published clip: the position table may be longer than what is read.
+_FRAMES = 30
+
+
+def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> TransformerConfig:
+  """Sizes that the tensors tell.
+
+  Args:
+    state: tensors by name.
+    rows, columns: grid of codes of a clip, from the permuter beside the transformer.
+    heads: attention heads, which no tensor tells.
+
+  Raises:
+    ValueError: the position table is too short for condition and target.
+  """
+  _, positions, width = state["pos_emb"].shape
+  codes = rows * columns
+  # The last code of a clip is never fed, so a table may lack its place.
+  frames = min(_FRAMES, (positions + 1 - 2 * codes) // 2)
+  if frames < 1:
+    raise ValueError(
+      f"{positions} positions do not hold two clips of {codes} codes and their frames (a model without condition?)"
+    )
+  return TransformerConfig(
+    frames=frames,
+    code_rows=rows,
+    code_columns=columns,
+    vocab=len(state["tok_emb.weight"]),
+    layers=layers.count(state, "blocks"),
+    heads=heads,
+    width=width,
+    feature_width=state["embedder.weight"].shape[1],
+  )
+
+
 def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -> dict[str, np.ndarray]:
   """Maps PyTorch tensors to our flat parameters.
 
@@ -20,7 +55,7 @@ def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -
   """
   state = {name: x for name, x in state.items() if not name.endswith("attn.mask")}
   params = {
-    "positions/table": state.pop("pos_emb")[0],
+    "positions/table": _positions(state.pop("pos_emb")[0], config.length),
     "tokens/embedding": state.pop("tok_emb.weight"),
     "head/kernel": state.pop("head.weight").T,
     **layers.linear(state, "embedder", "embedder"),
@@ -41,3 +76,8 @@ def _block(state: State, source: str, target: str) -> State:
     **layers.norm(state, f"{source}.ln1", f"{target}/attention_norm"),
     **layers.norm(state, f"{source}.ln2", f"{target}/mlp_norm"),
   }
+
+
+def _positions(table: np.ndarray, length: int) -> np.ndarray:
+  """The table [length, D] without the positions after the sequence, or with the last one, which nothing reads."""
+  return np.pad(table[:length], ((0, max(0, length - len(table))), (0, 0)))

@@ -7,6 +7,23 @@ from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
 
 
+# The stem's spatial stride, which no tensor tells.
+_STEM_STRIDE = 2
+
+
+def config_from_torch(state: State) -> VideoEncoderConfig:
+  """Sizes that the tensors tell."""
+  names = [f"layer{i}" for i in range(1, 1 + sum(f"layer{i}.0.conv1.0.0.weight" in state for i in range(1, 10)))]
+  stem = state["stem.0.weight"]
+  return VideoEncoderConfig(
+    stem_kernel=stem.shape[-1],
+    stem_stride=_STEM_STRIDE,
+    stem_mid=len(stem),
+    widths=tuple(len(state[f"{name}.0.conv1.0.3.weight"]) for name in names),
+    blocks=tuple(layers.count(state, name) for name in names),
+  )
+
+
 def params_from_torch(state: dict[str, np.ndarray], config: VideoEncoderConfig) -> dict[str, np.ndarray]:
   """Maps PyTorch tensors to our flat parameters and batch statistics.
 

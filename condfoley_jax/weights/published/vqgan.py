@@ -3,9 +3,34 @@
 import numpy as np
 
 from condfoley_jax.models.discriminator import DiscriminatorConfig
+from condfoley_jax.models.quantizer import QuantizerConfig
 from condfoley_jax.models.vqgan import VQGANConfig
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
+
+
+def config_from_torch(state: State) -> VQGANConfig:
+  """Sizes that the tensors tell; published VQGANs halve both axes between levels and take groups of 32 channels."""
+  levels = layers.count(state, "encoder.down")
+  vocab, width = state["quantize.embedding.weight"].shape
+  return VQGANConfig(
+    patch=(1, 1),
+    widths=tuple(len(state[f"encoder.down.{i}.block.0.conv1.weight"]) for i in range(levels)),
+    strides=((2, 2),) * (levels - 1),
+    encoder_blocks=layers.count(state, "encoder.down.0.block"),
+    decoder_blocks=layers.count(state, "decoder.up.0.block"),
+    attention_levels=tuple(i for i in range(levels) if layers.count(state, f"encoder.down.{i}.attn")),
+    mid_attention="encoder.mid.attn_1.q.weight" in state,
+    norm="group",
+    z_channels=len(state["encoder.conv_out.weight"]),
+    quantizer=QuantizerConfig(vocab=vocab, width=width, loss="published"),
+  )
+
+
+def discriminator_config_from_torch(state: State) -> DiscriminatorConfig:
+  """Sizes of the PatchGAN that the tensors tell."""
+  norms = [name for name in state if name.endswith("running_mean")]
+  return DiscriminatorConfig(width=len(state["main.0.weight"]), layers=len(norms))
 
 
 def params_from_torch(state: dict[str, np.ndarray], config: VQGANConfig) -> dict[str, np.ndarray]:

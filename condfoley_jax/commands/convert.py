@@ -1,0 +1,92 @@
+"""`condfoley convert`: a published PyTorch checkpoint to a weights folder."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from rich.console import Console
+
+from condfoley_jax.commands.generation import timed
+from condfoley_jax.conventions import PUBLISHED, REPAIRED, Conventions
+from condfoley_jax.sampling.generate import COMPONENTS
+from condfoley_jax.weights import folder, torch_file
+from condfoley_jax.weights.published import checkpoint
+from data_pipelines.errors import InputError
+
+# What each data set's models were trained with: level of the example, and whether its noise is removed.
+DATA_SETS = {"greatest_hits": {"level": "rms", "denoise": False}, "countix_av": {"level": "as_is", "denoise": True}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the user chose.
+
+  Attributes:
+    kind: of the checkpoint, one of `checkpoint.KINDS`.
+    vocoder: MelGAN checkpoint to put beside a transformer.
+    trained_on: one of `DATA_SETS`.
+    published: generate as the published system does, bugs included.
+    heads: attention heads of the transformer, which its tensors do not tell.
+  """
+
+  kind: str
+  vocoder: Path | None = None
+  trained_on: str = "greatest_hits"
+  published: bool = False
+  heads: int = 16
+
+
+def run(source: Path, out: Path, settings: Settings) -> None:
+  """Writes the weights folder `out`, floats as wide as they were.
+
+  Raises:
+    InputError: a checkpoint cannot be used, or `out` cannot be written.
+  """
+  if settings.vocoder and settings.kind != "transformer":
+    raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
+  seconds: dict[str, float] = {}
+  with timed("read checkpoint", seconds):
+    clip, components = _read(settings.kind, source, settings.heads)
+    if settings.vocoder:
+      components |= _read("melgan", settings.vocoder, settings.heads).components
+  with timed("write weights", seconds):
+    try:
+      folder.save(out, clip, components, conventions=conventions_of(settings), dtype=np.float32)
+    except OSError as error:
+      raise InputError(f"{out}: {error.strerror or error}; choose another folder") from error
+    except ValueError as error:
+      raise InputError(f"{source}: {error}; get the checkpoint from its authors again") from error
+  _tell(out, components, settings)
+
+
+def conventions_of(settings: Settings) -> Conventions:
+  """How the converted weights are used."""
+  data_set = DATA_SETS[settings.trained_on]
+  if settings.published:
+    return dataclasses.replace(PUBLISHED, denoise=data_set["denoise"])
+  return dataclasses.replace(REPAIRED, **data_set)
+
+
+def _read(kind: str, source: Path, heads: int) -> checkpoint.Converted:
+  state = torch_file.state_dict(source)
+  try:
+    return checkpoint.convert(kind, state, heads=heads)
+  except KeyError as error:
+    raise InputError(f"{source}: no tensor {error.args[0]}; is this a {kind} checkpoint?") from error
+  except ValueError as error:
+    raise InputError(f"{source}: {error}; is this a {kind} checkpoint?") from error
+
+
+def _tell(out: Path, components: dict[str, nnx.Module], settings: Settings) -> None:
+  """Says what was found and what is still wanted."""
+  console = Console(stderr=True, highlight=False)
+  for name, component in components.items():
+    size = sum(x.size for x in jax.tree.leaves(nnx.state(component, nnx.Param)))
+    console.print(f"{name}: {size:,} parameters")
+  if settings.kind == "transformer" and (wanted := [name for name in COMPONENTS if name not in components]):
+    console.print(f"`condfoley generate` needs {wanted[0]} too: convert again with --vocoder FILE")
+  console.print(
+    f"{out}: {'published behaviour' if settings.published else 'repaired behaviour'}; see docs/published.md"
+  )

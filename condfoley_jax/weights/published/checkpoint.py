@@ -1,0 +1,129 @@
+"""What each kind of published checkpoint holds, and the components that it becomes."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import nnx
+
+from condfoley_jax import config_tree
+from condfoley_jax.clip import PAPER, ClipSpec
+from condfoley_jax.weights import registry, tree
+from condfoley_jax.weights.published import layers, lpaps, melgan, sparsesync, transformer, vggishish, vqgan
+from condfoley_jax.weights.published import video_encoder as r2plus1d
+from condfoley_jax.weights.published.layers import State
+
+
+class Converted(NamedTuple):
+  """clip: the grid that the checkpoint works on; components: by name."""
+
+  clip: ClipSpec
+  components: dict[str, nnx.Module]
+
+
+def convert(kind: str, state: State, *, heads: int) -> Converted:
+  """Components of a published checkpoint; every size comes from its tensors.
+
+  Args:
+    kind: one of `KINDS`.
+    state: tensors by name.
+    heads: attention heads of a transformer, which no tensor tells.
+
+  Raises:
+    ValueError: lists tensors that are missing, left over or of another shape than the rest asks for; or a KeyError for
+      one without which no size can be told.
+  """
+  # The mel front end is not learned; ours is in `ClipSpec`.
+  state = {name: x for name, x in state.items() if "wav_transforms." not in name}
+  return KINDS[kind](state, heads)
+
+
+def _transformer(state: State, heads: int) -> Converted:
+  rows, columns = _grid(_part(state, "first_stage_permuter."))
+  parts = {
+    "vqgan": _component("vqgan", vqgan, _part(state, "first_stage_model.")),
+    "video_encoder": _component("video_encoder", r2plus1d, _part(state, "cond_stage_model.model.")),
+  }
+  inner = _part(state, "transformer.")
+  config = transformer.config_from_torch(inner, rows=rows, columns=columns, heads=heads)
+  parts["transformer"] = _restored("transformer", config, transformer.params_from_torch(inner, config))
+  layers.refuse_left_over(state)
+  return Converted(_clip(parts["vqgan"].config, rows, columns), parts)
+
+
+def _vqgan(state: State, heads: int) -> Converted:
+  """The discriminator and the perceptual loss come along where they are there."""
+  parts = {}
+  if perceptual := _part(state, "loss.perceptual_loss."):
+    parts["lpaps"] = _component("lpaps", lpaps, perceptual)
+  if patches := _part(state, "loss.discriminator."):
+    config = vqgan.discriminator_config_from_torch(patches)
+    params = vqgan.discriminator_params_from_torch(patches, config)
+    parts["discriminator"] = _restored("discriminator", config, params)
+  return Converted(PAPER, {"vqgan": _component("vqgan", vqgan, state)} | parts)
+
+
+def _alone(name: str, kind: str, module: ModuleType) -> Callable[[State, int], Converted]:
+  return lambda state, heads: Converted(PAPER, {name: _component(kind, module, state)})
+
+
+def _video_encoder(state: State, heads: int) -> Converted:
+  """The authors' module or torchvision's, whose classes (`fc`) the published system has cut off."""
+  state = _part(state, "model.") or state
+  state = {name: x for name, x in state.items() if not name.startswith("fc.")}
+  return Converted(PAPER, {"video_encoder": _component("video_encoder", r2plus1d, state)})
+
+
+KINDS: dict[str, Callable[[State, int], Converted]] = {
+  "vqgan": _vqgan,
+  "transformer": _transformer,
+  "melgan": _alone("vocoder", "melgan", melgan),
+  "vggishish": _alone("classifier", "vggishish", vggishish),
+  "sparsesync": _alone("sync", "sparsesync", sparsesync),
+  "r2plus1d": _video_encoder,
+  "lpaps": _alone("lpaps", "lpaps", lpaps),
+}
+
+
+def _component(kind: str, module: ModuleType, state: State) -> nnx.Module:
+  config = module.config_from_torch(state)
+  return _restored(kind, config, module.params_from_torch(state, config))
+
+
+def _restored(kind: str, config: Any, params: State) -> nnx.Module:
+  component = nnx.eval_shape(lambda: registry.build(kind, config_tree.to_dict(config), rngs=nnx.Rngs(0)))
+  tree.restore(component, params)
+  return component
+
+
+def _part(state: State, prefix: str) -> State:
+  """Takes the tensors under `prefix` out of `state`, named relative to it."""
+  return {name.removeprefix(prefix): state.pop(name) for name in list(state) if name.startswith(prefix)}
+
+
+def _grid(permuter: State) -> tuple[int, int]:
+  """Rows and columns of codes: the permuter's order runs down the columns of a row-major grid.
+
+  Raises:
+    ValueError: it is some other order.
+  """
+  order = permuter["forward_shuffle_idx"].astype(np.int64)
+  columns = int(order[1]) if len(order) > 1 else 1
+  expected = np.arange(len(order)).reshape(-1, columns).T.ravel() if columns and len(order) % columns == 0 else None
+  if expected is None or not np.array_equal(order, expected):
+    raise ValueError("first_stage_permuter does not order codes column by column")
+  return len(order) // columns, columns
+
+
+def _clip(config: Any, rows: int, columns: int) -> ClipSpec:
+  """The published grid with this checkpoint's number of mel frames.
+
+  Raises:
+    ValueError: rows of codes do not make up the published mel bins.
+  """
+  per_row, per_column = config.reduction
+  if rows * per_row != PAPER.n_mels:
+    raise ValueError(f"{rows} rows of codes for {per_row} mel bins each are not the published {PAPER.n_mels} bins")
+  values = config_tree.to_dict(PAPER)
+  return ClipSpec(**values | {"mel_crop": columns * per_column, "mel_per_row": per_row, "mel_per_column": per_column})
