@@ -8,9 +8,11 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig
+from condfoley_jax.models.sync import SparseSync, SparseSyncConfig
 from condfoley_jax.models.transformer import Transformer, TransformerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -24,6 +26,8 @@ CLASSES = {
   "transformer": (Transformer, TransformerConfig),
   "vggishish": (VGGishish, VGGishishConfig),
   "lpaps": (LPAPS, LPAPSConfig),
+  "sparsesync": (SparseSync, SparseSyncConfig),
+  "discriminator": (Discriminator, DiscriminatorConfig),
 }
 
 

@@ -3,6 +3,8 @@
 `state` maps names to arrays; `source` is the layer's name there, `target` its path with us.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 State = dict[str, np.ndarray]
@@ -16,15 +18,32 @@ def conv2d(state: State, source: str, target: str, *, bias: bool = True) -> Stat
   return params
 
 
-def linear(state: State, source: str, target: str) -> State:
-  """Linear layer with bias; a convolution [C', C, 1...] is one too."""
+def spatial_conv(state: State, source: str, target: str) -> State:
+  """Convolution within frames [C', C, 1, h, w], without bias."""
+  return {f"{target}/kernel": state.pop(f"{source}.weight")[:, :, 0].transpose(2, 3, 1, 0)}
+
+
+def temporal_conv(state: State, source: str, target: str) -> State:
+  """Convolution over frames [C', C, t, 1, 1], without bias."""
+  return {f"{target}/kernel": state.pop(f"{source}.weight")[..., 0, 0].transpose(2, 1, 0)}
+
+
+def linear(state: State, source: str, target: str, *, bias: bool = True) -> State:
+  """Linear layer; a convolution [C', C, 1...] is one too."""
   weight = state.pop(f"{source}.weight")
-  return {f"{target}/kernel": weight.reshape(weight.shape[:2]).T, f"{target}/bias": state.pop(f"{source}.bias")}
+  params = {f"{target}/kernel": weight.reshape(weight.shape[:2]).T}
+  if bias:
+    params[f"{target}/bias"] = state.pop(f"{source}.bias")
+  return params
 
 
 def fused(state: State, sources: list[str], target: str) -> State:
   """Linear layers that read the same input, as one: outputs in the order of `sources`."""
-  parts = [linear(state, source, target) for source in sources]
+  return side_by_side([linear(state, source, target) for source in sources])
+
+
+def side_by_side(parts: Sequence[State]) -> State:
+  """Layers of one kind that read the same input, as one: their outputs in the order of `parts`."""
   return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
@@ -48,3 +67,9 @@ def refuse_left_over(state: State) -> None:
   """Raises ValueError if a tensor was not taken."""
   if state:
     raise ValueError(f"tensors left over: {', '.join(sorted(state))}")
+
+
+def count(state: State, prefix: str) -> int:
+  """How many layers `prefix.0`, `prefix.1`, ... there are."""
+  found = {name[len(prefix) + 1 :].split(".")[0] for name in state if name.startswith(f"{prefix}.")}
+  return len({number for number in found if number.isdigit()})
