@@ -55,6 +55,8 @@ _ALLOWED = {
   "denoise": (True, False),
 }
 
+# What our own training expects.
+OURS = Conventions()
 # As the published system generates, bugs included.
 PUBLISHED = Conventions("batch", "first", "as_is", "as_decoded", "half")
 # The same weights used as they were trained: the video encoder has never run on its running statistics.

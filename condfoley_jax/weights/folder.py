@@ -19,7 +19,7 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import ClipSpec
-from condfoley_jax.conventions import Conventions
+from condfoley_jax.conventions import OURS, Conventions
 from condfoley_jax.weights import registry, tree
 from data_pipelines.errors import InputError
 
@@ -42,7 +42,7 @@ def save(
   clip: ClipSpec,
   components: dict[str, nnx.Module],
   *,
-  conventions: Conventions = Conventions(),
+  conventions: Conventions = OURS,
   dtype: type[np.floating] = np.float16,
 ) -> str:
   """Writes the folder (aside, then renamed file by file, config last) and returns the id.

@@ -3,11 +3,69 @@
 `state` maps names to arrays; `source` is the layer's name there, `target` its path with us.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 State = dict[str, np.ndarray]
+
+
+class Tensors(State):
+  """Tensors of a state dict, each to be popped once; one that is not there is noted, and nothing comes of it."""
+
+  def __init__(self, state: State):
+    # Batch counters are read by nothing.
+    super().__init__({name: x for name, x in state.items() if not name.endswith("num_batches_tracked")})
+    self.missing: list[str] = []
+    self.last = ""
+
+  def pop(self, name: str) -> Any:
+    self.last = f"{name} of shape {self[name].shape}" if name in self else name
+    if name in self:
+      return super().pop(name)
+    self.missing.append(name)
+    return _Missing()
+
+
+class _Missing:
+  """Stands in for a tensor that is not there, so that one error can list all: what is done to it gives it again."""
+
+  __array_ufunc__ = None
+
+  def __getattr__(self, name: str) -> "_Missing":
+    if name.startswith("__"):
+      raise AttributeError(name)
+    return self
+
+  def __call__(self, *args, **kwargs) -> "_Missing":
+    return self
+
+  def __array_function__(self, *args) -> "_Missing":
+    return self
+
+  def __len__(self) -> int:
+    return 0
+
+  __getitem__ = __add__ = __radd__ = __call__
+
+
+@contextlib.contextmanager
+def taking(state: State) -> Iterator[Tensors]:
+  """The tensors to take.
+
+  Raises:
+    ValueError: lists those that are missing or were not taken, or names the one that could not be converted.
+  """
+  tensors = Tensors(state)
+  try:
+    yield tensors
+  except (IndexError, TypeError, ValueError) as error:
+    raise ValueError(f"tensor {tensors.last} is not what was published ({error})") from error
+  lists = {"missing": sorted(tensors.missing), "left over": sorted(tensors)}
+  if any(lists.values()):
+    raise ValueError("; ".join(f"{len(n)} tensors {what}: {', '.join(n)}" for what, n in lists.items() if n))
 
 
 def conv2d(state: State, source: str, target: str, *, bias: bool = True) -> State:
@@ -56,17 +114,6 @@ def batch_norm(state: State, source: str, target: str) -> State:
   """Batch norm with its running statistics."""
   statistics = {f"{target}/{ours}": state.pop(f"{source}.running_{ours}") for ours in ("mean", "var")}
   return norm(state, source, target) | statistics
-
-
-def without_counters(state: State) -> State:
-  """A copy without the batch counters, which nothing reads."""
-  return {name: x for name, x in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def refuse_left_over(state: State) -> None:
-  """Raises ValueError if a tensor was not taken."""
-  if state:
-    raise ValueError(f"tensors left over: {', '.join(sorted(state))}")
 
 
 def count(state: State, prefix: str) -> int:

@@ -11,7 +11,7 @@ from condfoley_jax.weights.published.vggsound_statistics import DEVIATIONS, MEAN
 
 def config_from_torch(state: State) -> LPAPSConfig:
   """Sizes from the tensors."""
-  return LPAPSConfig(len(_statistics(dict(state))[0]), block_widths(state, r"net\.slice\d\.(\d+)\.weight"))
+  return LPAPSConfig(len(_statistics(state)[0]), block_widths(state, r"net\.slice\d\.(\d+)\.weight"))
 
 
 def params_from_torch(state: State, config: LPAPSConfig) -> State:
@@ -22,27 +22,20 @@ def params_from_torch(state: State, config: LPAPSConfig) -> State:
     config: gives the blocks.
 
   Raises:
-    KeyError: a tensor is missing; the file of the features alone lacks the heads.
-    ValueError: tensors are left over.
+    ValueError: lists the tensors that are missing or left over; the file of the features alone lacks the heads, which
+      a VQGAN checkpoint has under `loss.perceptual_loss.`.
   """
-  state = dict(state)
   params = statistics(*_statistics(state))
-  for block, indices in enumerate(conv_indices(config.widths)):
-    params[f"heads/{block}/kernel"] = _head(state, f"lin{block}.model.1.weight")
-    for i, index in enumerate(indices):
-      params |= layers.conv2d(state, f"net.slice{block + 1}.{index}", f"features/blocks/{block}/{i}")
-  layers.refuse_left_over(state)
+  with layers.taking({name: x for name, x in state.items() if not name.startswith("scaling_layer.")}) as state:
+    for block, indices in enumerate(conv_indices(config.widths)):
+      params[f"heads/{block}/kernel"] = state.pop(f"lin{block}.model.1.weight")[:, :, 0, 0].T
+      for i, index in enumerate(indices):
+        params |= layers.conv2d(state, f"net.slice{block + 1}.{index}", f"features/blocks/{block}/{i}")
   return params
 
 
 def _statistics(state: State) -> tuple[np.ndarray, np.ndarray]:
   """Mean and deviation [F] of mels in [-1, 1]."""
-  shift = state.pop("scaling_layer.shift", 2 * MEANS - 1)
-  scale = state.pop("scaling_layer.scale", 2 * DEVIATIONS)
+  shift = state.get("scaling_layer.shift", 2 * MEANS - 1)
+  scale = state.get("scaling_layer.scale", 2 * DEVIATIONS)
   return shift.reshape(-1), scale.reshape(-1)
-
-
-def _head(state: State, name: str) -> np.ndarray:
-  if name not in state:
-    raise KeyError(f"{name}: these weights lack LPAPS's heads; a VQGAN checkpoint has them under loss.perceptual_loss")
-  return state.pop(name)[:, :, 0, 0].T

@@ -2,16 +2,16 @@
 
 import re
 
-import numpy as np
-
 from condfoley_jax.models.melgan import MelGANConfig, MelGANDiscriminatorConfig
+from condfoley_jax.weights.published import layers
+from condfoley_jax.weights.published.layers import State
 
 _PLAIN = re.compile(r"model\.\d+\.weight_v")
 # PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C'].
 _CONV, _UPSAMPLE = (2, 1, 0), (0, 2, 1)
 
 
-def config_from_torch(state: dict[str, np.ndarray]) -> MelGANConfig:
+def config_from_torch(state: State) -> MelGANConfig:
   """Sizes that the tensors tell.
 
   Raises:
@@ -32,12 +32,11 @@ def config_from_torch(state: dict[str, np.ndarray]) -> MelGANConfig:
   )
 
 
-def params_from_torch(state: dict[str, np.ndarray], config: MelGANConfig) -> dict[str, np.ndarray]:
+def params_from_torch(state: State, config: MelGANConfig) -> State:
   """Weights of `MelGAN(config)` from the state dict of the published generator.
 
   Raises:
-    KeyError: a tensor that the configuration asks for is missing.
-    ValueError: a tensor is left over.
+    ValueError: lists the tensors that are missing or left over.
   """
   stride = 2 + config.residual_layers
   sources = {"first": ("model.1", _CONV), "last": (f"model.{4 + stride * len(config.ratios)}", _CONV)}
@@ -50,27 +49,22 @@ def params_from_torch(state: dict[str, np.ndarray], config: MelGANConfig) -> dic
   return _convert(state, sources)
 
 
-def discriminator_params_from_torch(
-  state: dict[str, np.ndarray], config: MelGANDiscriminatorConfig
-) -> dict[str, np.ndarray]:
+def discriminator_params_from_torch(state: State, config: MelGANDiscriminatorConfig) -> State:
   """Weights of `MelGANDiscriminator(config)`, likewise."""
   sources = {}
   for i in range(config.scales):
-    layers = ["first", *(f"strided/{j}" for j in range(config.layers)), "wide", "score"]
+    parts = ["first", *(f"strided/{j}" for j in range(config.layers)), "wide", "score"]
     suffixes = [".1", *[".0"] * (config.layers + 1), ""]
-    for j, (ours, suffix) in enumerate(zip(layers, suffixes, strict=True)):
+    for j, (ours, suffix) in enumerate(zip(parts, suffixes, strict=True)):
       sources[f"scales/{i}/{ours}"] = (f"model.disc_{i}.model.layer_{j}{suffix}", _CONV)
   return _convert(state, sources)
 
 
-def _convert(
-  state: dict[str, np.ndarray], sources: dict[str, tuple[str, tuple[int, int, int]]]
-) -> dict[str, np.ndarray]:
-  rest, params = dict(state), {}
-  for ours, (theirs, axes) in sources.items():
-    params[f"{ours}/kernel"] = rest.pop(f"{theirs}.weight_v").transpose(axes)
-    params[f"{ours}/gain"] = rest.pop(f"{theirs}.weight_g").reshape(-1)
-    params[f"{ours}/bias"] = rest.pop(f"{theirs}.bias")
-  if rest:
-    raise ValueError(f"tensors that this MelGAN has no place for: {', '.join(sorted(rest))}")
+def _convert(state: State, sources: dict[str, tuple[str, tuple[int, int, int]]]) -> State:
+  params = {}
+  with layers.taking(state) as state:
+    for ours, (theirs, axes) in sources.items():
+      params[f"{ours}/kernel"] = state.pop(f"{theirs}.weight_v").transpose(axes)
+      params[f"{ours}/gain"] = state.pop(f"{theirs}.weight_g").reshape(-1)
+      params[f"{ours}/bias"] = state.pop(f"{theirs}.bias")
   return params

@@ -47,24 +47,22 @@ def params_from_torch(state: State, config: SparseSyncConfig) -> State:
     config: gives the numbers of blocks and layers.
 
   Raises:
-    KeyError: a tensor is missing.
-    ValueError: tensors are left over.
+    ValueError: lists the tensors that are missing or left over.
   """
-  state = layers.without_counters(state)
-  joint = "transformer.global_transformer"
-  params = {
-    **_video(state, config.video),
-    **layers.linear(state, "v_bridge.bridge.0", "bridge"),
-    **_audio(state, config.audio),
-    **_selector(state, "vis", "video_selector", _VIDEO_TABLES, config.layers),
-    **_selector(state, "aud", "audio_selector", _AUDIO_TABLES, config.layers),
-    "tokens": np.concatenate([state.pop(f"{joint}.{name}_tok")[0] for name in ("OFF", "MOD")]),
-    **layers.norm(state, f"{joint}.ln_f", "norm"),
-    **layers.linear(state, "transformer.off_head", "head", bias=False),
-  }
-  for i in range(config.layers):
-    params |= _block(state, f"{joint}.blocks.{i}", f"blocks/{i}", crossed=False)
-  layers.refuse_left_over(state)
+  with layers.taking(state) as state:
+    joint = "transformer.global_transformer"
+    params = {
+      **_video(state, config.video),
+      **layers.linear(state, "v_bridge.bridge.0", "bridge"),
+      **_audio(state, config.audio),
+      **_selector(state, "vis", "video_selector", _VIDEO_TABLES, config.layers),
+      **_selector(state, "aud", "audio_selector", _AUDIO_TABLES, config.layers),
+      "tokens": np.concatenate([state.pop(f"{joint}.{name}_tok")[0] for name in ("OFF", "MOD")]),
+      **layers.norm(state, f"{joint}.ln_f", "norm"),
+      **layers.linear(state, "transformer.off_head", "head", bias=False),
+    }
+    for i in range(config.layers):
+      params |= _block(state, f"{joint}.blocks.{i}", f"blocks/{i}", crossed=False)
   return params
 
 

@@ -6,7 +6,6 @@ from condfoley_jax.models.transformer import TransformerConfig
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
 
-
 # Video frames of a published clip: the position table may be longer than what is read.
 _FRAMES = 30
 
@@ -42,7 +41,7 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
   )
 
 
-def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -> dict[str, np.ndarray]:
+def params_from_torch(state: State, config: TransformerConfig) -> State:
   """Maps PyTorch tensors to our flat parameters.
 
   Args:
@@ -50,20 +49,19 @@ def params_from_torch(state: dict[str, np.ndarray], config: TransformerConfig) -
     config: gives the number of layers.
 
   Raises:
-    KeyError: a tensor is missing.
-    ValueError: tensors are left over.
+    ValueError: lists the tensors that are missing or left over.
   """
   state = {name: x for name, x in state.items() if not name.endswith("attn.mask")}
-  params = {
-    "positions/table": _positions(state.pop("pos_emb")[0], config.length),
-    "tokens/embedding": state.pop("tok_emb.weight"),
-    "head/kernel": state.pop("head.weight").T,
-    **layers.linear(state, "embedder", "embedder"),
-    **layers.norm(state, "ln_f", "norm"),
-  }
-  for layer in range(config.layers):
-    params |= _block(state, f"blocks.{layer}", f"blocks/{layer}")
-  layers.refuse_left_over(state)
+  with layers.taking(state) as state:
+    params = {
+      "positions/table": _positions(state.pop("pos_emb")[0], config.length),
+      "tokens/embedding": state.pop("tok_emb.weight"),
+      "head/kernel": state.pop("head.weight").T,
+      **layers.linear(state, "embedder", "embedder"),
+      **layers.norm(state, "ln_f", "norm"),
+    }
+    for layer in range(config.layers):
+      params |= _block(state, f"blocks.{layer}", f"blocks/{layer}")
   return params
 
 

@@ -1,8 +1,6 @@
 """Published VGGish-ish weights in our names and shapes."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,43 +13,40 @@ from condfoley_jax.weights.published.vggsound_statistics import DEVIATIONS, MEAN
 VGGSOUND_CLASSES = 309
 
 
-def config_from_torch(state: Mapping[str, Any]) -> VGGishishConfig:
-  """Sizes of a published classifier from its tensors; takes what `params_from_torch` takes.
+def config_from_torch(state: State) -> VGGishishConfig:
+  """Sizes of a published classifier from its tensors.
 
   Raises:
     KeyError: a tensor of the linear layers is missing.
   """
-  state = _tensors(state)
-  hidden, classes = state["classifier.0.weight"].shape[0], state["classifier.4.weight"].shape[0]
+  hidden, classes = len(state["classifier.0.weight"]), len(state["classifier.4.weight"])
   return VGGishishConfig(classes, len(MEANS), block_widths(state, r"features\.(\d+)\.weight"), hidden=hidden)
 
 
-def params_from_torch(state: Mapping[str, Any], config: VGGishishConfig) -> State:
+def params_from_torch(state: State, config: VGGishishConfig) -> State:
   """Maps PyTorch tensors to our flat parameters and input statistics.
 
   The classifiers of Greatest Hits were trained on mels in [-1, 1] standardised by numbers meant for [0, 1]: we keep to
   that.
 
   Args:
-    state: tensors by name, or a training checkpoint with these under `model`.
+    state: tensors by name.
     config: gives the blocks.
 
   Raises:
-    KeyError: a tensor is missing.
-    ValueError: tensors are left over.
+    ValueError: lists the tensors that are missing or left over.
   """
-  state = dict(_tensors(state))
   doubled = config.classes == VGGSOUND_CLASSES
   params = statistics(*((2 * MEANS - 1, 2 * DEVIATIONS) if doubled else (MEANS, DEVIATIONS)))
-  for block, indices in enumerate(conv_indices(config.widths)):
-    for i, index in enumerate(indices):
-      params |= layers.conv2d(state, f"features.{index}", f"features/blocks/{block}/{i}")
-  # PyTorch flattens channels first, we flatten them last.
-  weight = state["classifier.0.weight"].reshape(config.hidden, -1, *config.pool)
-  state["classifier.0.weight"] = weight.transpose(0, 2, 3, 1).reshape(config.hidden, -1)
-  for i in range(3):
-    params |= layers.linear(state, f"classifier.{2 * i}", f"layers/{i}")
-  layers.refuse_left_over(state)
+  with layers.taking(state) as state:
+    for block, indices in enumerate(conv_indices(config.widths)):
+      for i, index in enumerate(indices):
+        params |= layers.conv2d(state, f"features.{index}", f"features/blocks/{block}/{i}")
+    for i in range(3):
+      params |= layers.linear(state, f"classifier.{2 * i}", f"layers/{i}")
+    # PyTorch flattens channels first, we flatten them last.
+    by_channel = params["layers/0/kernel"].reshape(-1, *config.pool, config.hidden)
+    params["layers/0/kernel"] = by_channel.transpose(1, 2, 0, 3).reshape(-1, config.hidden)
   return params
 
 
@@ -60,7 +55,7 @@ def statistics(mean: np.ndarray, deviation: np.ndarray) -> State:
   return {"scaling/mean": mean, "scaling/deviation": deviation}
 
 
-def block_widths(state: Mapping[str, np.ndarray], pattern: str) -> tuple[tuple[int, ...], ...]:
+def block_widths(state: State, pattern: str) -> tuple[tuple[int, ...], ...]:
   """Channels of the convolutions, block by block; group 1 of `pattern` is a convolution's index among all layers."""
   found = {int(m[1]): state[name].shape[0] for name in state if (m := re.fullmatch(pattern, name))}
   # An activation lies between the convolutions of a block, a pooling too between blocks.
@@ -76,8 +71,3 @@ def conv_indices(widths: tuple[tuple[int, ...], ...]) -> list[list[int]]:
   """Index of each convolution among all layers of the published VGG, block by block."""
   starts = np.cumsum([0] + [2 * len(block) + 1 for block in widths])
   return [[int(start) + 2 * i for i in range(len(block))] for start, block in zip(starts[:-1], widths, strict=True)]
-
-
-def _tensors(state: Mapping[str, Any]) -> State:
-  """The tensors, which the authors' trainer saves beside the optimizer's."""
-  return state.get("model", state)

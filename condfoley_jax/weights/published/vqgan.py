@@ -1,7 +1,5 @@
 """Published VQGAN and PatchGAN weights in our names and shapes."""
 
-import numpy as np
-
 from condfoley_jax.models.discriminator import DiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
 from condfoley_jax.models.vqgan import VQGANConfig
@@ -33,7 +31,7 @@ def discriminator_config_from_torch(state: State) -> DiscriminatorConfig:
   return DiscriminatorConfig(width=len(state["main.0.weight"]), layers=len(norms))
 
 
-def params_from_torch(state: dict[str, np.ndarray], config: VQGANConfig) -> dict[str, np.ndarray]:
+def params_from_torch(state: State, config: VQGANConfig) -> State:
   """Maps the PyTorch tensors of the encoder, quantiser and decoder to our flat parameters.
 
   Args:
@@ -41,39 +39,36 @@ def params_from_torch(state: dict[str, np.ndarray], config: VQGANConfig) -> dict
     config: gives the number of levels and blocks and where attention is.
 
   Raises:
-    KeyError: a tensor is missing.
-    ValueError: tensors are left over.
+    ValueError: lists the tensors that are missing or left over.
   """
-  state = dict(state)
-  params = {
-    "quantizer/codebook": state.pop("quantize.embedding.weight"),
-    **layers.conv2d(state, "quant_conv", "quant_conv"),
-    **layers.conv2d(state, "post_quant_conv", "post_quant_conv"),
-    **_ends(state, "encoder", config),
-    **_ends(state, "decoder", config),
-  }
-  for i in range(len(config.widths)):
-    attention = i in config.attention_levels
-    params |= _level(state, f"encoder.down.{i}", f"encoder/levels/{i}", config.encoder_blocks, attention)
-    params |= _level(state, f"decoder.up.{i}", f"decoder/levels/{i}", config.decoder_blocks, attention)
-  # Both sides are stored finest level first; each of our `ups` leads to the level of its own index.
-  for i in range(len(config.strides)):
-    params |= layers.conv2d(state, f"encoder.down.{i}.downsample.conv", f"encoder/downs/{i}/conv")
-    params |= layers.conv2d(state, f"decoder.up.{i + 1}.upsample.conv", f"decoder/ups/{i}/conv")
-  layers.refuse_left_over(state)
+  with layers.taking(state) as state:
+    params = {
+      "quantizer/codebook": state.pop("quantize.embedding.weight"),
+      **layers.conv2d(state, "quant_conv", "quant_conv"),
+      **layers.conv2d(state, "post_quant_conv", "post_quant_conv"),
+      **_ends(state, "encoder", config),
+      **_ends(state, "decoder", config),
+    }
+    for i in range(len(config.widths)):
+      attention = i in config.attention_levels
+      params |= _level(state, f"encoder.down.{i}", f"encoder/levels/{i}", config.encoder_blocks, attention)
+      params |= _level(state, f"decoder.up.{i}", f"decoder/levels/{i}", config.decoder_blocks, attention)
+    # Both sides are stored finest level first; each of our `ups` leads to the level of its own index.
+    for i in range(len(config.strides)):
+      params |= layers.conv2d(state, f"encoder.down.{i}.downsample.conv", f"encoder/downs/{i}/conv")
+      params |= layers.conv2d(state, f"decoder.up.{i + 1}.upsample.conv", f"decoder/ups/{i}/conv")
   return params
 
 
-def discriminator_params_from_torch(state: dict[str, np.ndarray], config: DiscriminatorConfig) -> dict[str, np.ndarray]:
+def discriminator_params_from_torch(state: State, config: DiscriminatorConfig) -> State:
   """Maps the PyTorch tensors of the PatchGAN (keys relative to it), with its batch statistics; raises likewise."""
-  state = layers.without_counters(state)
-  params = layers.conv2d(state, "main.0", "conv_in")
-  for i in range(config.layers):
-    # Convolution, norm and activation of each layer follow the first convolution and its activation.
-    params |= layers.conv2d(state, f"main.{2 + 3 * i}", f"convs/{i}", bias=False)
-    params |= layers.batch_norm(state, f"main.{3 + 3 * i}", f"norms/{i}")
-  params |= layers.conv2d(state, f"main.{2 + 3 * config.layers}", "conv_out")
-  layers.refuse_left_over(state)
+  with layers.taking(state) as state:
+    params = layers.conv2d(state, "main.0", "conv_in")
+    for i in range(config.layers):
+      # Convolution, norm and activation of each layer follow the first convolution and its activation.
+      params |= layers.conv2d(state, f"main.{2 + 3 * i}", f"convs/{i}", bias=False)
+      params |= layers.batch_norm(state, f"main.{3 + 3 * i}", f"norms/{i}")
+    params |= layers.conv2d(state, f"main.{2 + 3 * config.layers}", "conv_out")
   return params
 
 

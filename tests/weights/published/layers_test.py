@@ -37,21 +37,39 @@ def test_convolutions_become_height_width_in_out():
   assert params["here/kernel"].shape == (3, 2, 4, 5) and params["here/kernel"][2, 1, 3, 4] == weight[4, 3, 2, 1]
 
 
-def test_a_missing_bias_is_an_error():
-  with pytest.raises(KeyError, match=r"there\.bias"):
-    layers.conv2d({"there.weight": tensor(5, 4, 3, 2)}, "there", "here")
-
-
-def test_batch_norm_takes_its_statistics_and_leaves_the_counter_to_be_dropped():
+def test_batch_norm_takes_its_statistics_and_its_counter_is_dropped():
   state = {f"bn.{name}": tensor(2) for name in ("weight", "bias", "running_mean", "running_var")}
-  state["bn.num_batches_tracked"] = np.array(3)
-  kept = layers.without_counters(state)
-  params = layers.batch_norm(kept, "bn", "norm")
+  with layers.taking(state | {"bn.num_batches_tracked": np.array(3)}) as tensors:
+    params = layers.batch_norm(tensors, "bn", "norm")
   assert params.keys() == {f"norm/{name}" for name in ("scale", "bias", "mean", "var")}
   assert params["norm/mean"] is state["bn.running_mean"] and params["norm/var"] is state["bn.running_var"]
-  layers.refuse_left_over(kept)
 
 
-def test_what_is_left_over_is_named():
-  with pytest.raises(ValueError, match="left over: a, b"):
-    layers.refuse_left_over({"b": tensor(1), "a": tensor(1)})
+def test_all_that_is_missing_and_left_over_is_listed_in_one_error():
+  state = {"q.weight": tensor(2, 3), "k.bias": tensor(2), "spare": tensor(1), "extra": tensor(1)}
+  error = (
+    "6 tensors missing: conv.bias, conv.weight, k.weight, norm.bias, norm.weight, q.bias; 2 .* left over: extra, spare"
+  )
+  with pytest.raises(ValueError, match=error), layers.taking(state) as tensors:
+    layers.fused(tensors, ["q", "k"], "qk")
+    layers.conv2d(tensors, "conv", "conv")
+    layers.norm(tensors, "norm", "norm")
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 4, 3)])
+def test_a_tensor_of_another_shape_is_named(shape):
+  with (
+    pytest.raises(ValueError, match=r"tensor conv\.weight of shape \(5"),
+    layers.taking({"conv.weight": tensor(*shape)}) as t,
+  ):
+    layers.conv2d(t, "conv", "conv", bias=False)
+
+
+def test_what_stands_in_for_a_missing_tensor_swallows_arithmetic():
+  with pytest.raises(ValueError, match="1 tensors missing: b"), layers.taking({"a": tensor(2)}) as tensors:
+    a, b = tensors.pop("a"), tensors.pop("b")
+    assert (a + b) is b and (b + a) is b and np.concatenate([a, b]) is b and b.reshape(3, -1)[0].T is b
+
+
+def test_layers_are_counted_by_their_numbers():
+  assert layers.count({"a.0.x": 1, "a.1.y": 1, "a.11.x": 1, "ab.2": 1, "a.name": 1}, "a") == 3

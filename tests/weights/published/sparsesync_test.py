@@ -55,7 +55,7 @@ def test_other_sizes_come_from_other_tensors():
   ],
 )
 def test_a_missing_tensor_is_named(name):
-  with pytest.raises(KeyError, match=name):
+  with pytest.raises(ValueError, match=f"missing: {name}"):
     params_from_torch(tensors({name: None}), PUBLISHED)
 
 
