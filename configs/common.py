@@ -1,7 +1,10 @@
 """What the configs of all stages share."""
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
+from condfoley_jax.conventions import OURS
 from configs import models
 
 PRESETS = ("mini", "paper_gh")
@@ -31,6 +34,7 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   config.seed = 0
   config.dtype = "float32"
   config.clip = models.clip_config(preset)
+  config.conventions = ConfigDict(dataclasses.asdict(OURS))
   config.model = ConfigDict({part: sizes[part] for part in parts})
   config.data = ConfigDict({"train": "out/data/train", "validation": "out/data/val"})
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})

@@ -50,5 +50,6 @@ def _paper() -> ConfigDict:
       "discriminator_weight": 0.8,
       "restart_below": 0.0,
       "gain_db": (0.0, 0.0),
+      "conventions": {"level": "as_is", "vocoder_mel": "htk"},
     }
   )

@@ -11,7 +11,10 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax import config_tree
+from condfoley_jax.audio.mel import crop_mel, log_mel, rms_normalise
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.conventions import Conventions
+from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 from condfoley_jax.weights import folder, registry
 
 Batch = dict[str, jax.Array]
@@ -26,6 +29,7 @@ class Stage(abc.ABC):
   Attributes:
     config: the whole run's config.
     clip: the grid it is trained for.
+    conventions: how its weights are used; training follows the same.
     batches: `clips` or `pairs`, what the data pipeline feeds.
   """
 
@@ -34,6 +38,7 @@ class Stage(abc.ABC):
   def __init__(self, config: Mapping[str, Any]):
     self.config = config
     self.clip = config_tree.from_dict(ClipSpec, config["clip"])
+    self.conventions = config_tree.from_dict(Conventions, config["conventions"])
     self.dtype = jnp.dtype(config["dtype"])
 
   @abc.abstractmethod
@@ -65,6 +70,12 @@ class Stage(abc.ABC):
   @abc.abstractmethod
   def components(self, model: nnx.Module) -> dict[str, nnx.Module]:
     """What goes into the run's weights folder, by name."""
+
+  def mel(self, audio: Audio_BxN) -> Mel_BxFxM:
+    """What the models are trained on: the mel of whole clips, its central frames where they read fewer."""
+    if self.conventions.level == "rms":
+      audio = rms_normalise(audio)
+    return crop_mel(log_mel(audio, self.clip), self.clip, "center")
 
   def build(self, kind: str, rngs: nnx.Rngs) -> nnx.Module:
     """The component that the config's `model` section describes."""

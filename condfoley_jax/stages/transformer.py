@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
 from condfoley_jax.stages.stage import Batch, Stage, Trained, draw_gain
@@ -43,7 +42,7 @@ class TransformerStage(Stage):
 
   def _cross_entropy(self, model, audio: dict, frames: dict) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy and whether the likeliest code is right, [B, L] each."""
-    codes = {name: codes_to_sequence(model.vqgan.encode(log_mel(a, self.clip))) for name, a in audio.items()}
+    codes = {name: codes_to_sequence(model.vqgan.encode(self.mel(a))) for name, a in audio.items()}
     features = {name: self._features(model, f) for name, f in frames.items()}
     fed = jnp.concatenate([codes["condition"], codes["target"][:, :-1]], 1)
     logits = model.transformer.target_logits(features["condition"], features["target"], fed)
@@ -51,7 +50,9 @@ class TransformerStage(Stage):
     return losses, logits.argmax(-1) == codes["target"]
 
   def _features(self, model, frames: jax.Array) -> jax.Array:
-    features = model.video_encoder(prepare_frames(frames).astype(self.dtype), use_running_average=True)
+    # A copy: statistics that move belong to nobody, the encoder being frozen.
+    encoder, running = nnx.clone(model.video_encoder), self.conventions.bn_mode == "running"
+    features = encoder(prepare_frames(frames).astype(self.dtype), use_running_average=running)
     return jax.lax.stop_gradient(features)
 
   def evaluate(self, model, batch, key):

@@ -10,7 +10,6 @@ import optax
 from flax import nnx
 
 from condfoley_jax import config_tree
-from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
 from condfoley_jax.models.lpaps import LPAPS
@@ -46,7 +45,7 @@ class VQGANStage(Stage):
     model.restarts.apply(model.vqgan.quantizer)
 
   def _mel(self, batch: Batch, key: jax.Array) -> Mel_BxFxM:
-    return log_mel(random_gain(batch["audio"], key, self.config["gain_db"]), self.clip)
+    return self.mel(random_gain(batch["audio"], key, self.config["gain_db"]))
 
   def _vqgan_loss(self, phase: str, model, batch: Batch, key: jax.Array):
     gain_key, restart_key = jax.random.split(key)
@@ -88,12 +87,12 @@ class VQGANStage(Stage):
     return loss, {"discriminator_loss": loss}
 
   def evaluate(self, model, batch, key):
-    mel = log_mel(batch["audio"], self.clip)
+    mel = self.mel(batch["audio"])
     rec, quantized = model.vqgan(mel)
     return reconstruction_loss(mel, rec, model.lpaps)[1] | {"perplexity": quantized.perplexity}
 
   def pictures(self, model, batch, key):
-    mel = log_mel(batch["audio"][:4], self.clip)
+    mel = self.mel(batch["audio"][:4])
     rec, _ = model.vqgan(mel)
     rows = np.asarray(jnp.stack([mel, rec], 1).reshape(-1, *mel.shape[1:]))
     titles = [t for i in range(len(mel)) for t in (f"{i} true", f"{i} through codes")]

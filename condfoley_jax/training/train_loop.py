@@ -62,7 +62,8 @@ class Run:
     with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
       self._resume()
       scores = self._steps()
-    folder.save(self.workdir / "weights", self.stage.clip, self.stage.components(self._model(self.state)))
+    components = self.stage.components(self._model(self.state))
+    folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
     return scores
 
   def _steps(self) -> dict[str, float]:
