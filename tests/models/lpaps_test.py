@@ -88,8 +88,8 @@ def test_statistics_of_the_checkpoint_come_first():
 @pytest.mark.parametrize(
   ("change", "error", "words"),
   [
-    ({"lin3.model.1.weight": None}, ValueError, r"missing: lin3\.model\.1\.weight"),
-    ({"net.slice3.12.bias": None}, ValueError, r"missing: net\.slice3\.12\.bias"),
+    ({"lin3.model.1.weight": None}, ValueError, r"missing .*: lin3\.model\.1\.weight"),
+    ({"net.slice3.12.bias": None}, ValueError, r"missing .*: net\.slice3\.12\.bias"),
     ({"lin5.model.1.weight": np.zeros(1)}, ValueError, r"lin5\.model\.1\.weight"),
   ],
 )

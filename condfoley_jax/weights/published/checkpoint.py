@@ -42,12 +42,12 @@ def convert(kind: str, state: State, *, heads: int) -> Converted:
 def _transformer(state: State, heads: int) -> Converted:
   rows, columns = _grid(_part(state, "first_stage_permuter."))
   parts = {
-    "vqgan": _component("vqgan", vqgan, _part(state, "first_stage_model.")),
-    "video_encoder": _component("video_encoder", r2plus1d, _part(state, "cond_stage_model.model.")),
+    "vqgan": _embedded("first_stage_model.", "vqgan", vqgan, state),
+    "video_encoder": _embedded("cond_stage_model.model.", "video_encoder", r2plus1d, state),
+    "transformer": _embedded(
+      "transformer.", "transformer", transformer, state, rows=rows, columns=columns, heads=heads
+    ),
   }
-  inner = _part(state, "transformer.")
-  config = transformer.config_from_torch(inner, rows=rows, columns=columns, heads=heads)
-  parts["transformer"] = _restored("transformer", config, transformer.params_from_torch(inner, config))
   layers.refuse_left_over(state)
   return Converted(_clip(parts["vqgan"].config, rows, columns), parts)
 
@@ -86,8 +86,18 @@ KINDS: dict[str, Callable[[State, int], Converted]] = {
 }
 
 
-def _component(kind: str, module: ModuleType, state: State) -> nnx.Module:
-  config = module.config_from_torch(state)
+def _embedded(prefix: str, kind: str, module: ModuleType, state: State, **sizes: int) -> nnx.Module:
+  """The component whose tensors are under `prefix`, which are taken out of `state`."""
+  try:
+    return _component(kind, module, _part(state, prefix), **sizes)
+  except KeyError as error:
+    raise KeyError(f"{prefix}{error.args[0]}") from error
+  except ValueError as error:
+    raise ValueError(f"under {prefix[:-1]}: {error}") from error
+
+
+def _component(kind: str, module: ModuleType, state: State, **sizes: int) -> nnx.Module:
+  config = module.config_from_torch(state, **sizes)
   return _restored(kind, config, module.params_from_torch(state, config))
 
 

@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,9 +63,18 @@ def taking(state: State) -> Iterator[Tensors]:
     yield tensors
   except (IndexError, TypeError, ValueError) as error:
     raise ValueError(f"tensor {tensors.last} is not what was published ({error})") from error
-  lists = {"missing": sorted(tensors.missing), "left over": sorted(tensors)}
+  _account(missing=tensors.missing, left_over=tensors)
+
+
+def refuse_left_over(state: State) -> None:
+  """Raises ValueError if there is a tensor, listing all."""
+  _account(missing=(), left_over=state)
+
+
+def _account(*, missing: Iterable[str], left_over: Iterable[str]) -> None:
+  lists = {"missing": sorted(missing), "left over": sorted(left_over)}
   if any(lists.values()):
-    raise ValueError("; ".join(f"{len(n)} tensors {what}: {', '.join(n)}" for what, n in lists.items() if n))
+    raise ValueError("; ".join(f"tensors {what} ({len(n)}): {', '.join(n)}" for what, n in lists.items() if n))
 
 
 def conv2d(state: State, source: str, target: str, *, bias: bool = True) -> State:

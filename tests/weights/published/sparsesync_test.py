@@ -55,7 +55,7 @@ def test_other_sizes_come_from_other_tensors():
   ],
 )
 def test_a_missing_tensor_is_named(name):
-  with pytest.raises(ValueError, match=f"missing: {name}"):
+  with pytest.raises(ValueError, match=rf"missing .*: {name}"):
     params_from_torch(tensors({name: None}), PUBLISHED)
 
 
@@ -66,7 +66,7 @@ def test_a_size_cannot_be_told_without_its_tensor():
 
 
 def test_tensors_left_over_are_named():
-  with pytest.raises(ValueError, match=r"left over: a_bridge\.weight"):
+  with pytest.raises(ValueError, match=r"left over .*: a_bridge\.weight"):
     params_from_torch(tensors({"a_bridge.weight": (1,)}), PUBLISHED)
 
 
