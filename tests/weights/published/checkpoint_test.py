@@ -44,8 +44,8 @@ def test_sixty_codes_a_clip_are_read_from_the_permuter(positions):
 
 
 def test_melgan_tells_its_ratios():
-  clip, parts = convert("melgan", tiny.tensors(tiny.melgan(ratios=(4, 2), residual_layers=2, n_mels=20)))
-  config = parts["vocoder"].config
+  made = convert("melgan", tiny.tensors(tiny.melgan(ratios=(4, 2), residual_layers=2, n_mels=20)))
+  config = made.components["vocoder"].config
   assert (config.ratios, config.residual_layers, config.n_mels, config.width) == ((4, 2), 2, 20, 2)
 
 
