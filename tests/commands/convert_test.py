@@ -1,0 +1,147 @@
+"""`condfoley convert`: from a checkpoint as the authors wrote it to takes."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.sampling.generate import sample_window
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.weights import folder, tree
+from data_pipelines import media
+from tests import golden
+from tests.weights import torch_writer
+from tests.weights.published import tiny
+from tests.weights.torch_writer import Instance, Name
+
+
+def lightning(state: dict) -> dict:
+  """What PyTorch Lightning saves around a state dict: counters, callbacks, settings of other packages' classes."""
+  settings = Instance(Name("omegaconf.dictconfig", "DictConfig"), {"_content": {"block_size": 7}})
+  optimizer = {"state": {0: {"step": 3, "exp_avg": np.zeros((4, 4), np.float32)}}, "param_groups": [{"lr": 1e-4}]}
+  return {
+    "epoch": 12,
+    "pytorch-lightning_version": "1.2.10",
+    "callbacks": {Name("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"): {"best_model_score": None}},
+    "hyper_parameters": settings,
+    "optimizer_states": [optimizer],
+    "state_dict": state,
+  }
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("checkpoints")
+  torch_writer.write(directory / "last.ckpt", lightning(tiny.checkpoint()))
+  torch_writer.write(directory / "sixty.ckpt", lightning(tiny.checkpoint(columns=12, positions=180)))
+  torch_writer.write(directory / "best_netG.pt", tiny.tensors(tiny.melgan()))
+  return directory
+
+
+def convert(*args) -> int:
+  return cli.main(["convert", *map(str, args)])
+
+
+def run(files, out, source="last.ckpt", *options) -> dict:
+  """Conventions of the folder that a transformer and a vocoder make."""
+  command = ["--kind", "transformer", "--heads", 2, files / source, out, "--vocoder", files / "best_netG.pt", *options]
+  assert convert(*command) == 0
+  return json.loads((out / "config.json").read_text())["conventions"]
+
+
+@pytest.mark.parametrize(
+  ("source", "option"), [("last.ckpt", None), ("last.ckpt", "--published"), ("sixty.ckpt", None)]
+)
+def test_a_checkpoint_makes_a_folder_that_generates(files, videos, tmp_path, source, option):
+  run(files, tmp_path / "w", source, *([option] if option else []))
+  command = ["generate", videos[0], "--example", videos[1], "--weights", tmp_path / "w", "--out", tmp_path / "x"]
+  assert cli.main([str(word) for word in command]) == 0
+  audio = media.decode_audio(tmp_path / "x" / "soundtrack.mp4", 22050)
+  assert len(audio) == round(media.probe(videos[0]).duration_s * 22050)
+  assert np.abs(audio).max() > 0
+
+
+def test_conventions_say_what_was_asked_for(files, tmp_path):
+  repaired = run(files, tmp_path / "a")
+  assert (repaired["bn_mode"], repaired["crop"], repaired["level"]) == ("batch", "center", "rms")
+  assert (repaired["vocoder_mel"], repaired["windows"], repaired["denoise"]) == ("slaney", "sliding", False)
+  countix = run(files, tmp_path / "b", "last.ckpt", "--trained-on", "countix_av")
+  assert (countix["level"], countix["denoise"]) == ("as_is", True)
+  published = run(files, tmp_path / "c", "last.ckpt", "--published")
+  assert (published["crop"], published["level"], published["windows"]) == ("first", "as_is", "half")
+  assert (published["bn_mode"], published["vocoder_mel"]) == ("batch", "as_decoded")
+
+
+def test_weights_are_those_of_the_checkpoint_to_the_bit(files, tmp_path):
+  run(files, tmp_path / "w")
+  loaded = folder.load(tmp_path / "w").components
+  state = tiny.checkpoint()
+  np.testing.assert_array_equal(loaded["transformer"].head.kernel[...], state["transformer.head.weight"].T)
+  book = state["first_stage_model.quantize.embedding.weight"]
+  np.testing.assert_array_equal(loaded["vqgan"].quantizer.codebook[...], book)
+
+
+def test_without_a_vocoder_it_says_what_is_wanted(files, tmp_path, capsys):
+  assert convert("--kind", "transformer", "--heads", 2, files / "last.ckpt", tmp_path / "w") == 0
+  assert "--vocoder" in capsys.readouterr().err
+  assert set(folder.load(tmp_path / "w").components) == {"vqgan", "video_encoder", "transformer"}
+
+
+def test_a_vocoder_alone(files, tmp_path):
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w") == 0
+  assert set(folder.load(tmp_path / "w").components) == {"vocoder"}
+
+
+def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, capsys):
+  broken = tiny.checkpoint()
+  del broken["transformer.head.weight"], broken["first_stage_model.quant_conv.bias"]
+  torch_writer.write(tmp_path / "broken.ckpt", lightning(broken))
+  torch_writer.write(tmp_path / "hostile.ckpt", torch_writer.Call(Name("os", "system"), ("touch ran",)))
+  cases = {
+    tmp_path / "broken.ckpt": "quant_conv.bias",
+    tmp_path / "hostile.ckpt": "system",
+    tmp_path / "absent.ckpt": "",
+    files / "best_netG.pt": "is this a transformer checkpoint",
+  }
+  for source, message in cases.items():
+    assert convert("--kind", "transformer", source, tmp_path / "w") == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error and str(source) in error and message in error
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", "--vocoder", files / "best_netG.pt") == 2
+  assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.golden
+@pytest.mark.slow
+def test_a_checkpoint_of_paper_size_generates_and_gives_the_published_greedy_codes(tmp_path, clips):
+  state = {}
+  for prefix, keys in (("transformer.", "gpt_real"), ("first_stage_model.", "vqgan_real")):
+    state |= {f"{prefix}{k}": x for k, x in golden.state_dict(keys).items() if not k.startswith(("loss.", "wav_"))}
+  state |= {f"cond_stage_model.model.{k}": x for k, x in golden.state_dict("r2plus1d").items()}
+  order = np.arange(50).reshape(5, 10).T.ravel()
+  state |= {"first_stage_permuter.forward_shuffle_idx": order, "first_stage_permuter.backward_shuffle_idx": order}
+  torch_writer.write(tmp_path / "last.ckpt", lightning(state))
+  torch_writer.write(tmp_path / "best_netG.pt", golden.state_dict("melgan_G"))
+  weights = tmp_path / "w"
+  command = ["--kind", "transformer", tmp_path / "last.ckpt", weights, "--vocoder", tmp_path / "best_netG.pt"]
+  assert convert(*command, "--published") == 0
+
+  model = folder.load(weights, only=("transformer",)).components["transformer"]
+  vectors = golden.load("gpt_real.npz")
+  features = golden.rnd("gpt_feats", (1, 512, 60)).transpose(0, 2, 1)
+  condition = vectors["idx"][:, :50].astype(np.int32)
+  keys = jax.random.split(jax.random.key(0), 1)
+  given = (features[:, :30], features[:, 30:], condition, condition[:, :0], keys)
+  codes = sample_window(model, *given, Sampling(temperature=0.0), 50)
+  sure = golden.sure(vectors["greedy_margin"])
+  assert sure.any()
+  np.testing.assert_array_equal(np.asarray(codes)[sure], vectors["greedy_tokens"][:, 50:][sure])
+  assert sum(x.size for x in tree.flatten(model).values()) == 305_097_728
+
+  query = clips["hitting_metal"]
+  command = ["generate", query, "--example", clips["chopping"], "--weights", weights, "--out", tmp_path / "x"]
+  assert cli.main([str(word) for word in command]) == 0
+  audio = media.decode_audio(tmp_path / "x" / "soundtrack.mp4", 22050)
+  assert len(audio) == round(media.probe(query).duration_s * 22050) and np.abs(audio).max() > 1e-3
