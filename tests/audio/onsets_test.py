@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from condfoley_jax.audio.onsets import detect_onsets, onset_strength
+from data_pipelines import media
 from tests import golden
 
 RATE = 22050
@@ -47,3 +48,22 @@ def test_onsets_equal_the_published_ones(clip):
   audio = vectors[f"{clip}_wav_int16_first2s"] / np.float32(32768)
   expected = vectors[f"{clip}_first2s_onset_samples"] / RATE
   np.testing.assert_array_equal(detect_onsets(audio, RATE), expected)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("clip", ["hitting_metal", "chopping"])
+def test_onsets_of_whole_clips_equal_the_published_ones(clip, clips):
+  expected = golden.load("onsets.npz")[f"{clip}_full_onset_samples"] / RATE
+  found = detect_onsets(media.decode_audio(clips[clip], RATE), RATE)
+  # Their samples came through another resampler and 16 bits.
+  np.testing.assert_allclose(found, expected, atol=512 / RATE + 1e-6)
+
+
+@pytest.mark.golden
+def test_onset_strength_is_the_published_one_between_its_points():
+  vectors = golden.load("onsets.npz")
+  audio = vectors["chopping_wav_int16_first2s"] / np.float32(32768)
+  strength = onset_strength(audio, RATE, RATE / 512)
+  envelope = vectors["chopping_first2s_strength"]
+  largest = [envelope[i : i + 2].max() for i in range(len(strength))]
+  assert (strength <= np.array(largest) * 1.0001).all() and strength.max() > 0.9 * envelope.max()

@@ -3,8 +3,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from condfoley_jax.clip import PAPER
+from condfoley_jax.models.video_encoder import prepare_frames
 from data_pipelines import media
 from data_pipelines.errors import InputError
+from data_pipelines.media.decode import bicubic
+from tests import golden
 from tests.data_pipelines.media import making
 
 _VARIABLE = [Fraction(int(ms), 1000) for ms in np.cumsum(np.random.default_rng(0).integers(8, 140, 60))]
@@ -169,3 +173,22 @@ def test_span_equals_slice_of_the_whole():
 def test_no_sound(tmp_path):
   with pytest.raises(InputError, match=r"a\.mp4: has no audio stream; "):
     media.decode_audio(making.write(tmp_path / "a.mp4", making.constant(30, 5)), 22050)
+
+
+def test_bicubic_frames_differ_from_area_ones_and_shrink_without_aliasing(tmp_path):
+  stripes = np.tile(np.array([[0], [255]], np.uint8), (64, 96))[..., None].repeat(3, 2)
+  small = bicubic(stripes, 16)
+  assert small.shape == (16, 16, 3) and np.abs(small.astype(int) - 127).max() < 16
+  path = making.write(tmp_path / "a.mp4", making.constant(15, 15), size=(96, 128))
+  frames = [media.decode_frames(path, 15, 24, duration_s=0.5, resize=r) for r in ("area", "bicubic")]
+  assert frames[0].shape == frames[1].shape and 0 < np.abs(frames[0].astype(int) - frames[1]).mean() < 8
+
+
+@pytest.mark.golden
+def test_bicubic_frames_equal_the_published_ones():
+  vectors = golden.load("frame.npz")
+  small = bicubic(vectors["frame_rgb_u8"], PAPER.frame_resize)
+  np.testing.assert_array_equal(small, vectors["resized128_u8"])
+  edge = (PAPER.frame_resize - PAPER.frame_size) // 2
+  seen = prepare_frames(small[edge:-edge, edge:-edge])
+  golden.assert_close(seen, vectors["out"].transpose(1, 2, 0))
