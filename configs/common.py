@@ -36,7 +36,9 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   config.clip = models.clip_config(preset)
   config.conventions = ConfigDict(dataclasses.asdict(OURS))
   config.model = ConfigDict({part: sizes[part] for part in parts})
-  config.data = ConfigDict({"train": "out/data/train", "validation": "out/data/val"})
+  config.data = ConfigDict(
+    {"train": "out/data/train", "validation": "out/data/val", "mode": "uniform", "overlap": False}
+  )
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4
   config.gain_db = (-12.0, 6.0)

@@ -48,6 +48,7 @@ def _paper() -> ConfigDict:
       "batch_size": 32,
       "optimizers": {"transformer": {"learning_rate": 1.6e-4, "weight_decay": 0.01}},
       "gain_db": (0.0, 0.0),
+      "data": {"mode": "paper"},
       # As published, but for the vocoder, which speaks the same mel as all else here.
       "conventions": {"bn_mode": "batch", "level": "rms", "vocoder_mel": "htk"},
     }

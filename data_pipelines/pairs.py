@@ -1,75 +1,188 @@
-"""Which windows of which videos make the training examples: pure functions of seed, epoch and index.
+"""Which windows of which videos make the training examples: pure functions of seed and number.
 
-Windows start on whole frames, so that sound and picture are cut at the same instant. A pair is a target window and a
-condition window of the same video (paper, section 3). Departing from the published code, the two never overlap where
-the video is two clips long, and the condition's sound is cut where its pictures are.
+Windows start on whole frames, so that sound and picture are cut at the same instant and always shift together. A pair
+is a target window and a condition window (paper, section 3). Departing from the published code, the two do not overlap
+unless that is asked for, the condition is never the target's own onset, and its sound is cut where its pictures are.
 """
 
+import abc
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from data_pipelines.dataset import Video
 
+Mode = Literal["paper", "uniform", "outside"]
+MODES: tuple[Mode, ...] = ("paper", "uniform", "outside")
+
+# An onset lies up to this far into its window: half a second before it, shifted by up to half a second (published).
+_INTO_WINDOW_S = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """A window: position of the video in the dataset, and first frame."""
+
+  video: int
+  start: int
+
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """Windows of one example: start frames in video `video` (position in the dataset); `condition` is None for a clip."""
+  """Windows of one example; a clip has no condition."""
 
-  video: int
-  target: int
-  condition: int | None
+  target: Place
+  condition: Place | None = None
 
 
-class WindowChooser:
-  """Chooses windows of `frames` frames from the videos.
+class Chooser(abc.ABC):
+  """Examples of an epoch, each drawn anew in every epoch. Length: examples of an epoch."""
 
-  Each video gives one example per whole clip that fits in it, fewer where few starts are admissible. An example owns a
-  slice of the video's admissible target starts and draws from that slice, so that every epoch covers every video.
+  @abc.abstractmethod
+  def __len__(self) -> int: ...
+
+  @abc.abstractmethod
+  def _draw(self, index: int, rng: np.random.Generator) -> Choice: ...
+
+  def choose(self, seed: int, number: int, index: int) -> Choice:
+    """Windows of example `index`, the one that comes `number`-th in the stream; the same for the same arguments."""
+    return self._draw(index, np.random.default_rng((seed, number)))
+
+
+def make_chooser(videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, overlap: bool = False) -> Chooser:
+  """Pairs of windows of `frames` frames.
 
   Args:
-    videos: videos of the dataset.
+    videos: of the dataset.
     fps: frames per second.
-    frames: frames of a window.
-    paired: choose a condition window too. Such pairs need a video longer than one window.
+    frames: of a window.
+    mode: `paper`: both windows around labelled onsets of one video, another onset for the condition, each shifted at
+      random by up to half a second. `uniform`: anywhere in one video, where an event is if there are labels. `outside`:
+      the target as in `uniform`, the condition likewise in another video (the paper's random condition).
+    overlap: the windows of a pair may overlap; otherwise they are a window apart (in `uniform`, where the video has the
+      room).
+  """
+  match mode:
+    case "paper":
+      return OnsetPairs(videos, fps, frames, overlap=overlap)
+    case "uniform":
+      return UniformPairs(videos, fps, frames, overlap=overlap)
+    case "outside":
+      return OutsidePairs(videos, fps, frames)
+  raise ValueError(f"pairs are {', '.join(MODES)}, not {mode}")
 
-  Length: examples of an epoch.
+
+class Clips(Chooser):
+  """Single windows.
+
+  Each video gives one example per whole clip that fits in it, fewer where few starts are admissible. An example owns a
+  slice of the video's admissible starts and draws from that slice, so that every epoch covers every video.
   """
 
-  def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, paired: bool):
-    self._frames = frames
-    self._paired = paired
-    self._holds = [_holds_event(v, fps, frames) for v in videos]
-    self._slices = [
-      (video, part)
-      for video, holds in enumerate(self._holds)
-      if (starts := _target_starts(holds, frames, paired)).size
-      for part in np.array_split(starts, min(starts.size, videos[video].frames // frames))
-    ]
+  def __init__(self, videos: Sequence[Video], fps: int, frames: int):
+    self._slices = _slices(videos, frames, [_clip_starts(_holds_event(v, fps, frames)) for v in videos])
 
   def __len__(self) -> int:
     return len(self._slices)
 
-  def choose(self, seed: int, epoch: int, index: int) -> Choice:
-    """Windows of example `index` of an epoch; the same for the same arguments, all of them >= 0."""
+  def _draw(self, index, rng):
     video, starts = self._slices[index]
-    rng = np.random.default_rng((seed, epoch, index))
+    return Choice(Place(video, int(rng.choice(starts))))
+
+
+class UniformPairs(Chooser):
+  """Two windows anywhere in one video; targets are laid out as in `Clips`."""
+
+  def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
+    self._holds = [_holds_event(v, fps, frames) for v in videos]
+    self._apart = [_least_distance(h.size, frames, overlap) for h in self._holds]
+    starts = [_target_starts(h, distance) for h, distance in zip(self._holds, self._apart, strict=True)]
+    self._slices = _slices(videos, frames, starts)
+
+  def __len__(self) -> int:
+    return len(self._slices)
+
+  def _draw(self, index, rng):
+    video, starts = self._slices[index]
     target = int(rng.choice(starts))
-    condition = int(rng.choice(self._condition_starts(video, target))) if self._paired else None
-    return Choice(video, target, condition)
+    return Choice(Place(video, target), Place(video, int(rng.choice(self._condition_starts(video, target)))))
 
   def _condition_starts(self, video: int, target: int) -> np.ndarray:
     holds = self._holds[video]
-    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target) >= _least_distance(holds.size, self._frames))
+    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target) >= self._apart[video])
     with_event = starts[holds[starts]]
     return with_event if with_event.size else starts
+
+
+class OutsidePairs(Chooser):
+  """A window and one of another video."""
+
+  def __init__(self, videos: Sequence[Video], fps: int, frames: int):
+    self._targets = Clips(videos, fps, frames)
+    starts = [_clip_starts(_holds_event(v, fps, frames)) for v in videos]
+    self._starts = {video: s for video, s in enumerate(starts) if s.size}
+
+  def __len__(self) -> int:
+    return len(self._targets) if len(self._starts) > 1 else 0
+
+  def _draw(self, index, rng):
+    target = self._targets._draw(index, rng).target
+    video = int(rng.choice([v for v in self._starts if v != target.video]))
+    return Choice(target, Place(video, int(rng.choice(self._starts[video]))))
+
+
+class OnsetPairs(Chooser):
+  """Two windows around labelled onsets of one video; one example per onset that has a partner."""
+
+  def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
+    self._apart = 1 if overlap else frames
+    self._ranges = [_onset_starts(v, fps, frames) for v in videos]
+    self._examples = [
+      (video, onset)
+      for video, ranges in enumerate(self._ranges)
+      for onset in range(len(ranges))
+      if self._targets(video, onset).size
+    ]
+
+  def __len__(self) -> int:
+    return len(self._examples)
+
+  def _draw(self, index, rng):
+    video, onset = self._examples[index]
+    target = int(rng.choice(self._targets(video, onset)))
+    partners = [far for far in self._partners(video, onset, target) if far.size]
+    return Choice(Place(video, target), Place(video, int(rng.choice(partners[rng.integers(len(partners))]))))
+
+  def _targets(self, video: int, onset: int) -> np.ndarray:
+    """Starts of the target that leave some other onset a window far enough away."""
+    starts = np.arange(*self._ranges[video][onset])
+    others = np.delete(self._ranges[video], onset, axis=0)
+    near, far = others[:, :1], others[:, 1:] - 1
+    reachable = (near <= starts - self._apart) | (far >= starts + self._apart)
+    return starts[reachable.any(axis=0)]
+
+  def _partners(self, video: int, onset: int, target: int) -> list[np.ndarray]:
+    """For each other onset the starts that are far enough from the target's."""
+    others = np.delete(self._ranges[video], onset, axis=0)
+    return [starts[np.abs(starts - target) >= self._apart] for starts in (np.arange(*r) for r in others)]
 
 
 def event_frame(time_s: float, fps: int) -> int:
   """Frame during which an event happens."""
   # The nudge keeps a time written as k / fps in frame k.
   return int(np.floor(time_s * fps + 1e-6))
+
+
+def _slices(videos: Sequence[Video], frames: int, starts: list[np.ndarray]) -> list[tuple[int, np.ndarray]]:
+  """(video, its share of the video's admissible starts) of each example."""
+  return [
+    (video, part)
+    for video, own in enumerate(starts)
+    if own.size
+    for part in np.array_split(own, min(own.size, videos[video].frames // frames))
+  ]
 
 
 def _holds_event(video: Video, fps: int, frames: int) -> np.ndarray:
@@ -81,18 +194,31 @@ def _holds_event(video: Video, fps: int, frames: int) -> np.ndarray:
   return holds
 
 
-def _target_starts(holds: np.ndarray, frames: int, paired: bool) -> np.ndarray:
-  """Admissible target starts: with an event in both windows, else in the target, else any.
+def _onset_starts(video: Video, fps: int, frames: int) -> np.ndarray:
+  """Range of starts [first, past the last) of windows around each event, int [events, 2]; none in too short a video."""
+  last = video.frames - frames
+  at = np.array([event_frame(event.time_s, fps) for event in video.events], int)
+  # Clamped as in the published code: near an end the window stays inside and the onset moves within it.
+  first = np.clip(at - round(_INTO_WINDOW_S * fps), 0, max(last, 0))
+  ranges = np.stack([first, np.clip(at, 0, max(last, 0)) + 1], axis=1)
+  return ranges if last >= 0 else ranges[:0]
+
+
+def _clip_starts(holds: np.ndarray) -> np.ndarray:
+  """Starts of single windows: those with an event, else any."""
+  return np.flatnonzero(holds) if holds.any() else np.arange(holds.size)
+
+
+def _target_starts(holds: np.ndarray, distance: int) -> np.ndarray:
+  """Admissible target starts of a pair: with an event in both windows, else in the target, else any.
 
   Args:
     holds: bool [starts], `_holds_event`.
+    distance: least between the starts of both windows.
 
   Returns:
     int [n], in order; empty where the video has no room for the windows.
   """
-  if not paired:
-    return np.flatnonzero(holds) if holds.any() else np.arange(holds.size)
-  distance = _least_distance(holds.size, frames)
   everywhere = np.ones_like(holds)
   for target, condition in ((holds, holds), (holds, everywhere), (everywhere, everywhere)):
     starts = np.flatnonzero(target & _any_at_distance(condition, distance))
@@ -101,14 +227,14 @@ def _target_starts(holds: np.ndarray, frames: int, paired: bool) -> np.ndarray:
   return np.arange(0)
 
 
-def _least_distance(starts: int, frames: int) -> int:
+def _least_distance(starts: int, frames: int, overlap: bool) -> int:
   """Least distance between the two starts: a window, so that they do not overlap, unless the video is too short."""
-  return frames if starts > frames else 1
+  return frames if starts > frames and not overlap else 1
 
 
 def _any_at_distance(flags: np.ndarray, distance: int) -> np.ndarray:
   """Whether flags[s] holds for any s with |s - t| >= distance, for every t: bool [starts]."""
   found = np.zeros_like(flags)
-  found[distance:] |= np.logical_or.accumulate(flags)[: flags.size - distance]
-  found[: flags.size - distance] |= np.logical_or.accumulate(flags[::-1])[::-1][distance:]
+  found[distance:] |= np.logical_or.accumulate(flags)[: max(flags.size - distance, 0)]
+  found[: max(flags.size - distance, 0)] |= np.logical_or.accumulate(flags[::-1])[::-1][distance:]
   return found

@@ -1,10 +1,14 @@
 """Prepared dataset -> batches of NumPy arrays, as a Grain iterator.
 
-The iterator's `get_state()` and `set_state(state)` save and resume it at the exact batch. The stream of examples is a
-function of the dataset and the seed alone; process i of n takes every n-th example from the i-th on.
+The stream of examples is numbered from 0 on and endless in training; example n is a function of the dataset, the seed
+and n alone. Global batch b holds examples [b * B, (b + 1) * B), of which process i of p reads the i-th p-th, so the
+batches are the same whatever the number of processes, threads and shards. The iterator's `get_state()` counts batches:
+a run goes on with `set_state(state)` on any number of processes without losing or repeating an example.
 """
 
+import dataclasses
 import os
+import sys
 from collections.abc import Callable, Sequence
 
 import grain
@@ -13,13 +17,21 @@ import numpy as np
 from condfoley_jax.clip import ClipSpec
 from data_pipelines import pairs
 from data_pipelines.builders.events import ACTIONS, MATERIALS
-from data_pipelines.dataset import Dataset, Video, open_dataset
+from data_pipelines.dataset import Dataset, open_dataset
 from data_pipelines.errors import InputError
 
 Example = dict[str, np.ndarray]
 
 # Whole batches are made ahead, each by one thread; more of them would only hold memory.
 _AHEAD = grain.ReadOptions(num_threads=min(16, os.cpu_count() or 1), prefetch_buffer_size=min(16, os.cpu_count() or 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+  """Part of every batch that a process reads: the `index`-th of `count`."""
+
+  index: int = 0
+  count: int = 1
 
 
 def pair_batches(
@@ -29,43 +41,41 @@ def pair_batches(
   batch_size: int,
   seed: int,
   train: bool,
-  process_index: int = 0,
-  process_count: int = 1,
+  mode: pairs.Mode = "uniform",
+  overlap: bool = False,
+  share: Share = Share(),
 ) -> grain.DatasetIterator:
-  """Batches of condition and target windows of the same videos.
+  """Batches of condition and target windows.
 
   Args:
     data_dir: folder written by `data_pipelines.prepare`.
-    batch_size: examples per batch of this process.
+    batch_size: examples per global batch, a multiple of share.count.
     seed: of everything random, in [0, 2**32).
     train: shuffled and endless, with other windows each epoch. Otherwise each example once, in order, always the same;
       the last batch may be smaller.
-    process_index, process_count: which part of the stream this process reads.
+    mode, overlap: as for `pairs.make_chooser`.
+    share: what this process reads of each batch.
 
   Yields:
     {"target_audio", "condition_audio": float32 [B, N] in [-1, 1), "target_frames", "condition_frames": uint8
     [B, T, S, S, 3] RGB, "target_onsets": float32 [B, T], 1 where a labelled event happens during the frame,
     "target_offsets": float32 [B, T], where within that frame, 0 to 1 (the last event's where there are several),
     "target_material", "target_action": int32 [B], index of the one label that all labelled events of the window share,
-    else -1}.
+    else -1}, B being this process's share of the batch.
 
   Raises:
-    InputError: the folder cannot be used, or no video is longer than a clip. While iterating: a record is damaged.
+    InputError: the folder cannot be used, or no video holds such a pair. While iterating: a record is damaged.
   """
   dataset = open_dataset(data_dir, spec)
-  chooser = pairs.WindowChooser(dataset.videos, spec.fps, spec.frames, paired=True)
+  chooser = pairs.make_chooser(dataset.videos, spec.fps, spec.frames, mode, overlap=overlap)
 
-  def load(epoch: int, index: int) -> Example:
-    choice = chooser.choose(seed, epoch, index)
-    video = dataset.videos[choice.video]
-    target = _load_window(dataset, video, choice.target, spec)
-    condition = _load_window(dataset, video, choice.condition, spec)
+  def load(choice: pairs.Choice) -> Example:
+    target, condition = (_load_window(dataset, place, spec) for place in (choice.target, choice.condition))
     return {f"target_{name}": value for name, value in target.items()} | {
       f"condition_{name}": condition[name] for name in ("audio", "frames")
     }
 
-  examples = _examples(data_dir, len(chooser), load)
-  return _iterate(examples, batch_size, seed, train, process_index, process_count)
+  return _batches(data_dir, chooser, load, batch_size, seed, train, share)
 
 
 def clip_batches(
@@ -75,46 +85,56 @@ def clip_batches(
   batch_size: int,
   seed: int,
   train: bool,
-  process_index: int = 0,
-  process_count: int = 1,
+  share: Share = Share(),
 ) -> grain.DatasetIterator:
   """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
-  chooser = pairs.WindowChooser(dataset.videos, spec.fps, spec.frames, paired=False)
-
-  def load(epoch: int, index: int) -> Example:
-    choice = chooser.choose(seed, epoch, index)
-    return _load_window(dataset, dataset.videos[choice.video], choice.target, spec)
-
-  examples = _examples(data_dir, len(chooser), load)
-  return _iterate(examples, batch_size, seed, train, process_index, process_count)
+  chooser = pairs.Clips(dataset.videos, spec.fps, spec.frames)
+  load = lambda choice: _load_window(dataset, choice.target, spec)
+  return _batches(data_dir, chooser, load, batch_size, seed, train, share)
 
 
-def _examples(
-  data_dir: str | os.PathLike, count: int, load: Callable[[int, int], Example]
-) -> grain.MapDataset[Example]:
-  """The examples of an epoch; Grain counts on past the end in later epochs, which tells `load` the epoch."""
-  if not count:
-    raise InputError(f"{data_dir}: no video is long enough for these windows; prepare longer videos")
-  return grain.MapDataset.range(count).map_with_index(lambda step, index: load(step // count, index))
-
-
-def _iterate(
-  examples: grain.MapDataset[Example],
+def _batches(
+  data_dir: str | os.PathLike,
+  chooser: pairs.Chooser,
+  load: Callable[[pairs.Choice], Example],
   batch_size: int,
   seed: int,
   train: bool,
-  process_index: int,
-  process_count: int,
+  share: Share,
 ) -> grain.DatasetIterator:
-  if train:
-    examples = examples.shuffle(seed).repeat()
-  # Sliced after the repeat, so that all processes have as many batches as each other, forever.
-  examples = examples[process_index::process_count]
-  return iter(examples.batch(batch_size, drop_remainder=train).to_iter_dataset(_AHEAD))
+  if not len(chooser):
+    raise InputError(f"{data_dir}: no video is long enough for these windows; prepare longer videos")
+  if batch_size % share.count:
+    raise InputError(f"{data_dir}: a batch of {batch_size} cannot be shared by {share.count} processes; choose another")
+  order = grain.MapDataset.range(len(chooser))
+  order = order.shuffle(seed).repeat() if train else order
+  numbers = grain.MapDataset.source(_Numbers(batch_size // share.count, share, sys.maxsize if train else len(chooser)))
+  examples = numbers.map(lambda number: load(chooser.choose(seed, number, order[number])))
+  return iter(examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD))
 
 
-def _load_window(dataset: Dataset, video: Video, start: int, spec: ClipSpec) -> Example:
+class _Numbers:
+  """Numbers, below `end`, of the examples that a process reads: `rows` of them from each batch."""
+
+  def __init__(self, rows: int, share: Share, end: int):
+    self._rows, self._share, self._batch = rows, share, rows * share.count
+    whole, rest = divmod(end, self._batch)
+    self._length = whole * rows + min(max(rest - share.index * rows, 0), rows)
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, row: int) -> int:
+    batch, place = divmod(int(row), self._rows)
+    return batch * self._batch + self._share.index * self._rows + place
+
+  def __repr__(self) -> str:
+    return f"numbers of process {self._share.index} of {self._share.count}"
+
+
+def _load_window(dataset: Dataset, place: pairs.Place, spec: ClipSpec) -> Example:
+  video, start = dataset.videos[place.video], place.start
   window = dataset.read_window(video, start, spec.frames)
   stamped = [(pairs.event_frame(e.time_s, spec.fps) - start, e) for e in video.events]
   inside = [(frame, e) for frame, e in stamped if 0 <= frame < spec.frames]

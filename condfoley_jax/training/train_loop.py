@@ -123,16 +123,11 @@ class Run:
     return self.merge(state.params, state.rest)
 
   def _open(self, split: str, *, train: bool):
-    opener = {"clips": pipeline.clip_batches, "pairs": pipeline.pair_batches}[self.stage.batches]
-    return opener(
-      self.config["data"][split],
-      self.stage.clip,
-      batch_size=self.config["batch_size"] // jax.process_count(),
-      seed=self.config["seed"],
-      train=train,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-    )
+    data, share = self.config["data"], pipeline.Share(jax.process_index(), jax.process_count())
+    options = {"batch_size": self.config["batch_size"], "seed": self.config["seed"], "train": train, "share": share}
+    if self.stage.batches == "clips":
+      return pipeline.clip_batches(data[split], self.stage.clip, **options)
+    return pipeline.pair_batches(data[split], self.stage.clip, mode=data["mode"], overlap=data["overlap"], **options)
 
   def _place(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     return sharding.place_batch(batch, self.mesh)

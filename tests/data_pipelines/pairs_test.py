@@ -24,20 +24,32 @@ VIDEOS = st.integers(1, 200).flatmap(
 )
 
 
-@hypothesis.given(st.lists(VIDEOS, min_size=1, max_size=3), st.integers(0, 2**32 - 1), st.integers(0, 5), st.booleans())
-@hypothesis.settings(max_examples=150, deadline=None)
-def test_windows_are_inside_and_apart(videos, seed, epoch, paired):
-  chooser = pairs.WindowChooser(videos, FPS, W, paired=paired)
-  for index in range(len(chooser)):
-    choice = chooser.choose(seed, epoch, index)
-    assert choice == chooser.choose(seed, epoch, index)
-    frames = videos[choice.video].frames
-    assert 0 <= choice.target <= frames - W
-    if not paired:
-      assert choice.condition is None
-      continue
-    assert 0 <= choice.condition <= frames - W
-    assert abs(choice.target - choice.condition) >= (W if frames >= 2 * W else 1)
+def choices(chooser, seed=0, epoch=0):
+  """All examples of an epoch, in order."""
+  return [chooser.choose(seed, epoch * len(chooser) + i, i) for i in range(len(chooser))]
+
+
+def inside(place, videos):
+  return 0 <= place.start <= videos[place.video].frames - W
+
+
+@hypothesis.given(
+  st.lists(VIDEOS, min_size=1, max_size=3), st.integers(0, 2**32 - 1), st.sampled_from(pairs.MODES), st.booleans()
+)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_windows_are_inside_and_apart(videos, seed, mode, overlap):
+  chooser = pairs.make_chooser(videos, FPS, W, mode, overlap=overlap)
+  drawn = choices(chooser, seed)
+  assert drawn == choices(chooser, seed)
+  for choice in drawn:
+    target, condition = choice.target, choice.condition
+    assert inside(target, videos) and inside(condition, videos)
+    assert (target.video == condition.video) == (mode != "outside")
+    distance = abs(target.start - condition.start)
+    if mode == "paper":
+      assert distance >= (1 if overlap else W)
+    if mode == "uniform":
+      assert distance >= (W if videos[target.video].frames >= 2 * W and not overlap else 1)
 
 
 @hypothesis.given(VIDEOS, st.integers(0, 1000))
@@ -48,50 +60,82 @@ def test_both_windows_hold_an_event_where_possible(v, seed):
   eventful = [s for s in starts if holds(v, s)]
   both = any(abs(s - t) >= apart for s in eventful for t in eventful)
   target_only = any(abs(s - t) >= apart for s in starts for t in eventful)
-  chooser = pairs.WindowChooser([v], FPS, W, paired=True)
-  for index in range(len(chooser)):
-    choice = chooser.choose(seed, 0, index)
-    assert holds(v, choice.target) >= (both or target_only)
-    assert holds(v, choice.condition) >= both
+  for choice in choices(pairs.make_chooser([v], FPS, W, "uniform"), seed):
+    assert holds(v, choice.target.start) >= (both or target_only)
+    assert holds(v, choice.condition.start) >= both
 
 
 def test_every_admissible_start_is_drawn():
-  v = video(75)
-  chooser = pairs.WindowChooser([v], FPS, W, paired=True)
-  drawn = {chooser.choose(0, e, i).target for e in range(300) for i in range(len(chooser))}
-  assert drawn == {t for t in range(46) if t >= W or t <= 45 - W}
-  conditions = {chooser.choose(0, e, 0).condition for e in range(300)}
-  assert len(conditions) > 10
+  chooser = pairs.make_chooser([video(75)], FPS, W, "uniform")
+  drawn = [choice for epoch in range(300) for choice in choices(chooser, 0, epoch)]
+  assert {c.target.start for c in drawn} == {t for t in range(46) if t >= W or t <= 45 - W}
+  assert len({c.condition.start for c in drawn}) > 10
+
+
+def test_paper_pairs_are_around_two_onsets_of_one_video():
+  v = video(400, [2.0, 9.0, 20.0])
+  chooser = pairs.make_chooser([v, video(400, [3.0])], FPS, W, "paper")
+  assert len(chooser) == 3, "an onset without a partner makes no pair"
+  targets, conditions = set(), set()
+  for epoch in range(200):
+    for onset, choice in zip((30, 135, 300), choices(chooser, 1, epoch), strict=True):
+      assert onset - 15 <= choice.target.start <= onset
+      others = [o for o in (30, 135, 300) if o != onset and o - 15 <= choice.condition.start <= o]
+      assert len(others) == 1
+      targets.add(choice.target.start - onset)
+      conditions.add((onset, others[0]))
+  assert targets == set(range(-15, 1)) and len(conditions) == 6
+
+
+def test_paper_windows_near_the_ends_stay_inside():
+  v = video(100, [0.1, 6.6])
+  for epoch in range(50):
+    for choice in choices(pairs.make_chooser([v], FPS, W, "paper"), 0, epoch):
+      assert {choice.target.start, choice.condition.start} <= {0, 1, *range(69, 71)}
+
+
+def test_onsets_too_close_for_two_windows_make_pairs_only_with_overlap():
+  v = video(200, [5.0, 5.2])
+  assert len(pairs.make_chooser([v], FPS, W, "paper")) == 0
+  assert len(pairs.make_chooser([v], FPS, W, "paper", overlap=True)) == 2
+
+
+def test_outside_conditions_come_from_all_other_videos():
+  videos = [video(100, [1.0]), video(100), video(20), video(60, [2.0])]
+  chooser = pairs.make_chooser(videos, FPS, W, "outside")
+  seen = {(c.target.video, c.condition.video) for epoch in range(60) for c in choices(chooser, 0, epoch)}
+  assert seen == {(a, b) for a in (0, 1, 3) for b in (0, 1, 3) if a != b}
+  assert len(pairs.make_chooser(videos[:1], FPS, W, "outside")) == 0
 
 
 def test_clips_with_events_are_preferred():
-  v = video(150, [7.0])
-  chooser = pairs.WindowChooser([v], FPS, W, paired=False)
-  drawn = {chooser.choose(0, e, i).target for e in range(100) for i in range(len(chooser))}
+  chooser = pairs.Clips([video(150, [7.0])], FPS, W)
+  drawn = {c.target.start for epoch in range(100) for c in choices(chooser, 0, epoch)}
   assert drawn == set(range(105 - W + 1, 106))
 
 
 def test_epochs_seeds_and_examples_differ():
-  chooser = pairs.WindowChooser([video(500)] * 4, FPS, W, paired=True)
-  streams = {
-    tuple(chooser.choose(seed, epoch, i) for i in range(len(chooser))) for seed in range(3) for epoch in range(3)
-  }
+  chooser = pairs.make_chooser([video(500)] * 4, FPS, W, "uniform")
+  streams = {tuple(choices(chooser, seed, epoch)) for seed in range(3) for epoch in range(3)}
   assert len(chooser) == 4 * (500 // W)
   assert len(streams) == 9
 
 
 def test_an_epoch_covers_a_video():
-  chooser = pairs.WindowChooser([video(300)], FPS, W, paired=True)
-  targets = [chooser.choose(1, 0, i).target for i in range(len(chooser))]
+  targets = [c.target.start for c in choices(pairs.make_chooser([video(300)], FPS, W, "uniform"))]
   assert targets == sorted(targets)
   assert np.diff(targets).max() < 2 * W
 
 
-@pytest.mark.parametrize(
-  ("frames", "paired", "examples"), [(29, False, 0), (30, False, 1), (30, True, 0), (31, True, 1)]
-)
-def test_short_videos(frames, paired, examples):
-  assert len(pairs.WindowChooser([video(frames)], FPS, W, paired=paired)) == examples
+@pytest.mark.parametrize(("frames", "clips", "pairs_"), [(29, 0, 0), (30, 1, 0), (31, 1, 1)])
+def test_short_videos(frames, clips, pairs_):
+  assert len(pairs.Clips([video(frames)], FPS, W)) == clips
+  assert len(pairs.make_chooser([video(frames)], FPS, W, "uniform")) == pairs_
+
+
+def test_an_unknown_mode_is_refused():
+  with pytest.raises(ValueError, match="paper, uniform, outside, not random"):
+    pairs.make_chooser([], FPS, W, "random")
 
 
 @pytest.mark.parametrize("frame", range(0, 1000, 7))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data_pipelines import pipeline
+from data_pipelines import pairs, pipeline
 from data_pipelines.builders.events import ACTIONS, MATERIALS, UNKNOWN
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
@@ -152,17 +152,58 @@ def test_resumes_in_the_middle_of_an_epoch(data_dir, train):
   check_same(take(resumed, 8), rest)
 
 
-@pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("hosts", [2, 3])
-def test_hosts_share_the_stream(data_dir, train, hosts):
-  options = {"batch_size": 1, "train": train}
-  whole = take(batches(pipeline.clip_batches, data_dir, **options), 12)
-  parts = [
-    take(batches(pipeline.clip_batches, data_dir, process_index=i, process_count=hosts, **options), 12 // hosts)
-    for i in range(hosts)
+def merged(parts):
+  """Global batches of the parts that processes read."""
+  return [{name: np.concatenate([part[name] for part in batch]) for name in batch[0]} for batch in zip(*parts, strict=True)]
+
+
+def shared(data_dir, processes, **options):
+  """Iterators of that many processes."""
+  return [
+    batches(pipeline.pair_batches, data_dir, share=pipeline.Share(i, processes), **options) for i in range(processes)
   ]
-  merged = [b for step in itertools.zip_longest(*parts) for b in step if b is not None]
-  check_same(merged, whole)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_global_batches_do_not_depend_on_the_number_of_processes(data_dir, processes):
+  whole = take(batches(pipeline.pair_batches, data_dir), 7)
+  check_same(merged([take(part, 7) for part in shared(data_dir, processes)]), whole)
+
+
+@pytest.mark.parametrize("before", [1, 2, 4])
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_a_run_goes_on_with_another_number_of_processes(data_dir, before, after):
+  whole = take(batches(pipeline.pair_batches, data_dir), 8)
+  stopped = shared(data_dir, before)
+  head = merged([take(part, 3) for part in stopped])
+  states = [json.dumps(part.get_state()) for part in stopped]
+  assert len(set(states)) == 1
+  resumed = shared(data_dir, after)
+  for part in resumed:
+    part.set_state(json.loads(states[0]))
+  check_same(head + merged([take(part, 5) for part in resumed]), whole)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_read_disjoint_parts_that_make_up_an_epoch(data_dir, processes):
+  chooser = pairs.make_chooser(pipeline.open_dataset(data_dir, SPEC).videos, 15, T, "uniform")
+  parts = shared(data_dir, processes, train=False, batch_size=4)
+  seen = [[identity(batch, "target_audio") for batch in part] for part in parts]
+  whole = [identity(batch, "target_audio") for batch in batches(pipeline.pair_batches, data_dir, train=False)]
+  assert sum(len(rows) for part in seen for rows in part) == len(chooser)
+  assert sorted(i for part in seen for rows in part for i in rows) == sorted(i for rows in whole for i in rows)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(data_dir):
+  with pytest.raises(InputError, match="batch of 4 cannot be shared by 3"):
+    batches(pipeline.pair_batches, data_dir, share=pipeline.Share(0, 3))
+
+
+@pytest.mark.parametrize("mode", pairs.MODES)
+def test_every_mode_gives_aligned_pairs(data_dir, mode):
+  for batch in take(batches(pipeline.pair_batches, data_dir, mode=mode), 3):
+    check_aligned(batch["target_audio"], batch["target_frames"])
+    check_aligned(batch["condition_audio"], batch["condition_frames"])
 
 
 def test_too_short_videos_are_refused(tmp_path):
