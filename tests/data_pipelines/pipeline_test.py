@@ -154,7 +154,8 @@ def test_resumes_in_the_middle_of_an_epoch(data_dir, train):
 
 def merged(parts):
   """Global batches of the parts that processes read."""
-  return [{name: np.concatenate([part[name] for part in batch]) for name in batch[0]} for batch in zip(*parts, strict=True)]
+  batches_ = zip(*parts, strict=True)
+  return [{name: np.concatenate([part[name] for part in batch]) for name in batch[0]} for batch in batches_]
 
 
 def shared(data_dir, processes, **options):
