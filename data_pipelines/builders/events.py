@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 
 from data_pipelines.errors import InputError
 
@@ -52,6 +53,28 @@ def times_path(video: pathlib.Path) -> pathlib.Path:
   return video.with_name(f"{video.stem}_times.txt")
 
 
+def parse_event(fields: Sequence[str | float], where: str) -> Event:
+  """Event of the four fields time (s), material, action, reaction.
+
+  Args:
+    fields: as they stand in a file; words are kept as they are.
+    where: the file and the place in it, for messages.
+
+  Raises:
+    InputError: not four fields, a time that is no time, a material or action that Greatest Hits does not know.
+  """
+  try:
+    time_s = float(fields[0])
+    material, action, reaction = fields[1:]
+  except (ValueError, TypeError, IndexError):
+    raise InputError(f"{where} is not `time material action reaction`; correct it") from None
+  if not math.isfinite(time_s) or time_s < 0:
+    raise InputError(f"{where} has the time {fields[0]}; give seconds from the start of the video")
+  if material not in (*MATERIALS, UNKNOWN) or action not in (*ACTIONS, UNKNOWN):
+    raise InputError(f"{where} names no known material and action; use those of Greatest Hits, or {UNKNOWN}")
+  return Event(time_s, material, action, reaction)
+
+
 def read_events(path: str | os.PathLike) -> list[Event]:
   """Events of `path` in the file's order. Raises InputError on a missing file or a line that is no event."""
   path = pathlib.Path(path)
@@ -61,7 +84,7 @@ def read_events(path: str | os.PathLike) -> list[Event]:
     raise InputError(
       f"{path}: cannot be read as a list of events ({type(error).__name__}); give a text file"
     ) from error
-  return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+  return [parse_event(line.split(), f"{path}: line {n}") for n, line in enumerate(lines, 1) if line.strip()]
 
 
 def write_events(path: str | os.PathLike, events: list[Event]) -> None:
@@ -74,17 +97,3 @@ def write_events(path: str | os.PathLike, events: list[Event]) -> None:
     os.replace(aside, path)
   finally:
     aside.unlink(missing_ok=True)
-
-
-def _parse(line: str, path: pathlib.Path, number: int) -> Event:
-  fields = line.split()
-  try:
-    time_s = float(fields[0])
-    material, action, reaction = fields[1:]
-  except ValueError:
-    raise InputError(f"{path}: line {number} is not `time material action reaction`; correct it") from None
-  if not math.isfinite(time_s) or time_s < 0:
-    raise InputError(f"{path}: line {number} has the time {fields[0]}; give seconds from the start of the video")
-  if material not in (*MATERIALS, UNKNOWN) or action not in (*ACTIONS, UNKNOWN):
-    raise InputError(f"{path}: line {number} names no known material and action; use those of Greatest Hits, or None")
-  return Event(time_s, material, action, reaction)

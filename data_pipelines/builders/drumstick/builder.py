@@ -1,0 +1,57 @@
+"""The procedural world as a data set like the others: the videos are made when they are asked for."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from condfoley_jax.clip import ClipSpec
+from data_pipelines.builders import base
+from data_pipelines.builders.drumstick.render import render_videos
+from data_pipelines.builders.events import read_events, times_path
+from data_pipelines.builders.source import Source
+
+
+def sources(source_dir: str | os.PathLike, split: str, *, seed: int, count: int, workers: int) -> list[Source]:
+  """Renders videos 0..count-1 of a split into `source_dir`, and offers them. Equal arguments give equal bytes.
+
+  Args:
+    source_dir: folder for the videos and their `_times.txt`; made if absent.
+    split: train, val or test.
+    seed: of the world, >= 0.
+    count: number of videos.
+    workers: processes that render; below 2 all is done in this one.
+  """
+  videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers)
+  return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
+
+
+class Drumstick(base.SourceBuilder):
+  """TFDS builder of the procedural world.
+
+  Args:
+    source_dir, seed, workers: as for `sources`.
+    spec: rates and picture size.
+    counts: number of videos by split.
+    **kwargs: data_dir, file_format.
+  """
+
+  DESCRIPTION = "Rendered videos of a hand-held stick that hits or scratches a surface, with every contact labelled."
+  HOMEPAGE = ""
+  LICENSE = "Apache-2.0, that of the program that makes it"
+  CITATION = ""
+
+  def __init__(
+    self,
+    source_dir: str | os.PathLike,
+    *,
+    spec: ClipSpec,
+    seed: int,
+    counts: Mapping[str, int],
+    workers: int = 1,
+    **kwargs: Any,
+  ):
+    self._source_dir, self._seed, self._counts, self._workers = source_dir, seed, counts, workers
+    super().__init__(spec=spec, splits=tuple(counts), variant=f"seed{seed}", **kwargs)
+
+  def sources(self, split: str) -> list[Source]:
+    return sources(self._source_dir, split, seed=self._seed, count=self._counts[split], workers=self._workers)

@@ -1,0 +1,105 @@
+"""A video of a data set -> the segments that are stored of it. The one place where this is done."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from condfoley_jax.clip import ClipSpec
+from data_pipelines import media, records
+from data_pipelines.builders import unpacked
+from data_pipelines.builders.events import Event
+from data_pipelines.builders.source import Source
+from data_pipelines.denoise import denoise
+from data_pipelines.errors import InputError, is_utf8, printable
+from data_pipelines.pairs import event_frame
+
+
+def segments_of(source: Source, spec: ClipSpec) -> Iterator[records.Segment]:
+  """Segments of a video in order, one a second; the last one is padded with its last picture and silence.
+
+  Args:
+    source: the video. Events after its end are left out.
+    spec: gives rates, picture size and filter, and the shortest video that is accepted.
+
+  Yields:
+    Segments: frames [fps], audio int16 [sample_rate].
+
+  Raises:
+    InputError: on the first step, if the video cannot be used: unreadable, without sound, shorter than a clip, or of a
+      name that is not UTF-8.
+  """
+  if not is_utf8(source.id) or not is_utf8(source.video.name):
+    raise InputError(f"{printable(source.video)}: the name is not UTF-8; rename it")
+  frames = _frames(source, spec)
+  if len(frames) < spec.frames:
+    raise InputError(f"{source.video}: shorter than {spec.seconds} s; give longer videos")
+  pcm = records.to_pcm(_audio(source, spec, len(frames)))
+  events = _events(source, len(frames), spec.fps)
+  sha256 = _sha256(source)
+  for segment in range(-(-len(frames) // spec.fps)):
+    yield _cut(source, sha256, frames, pcm, events, segment, spec)
+
+
+def _frames(source: Source, spec: ClipSpec) -> np.ndarray:
+  read = unpacked.read_pictures if source.video.is_dir() else media.decode_frames
+  return read(source.video, spec.fps, spec.frame_resize, resize=spec.frame_filter)
+
+
+def _audio(source: Source, spec: ClipSpec, frames: int) -> np.ndarray:
+  """float32 [frames * samples per frame]."""
+  if source.audio:
+    audio = unpacked.read_sound(source.audio, spec.sample_rate, frames * spec.samples_per_frame)
+  else:
+    audio = media.decode_audio(source.video, spec.sample_rate, duration_s=frames / spec.fps)
+  return denoise(audio, spec.sample_rate) if source.denoise else audio
+
+
+def _events(source: Source, frames: int, fps: int) -> tuple[Event, ...]:
+  """Events within the video, in the order of time."""
+  events = (e for e in source.events if event_frame(e.time_s, fps) < frames)
+  return tuple(sorted(events, key=lambda e: e.time_s))
+
+
+def _sha256(source: Source) -> str:
+  """Hash of the video's bytes, those of its pictures in order where it is a folder, then those of its sound file."""
+  files = unpacked.list_pictures(source.video) if source.video.is_dir() else [source.video]
+  digest = hashlib.sha256()
+  for path in files + ([source.audio] if source.audio else []):
+    with open(path, "rb") as f:
+      while block := f.read(2**20):
+        digest.update(block)
+  return digest.hexdigest()
+
+
+def _name(video: pathlib.Path) -> str:
+  """Name of a file; of a folder of pictures with the name of the video's folder, because all are called `frames`."""
+  return f"{video.parent.name}/{video.name}" if video.is_dir() else video.name
+
+
+def _cut(
+  source: Source,
+  sha256: str,
+  frames: np.ndarray,
+  pcm: np.ndarray,
+  events: tuple[Event, ...],
+  segment: int,
+  spec: ClipSpec,
+) -> records.Segment:
+  first = segment * spec.fps
+  jpegs = [records.encode_frame(frame) for frame in frames[first : first + spec.fps]]
+  audio = pcm[segment * spec.sample_rate : (segment + 1) * spec.sample_rate]
+  return records.Segment(
+    video=source.id,
+    segment=segment,
+    fps=spec.fps,
+    sample_rate=spec.sample_rate,
+    video_frames=len(frames),
+    valid_frames=len(jpegs),
+    frames=tuple(jpegs + jpegs[-1:] * (spec.fps - len(jpegs))),
+    audio=np.pad(audio, (0, spec.sample_rate - len(audio))),
+    events=tuple(e for e in events if event_frame(e.time_s, spec.fps) // spec.fps == segment),
+    source=_name(source.video),
+    source_sha256=sha256,
+  )
