@@ -92,9 +92,17 @@ def _require_codec(path: container.Path, stream: av.VideoStream, out: av.contain
 
 
 def write_wav(path: container.Path, audio: np.ndarray, sample_rate: int) -> None:
-  """Writes float32 [N] in [-1, 1] as a 24-bit WAV file; values beyond are clipped."""
+  """Writes float32 [N] in [-1, 1] as a 24-bit WAV file; values beyond are clipped.
+
+  Raises:
+    InputError: the folder of `path` cannot be written to.
+    OSError: the disk is full.
+  """
+  # Through memory: of a file that cannot be written libsndfile tells "System error", Python that the disk is full.
+  content = io.BytesIO()
+  soundfile.write(content, audio, sample_rate, subtype="PCM_24", format="WAV")
   with _aside(path) as temporary:
-    soundfile.write(temporary, audio, sample_rate, subtype="PCM_24", format="WAV")
+    pathlib.Path(temporary).write_bytes(content.getvalue())
 
 
 @contextlib.contextmanager

@@ -1,3 +1,5 @@
+import resource
+
 import av
 import numpy as np
 import pytest
@@ -147,3 +149,14 @@ def test_wav_is_24_bit(tmp_path):
   assert rate == 22050
   np.testing.assert_allclose(read, sound, atol=2**-22)
   assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_wav_for_which_there_is_no_room_says_so(tmp_path):
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+  try:
+    with pytest.raises(OSError, match="File too large"):
+      media.write_wav(tmp_path / "a.wav", _noise(5000), 22050)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  assert list(tmp_path.iterdir()) == []
