@@ -1,67 +1,55 @@
 """The `condfoley` command: flags only. The work is in `condfoley_jax.commands`, imported when a command is called."""
 
 import argparse
-import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipelines.errors import InputError
+import condfoley_jax
+from condfoley_jax.commands import caches
+from data_pipelines import interrupt
+from data_pipelines.errors import InputError, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs one command and returns its exit code: 0 done, 2 wrong use or unusable input (one line on stderr)."""
-  parser = _parser()
-  args, rest = parser.parse_known_args(argv)
-  _keep_compiled_programs()
+  """Runs one command and returns its exit code.
+
+  0: done; 2: wrong use or unusable input; 128 + N: ended by signal N. One line on stderr for whatever is not 0.
+  """
+  args, rest = _parser().parse_known_args(argv)
   if rest and args.command != "train":
-    parser.error(f"unknown argument {rest[0]}")
+    args.refuse(f"unknown argument {rest[0]}")
   try:
-    args.run(args, rest)
+    with interrupt.handled(), caches.chosen():
+      args.run(args, rest)
   except InputError as error:
-    print(f"condfoley {args.command}: {error}", file=sys.stderr)
-    return 2
+    return _fail(args.command, str(error), 2)
   except OSError as error:
-    print(f"condfoley {args.command}: {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print(f"condfoley {args.command}: interrupted", file=sys.stderr)
-    return 130
+    return _fail(args.command, f"{error.filename or error.strerror}: {error.strerror}; choose another place", 2)
+  except interrupt.Interrupted as error:
+    code = _fail(args.command, f"interrupted by {error}", error.exit_code)
+    if argv is None and "jax" in sys.modules:
+      os._exit(code)  # Its threads that are still at work crash when an interpreter is taken apart around them.
+    return code
   return 0
+
+
+def _fail(command: str, message: str, code: int) -> int:
+  print(f"condfoley {command}: {printable(message)}", file=sys.stderr)
+  return code
 
 
 class _Parser(argparse.ArgumentParser):
   """Says what is wrong in one line; the usage is in --help."""
 
   def error(self, message: str):
-    self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
-
-
-@contextlib.contextmanager
-def _loading() -> Iterator[None]:
-  """While libraries load, Ctrl-C ends the process at once: some of them swallow its exception."""
-  if threading.current_thread() is not threading.main_thread():
-    yield
-    return
-  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGINT, before)
-
-
-def _keep_compiled_programs() -> None:
-  """Points JAX, before it is imported, at a cache of compiled programs, so that the next command starts sooner."""
-  cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condfoley-jax"
-  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    self.exit(2, f"{self.prog}: error: {printable(message)}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = _Parser(prog="condfoley", description="Soundtracks for silent videos, from an example.")
+  parser.add_argument("--version", action="version", version=f"condfoley {condfoley_jax.__version__}")
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
   _add_generate(commands.add_parser("generate", help="make a soundtrack, or N ranked takes, for a video"))
   _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
@@ -71,11 +59,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
-  parser.set_defaults(run=_generate)
+  parser.set_defaults(run=_generate, refuse=parser.error)
   parser.add_argument(
-    "query", type=Path, metavar="QUERY", help="the video that needs sound; any sound it has is ignored"
+    "query", type=_path, metavar="QUERY", help="the video that needs sound; any sound it has is ignored"
   )
-  parser.add_argument("--example", type=Path, required=True, metavar="CLIP", help="a video that sounds right")
+  parser.add_argument("--example", type=_path, required=True, metavar="CLIP", help="a video that sounds right")
   parser.add_argument(
     "--example-start",
     type=_not_negative,
@@ -88,38 +76,38 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--top-k", type=_natural, default=128, metavar="K", help="likeliest codes kept; 0 keeps all")
   parser.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="probability kept (default: 1)")
   parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
-  parser.add_argument("--weights", type=Path, metavar="DIR", help="weights folder (default: the ones shipped)")
-  parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+  parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
+  parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
-  parser.set_defaults(run=_prepare)
+  parser.set_defaults(run=_prepare, refuse=parser.error)
   parser.add_argument(
     "dataset", choices=("drumstick", "folder"), help="drumstick: the procedural world; folder: videos"
   )
-  parser.add_argument("--source", type=Path, metavar="DIR", help="folder of videos (for folder)")
+  parser.add_argument("--source", type=_path, metavar="DIR", help="folder of videos (for folder)")
   parser.add_argument("--split", choices=("train", "val", "test"), default="train")
   parser.add_argument("--seed", type=_natural, default=0, help="of the procedural world")
   parser.add_argument("--videos", type=_positive, default=16, metavar="N", help="videos to render")
   parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes")
-  parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for shards and dataset.json")
+  parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for shards and dataset.json")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-  parser.set_defaults(run=_train)
+  parser.set_defaults(run=_train, refuse=parser.error)
   parser.add_argument(
     "--config", required=True, metavar="configs/X.py:PRESET", help="what to train; --config.KEY=VALUE"
   )
-  parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
+  parser.add_argument("--workdir", type=_path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-  parser.set_defaults(run=_convert)
+  parser.set_defaults(run=_convert, refuse=parser.error)
   kinds = ("vqgan", "transformer", "melgan", "vggishish", "sparsesync", "r2plus1d", "lpaps")
-  parser.add_argument("source", type=Path, metavar="SOURCE", help="a .ckpt, .pt or .pth file")
-  parser.add_argument("out", type=Path, metavar="OUT", help="folder for config.json and model.safetensors")
+  parser.add_argument("source", type=_path, metavar="SOURCE", help="a .ckpt, .pt or .pth file")
+  parser.add_argument("out", type=_path, metavar="OUT", help="folder for config.json and model.safetensors")
   parser.add_argument("--kind", choices=kinds, required=True, help="transformer makes a folder to generate with")
-  parser.add_argument("--vocoder", type=Path, metavar="FILE", help="the MelGAN checkpoint, with --kind transformer")
+  parser.add_argument("--vocoder", type=_path, metavar="FILE", help="the MelGAN checkpoint, with --kind transformer")
   parser.add_argument(
     "--trained-on",
     choices=("greatest_hits", "countix_av"),
@@ -133,9 +121,8 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  with _loading():
-    from condfoley_jax.commands import generate
-    from condfoley_jax.commands.generation import Settings
+  from condfoley_jax.commands import generate
+  from condfoley_jax.commands.generation import Settings
 
   generate.run(
     args.query,
@@ -155,8 +142,7 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  with _loading():
-    from condfoley_jax.commands import prepare
+  from condfoley_jax.commands import prepare
 
   if args.dataset == "drumstick":
     prepare.drumstick(args.out, split=args.split, seed=args.seed, videos=args.videos, workers=args.workers)
@@ -165,18 +151,22 @@ def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  with _loading():
-    from condfoley_jax.commands import train
+  from condfoley_jax.commands import train
 
   train.run(args.config, args.workdir, overrides=rest)
 
 
 def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  with _loading():
-    from condfoley_jax.commands import convert
+  from condfoley_jax.commands import convert
 
   settings = convert.Settings(args.kind, args.vocoder, args.trained_on, args.published, args.heads)
   convert.run(args.source, args.out, settings)
+
+
+def _path(text: str) -> Path:
+  if not text:
+    raise argparse.ArgumentTypeError("empty; name a file or folder")
+  return Path(text)
 
 
 def _positive(text: str) -> int:

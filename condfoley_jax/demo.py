@@ -6,11 +6,13 @@ listen to.
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from condfoley_jax.commands import generate, output
-from condfoley_jax.commands.generation import Settings
+from condfoley_jax.commands import generate, page
+from condfoley_jax.commands.generation import Generation, Settings
 from data_pipelines.builders import drumstick
 
 # (query, example) by number of the rendered video; the second and third differ in the example alone.
@@ -27,15 +29,21 @@ def run(out: Path, *, candidates: int = 2) -> Path:
     names.append(f"{query}_sounding_like_{example}")
     settings = Settings(example=videos[example], candidates=candidates)
     made.append(generate.run(videos[query], out / names[-1], settings))
-  output.page_of(made, out, command=f"python -m condfoley_jax.demo --out {out}", title="condfoley demo", names=names)
+  command = shlex.join(["python", "-m", "condfoley_jax.demo", f"--out={out}"])
+  page.write(made, out, title="condfoley demo", command=command, seconds=lambda: _total(made), names=names)
   return out / "report.html"
+
+
+def _total(made: Sequence[Generation]) -> dict[str, float]:
+  """Seconds per stage of all generations together."""
+  return {stage: sum(g.seconds[stage] for g in made) for stage in made[0].seconds}
 
 
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
-  page = run(parser.parse_args().out)
-  print(f"open {page}", file=sys.stderr)
+  report = run(parser.parse_args().out)
+  print(f"open {report}", file=sys.stderr)
   return 0
 
 

@@ -1,5 +1,15 @@
-"""The error raised for anything wrong with a file the user provided."""
+"""The error raised for anything wrong with a file the user provided, and how names are shown in it."""
 
 
 class InputError(ValueError):
   """A user's file cannot be used; the message is one line that names the file and the remedy."""
+
+
+def is_utf8(name: object) -> bool:
+  """Whether a name, or a path, is text: files can have names that are not, which no JSON or HTML can hold."""
+  return not any("\udc80" <= letter <= "\udcff" for letter in str(name))
+
+
+def printable(text: object) -> str:
+  """`text` on one line: line breaks and whatever else cannot be shown, names may hold all of it, are escaped."""
+  return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

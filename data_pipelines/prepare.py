@@ -4,27 +4,25 @@ Each video is decoded by one process; this one writes their records in the order
 not depend on the number of workers.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import dataset, media, records, tfrecord
+from data_pipelines import dataset, interrupt, media, records, tfrecord
 from data_pipelines.builders import drumstick
 from data_pipelines.builders import events as event_files
-from data_pipelines.errors import InputError
+from data_pipelines.errors import InputError, is_utf8, printable
 from data_pipelines.pairs import event_frame
+from data_pipelines.workers import mapped
 
 SHARD_BYTES = 128 * 2**20
 Progress = Callable[[int, int], None]
@@ -43,14 +41,15 @@ def prepare_videos(
   """Writes `videos` as a dataset to `out_dir`, in place of the one that is there.
 
   Labelled events are read from `<stem>_times.txt` beside a video where there is one. Videos that cannot be used
-  (shorter than a clip, without sound, unreadable) are left out and listed under "skipped" in dataset.json.
+  (shorter than a clip, without sound, unreadable, of a name that is not UTF-8) are left out and listed under "skipped"
+  in dataset.json.
 
   Args:
     videos: files; their stems become the videos' ids.
-    out_dir: made if absent. A dataset in it stays whole until the new one is ready.
+    out_dir: made if absent, but not left empty. A dataset in it stays whole until the new one is ready.
     spec: gives rates and picture size, and the shortest video that is kept.
     name, split: of the dataset, e.g. "drumstick", "train".
-    workers: processes that decode; 1 decodes in this process.
+    workers: processes that decode; below 2 all is done in this one.
     progress: called with (videos done, videos in all).
 
   Raises:
@@ -58,12 +57,12 @@ def prepare_videos(
   """
   videos, out_dir = [pathlib.Path(v) for v in videos], pathlib.Path(out_dir)
   _check_stems(videos)
-  out_dir.mkdir(parents=True, exist_ok=True)
   kept: list[dataset.Video] = []
   skipped: list[_Skipped] = []
-  with tempfile.TemporaryDirectory(dir=out_dir, prefix=".prepare-") as aside:
-    converted = _report(_convert_all(videos, spec, workers), len(videos), progress)
-    shards = _write_shards(_sort_out(converted, kept, skipped), pathlib.Path(aside))
+  with interrupt.partial_folder(out_dir) as aside:
+    with mapped(functools.partial(_convert, spec=spec), videos, workers) as converted:
+      counted = _report(converted, len(videos), progress)
+      shards = _write_shards(_sort_out(counted, kept, skipped), aside)
     if not kept:
       raise InputError(f"{videos[0]}: neither it nor the other videos can be used; the first: {skipped[0].reason}")
     names = [f"{name}-{split}-{i:05d}-of-{len(shards):05d}.tfrecord" for i in range(len(shards))]
@@ -129,18 +128,9 @@ def _check_stems(videos: Sequence[pathlib.Path]) -> None:
     seen[video.stem] = video
 
 
-def _convert_all(videos: Sequence[pathlib.Path], spec: ClipSpec, workers: int) -> Iterator[_Outcome]:
-  convert = functools.partial(_convert, spec=spec)
-  if workers <= 1:
-    yield from map(convert, videos)
-    return
-  # Spawned, because a fork would copy the threads' locks of whatever libraries the caller has loaded.
-  context = multiprocessing.get_context("spawn")
-  with concurrent.futures.ProcessPoolExecutor(min(workers, len(videos)), mp_context=context) as pool:
-    yield from pool.map(convert, videos)
-
-
 def _convert(path: pathlib.Path, spec: ClipSpec) -> _Outcome:
+  if not is_utf8(path.name):
+    return _Skipped(printable(path.name), "the name is not UTF-8; rename it")
   try:
     frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter)
     if len(frames) < spec.frames:
@@ -242,13 +232,14 @@ def _describe_shard(path: pathlib.Path, name: str) -> dict[str, Any]:
 
 def _publish(shards: dict[str, pathlib.Path], content: dict[str, Any], out_dir: pathlib.Path) -> None:
   """Moves the shards to their final names; the old dataset's description goes first, the new one comes last."""
-  _remove_dataset(out_dir)
-  for name, path in shards.items():
-    os.replace(tfrecord.index_path(path), tfrecord.index_path(out_dir / name))
-    os.replace(path, out_dir / name)
   aside = next(iter(shards.values())).with_name(dataset.FILE_NAME)
   aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-  os.replace(aside, out_dir / dataset.FILE_NAME)
+  with interrupt.held():
+    _remove_dataset(out_dir)
+    for name, path in shards.items():
+      os.replace(tfrecord.index_path(path), tfrecord.index_path(out_dir / name))
+      os.replace(path, out_dir / name)
+    os.replace(aside, out_dir / dataset.FILE_NAME)
 
 
 def _remove_dataset(directory: pathlib.Path) -> None:

@@ -1,10 +1,13 @@
 """The command line: wrong use exits with 2 and says why."""
 
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+import condfoley_jax
 from condfoley_jax import cli
 
 
@@ -22,6 +25,9 @@ from condfoley_jax import cli
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--loud"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--temperature", "nan"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--example-start", "-1"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", ""],
+    ["generate", "a.mp4", "--example=", "--out", "o"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--two\nlines"],
     ["prepare", "folder", "--out", "o", "--config.x=1"],
   ],
 )
@@ -31,6 +37,14 @@ def test_wrong_use_exits_with_2(arguments, capsys):
   assert stop.value.code == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert "error" in line
+  assert line.startswith(f"condfoley {arguments[0]}: " if len(arguments) > 1 else "condfoley")
+
+
+def test_version(capsys):
+  with pytest.raises(SystemExit) as stop:
+    cli.main(["--version"])
+  assert stop.value.code == 0
+  assert capsys.readouterr().out == f"condfoley {condfoley_jax.__version__}\n"
 
 
 def test_prepare_folder_says_what_it_lacks(tmp_path, capsys):
@@ -38,6 +52,28 @@ def test_prepare_folder_says_what_it_lacks(tmp_path, capsys):
   assert "--source" in capsys.readouterr().err
   assert cli.main(["prepare", "folder", "--source", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
   assert str(tmp_path) in capsys.readouterr().err
+  (tmp_path / "file").touch()
+  assert cli.main(["prepare", "folder", "--source", str(tmp_path / "file"), "--out", str(tmp_path / "o")]) == 2
+  assert "file: a file; --source takes a folder" in capsys.readouterr().err
+  odd = tmp_path / os.fsdecode(b"bad\xff")
+  odd.mkdir()
+  (odd / "a.mp4").touch()
+  assert cli.main(["prepare", "folder", "--source", str(odd), "--out", str(tmp_path / "o")]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "rename" in line
+  assert not (tmp_path / "o").exists()
+
+
+def test_prepare_folder_tells_what_it_left_out_and_no_more(videos, tmp_path, capsys):
+  (tmp_path / "videos").mkdir()
+  shutil.copyfile(videos[0], tmp_path / "videos" / "a.mp4")
+  for name in (b"bad\xff.mp4", b"two\nlines.mp4"):
+    (tmp_path / "videos" / os.fsdecode(name)).touch()
+  arguments = ["--source", str(tmp_path / "videos"), "--out", str(tmp_path / "o"), "--workers", "1"]
+  assert cli.main(["prepare", "folder", *arguments]) == 0
+  first, second = capsys.readouterr().err.splitlines()
+  assert first == r"left out bad\udcff.mp4: the name is not UTF-8; rename it"
+  assert second.startswith(r"left out two\nlines.mp4: ")
 
 
 def test_prepare_folder_and_drumstick(videos, tmp_path):

@@ -1,6 +1,8 @@
 """What many tests share, made once a run: a few videos of the world, prepared, and one generation from them."""
 
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,10 +12,11 @@ _CACHE = tempfile.TemporaryDirectory(prefix="condfoley-test-cache-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
+import numpy as np
 import pytest
 
 from condfoley_jax.clip import MINI
-from data_pipelines import prepare
+from data_pipelines import interrupt, prepare
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,28 @@ def clips() -> dict[str, Path]:
   if not folder.is_dir():
     pytest.skip(f"no real clips in {folder}")
   return {p.stem: p for p in folder.glob("*.mp4")}
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch):
+  """Empty lanes of the right size, for tests of what is around them: drawing takes most of the time."""
+  from condfoley_jax import figures  # Here, because it loads much that most tests do without.
+
+  def plain(*_, layout, **__) -> bytes:
+    return figures.poster(np.zeros((layout.row, layout.width, 3), np.uint8))
+
+  monkeypatch.setattr(figures, "mel_figure", plain)
+  monkeypatch.setattr(figures, "onset_lane", plain)
+
+
+@pytest.fixture
+def signals():
+  """Signals do what they do in a fresh process; afterwards what they did before."""
+  hook, before = sys.unraisablehook, {n: signal.getsignal(n) for n in interrupt.SIGNALS}
+  for number in interrupt.SIGNALS:
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+  yield
+  sys.unraisablehook = hook
+  interrupt._noted.clear()
+  for number, handler in before.items():
+    signal.signal(number, handler)

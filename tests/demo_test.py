@@ -1,5 +1,7 @@
 """`make demo`'s program: three results and one page that holds them."""
 
+import re
+
 from condfoley_jax import demo
 
 
@@ -11,5 +13,8 @@ def test_demo_writes_results_and_one_page(tmp_path):
     assert (result / "soundtrack.mp4").stat().st_size > 1000
     assert (result / "takes" / "01.wav").stat().st_size > 1000
   text = page.read_text()
+  headings = re.findall("<h2[^>]*>(.*?)</h2>", text)
+  assert len(set(headings)) == len(headings)
+  assert "Recorded" not in text and ">real<" not in text
   assert text.count("<section") >= len(demo.PAIRS)
   assert "http://" not in text.replace("http://www.w3.org", "")

@@ -1,18 +1,29 @@
 """`condfoley generate`: a video and an example to ranked takes on disk, with a report to look at and listen to."""
 
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from condfoley_jax.commands import output
 from condfoley_jax.commands.generation import Generation, Settings, make
+from data_pipelines.errors import printable
+
+# A soundtrack below this peak is as good as silent: 50 dB under full scale.
+_QUIET_PEAK = 10 ** (-50 / 20)
 
 
 def run(query: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None) -> Generation:
   """Generates takes for `query` and writes soundtrack.mp4, takes/, generation.json and report.html to `out`.
 
   Raises:
-    InputError: an input cannot be used, and nothing is written then; or `out` cannot be written.
+    InputError: an input cannot be used, or `out` cannot be written; nothing is written then.
+    Interrupted: a signal came; nothing is written then either.
   """
   output.check(out, (query, settings.example))
   generation = make(query, settings, weights_dir=weights_dir)
   output.write(generation, out, weights_dir=weights_dir)
+  if np.abs(generation.takes[0].audio).max() < _QUIET_PEAK:
+    quiet = f"{out / 'soundtrack.mp4'}: nearly silent; try another --seed or --example"
+    print(f"condfoley generate: {printable(quiet)}", file=sys.stderr)
   return generation

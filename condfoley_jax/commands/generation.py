@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync, rank, sync_of
 from condfoley_jax.weights import folder
-from data_pipelines import media
+from data_pipelines import interrupt, media
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
 
@@ -193,9 +193,19 @@ def _fit(audio: np.ndarray, samples: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
-  """Says what is going on, on stderr, and notes how long it took."""
+def timed(stage: str, seconds: dict[str, float]) -> Iterator[Callable[[], dict[str, float]]]:
+  """Says what is going on, on stderr, and notes how long it took; gives a function for the seconds so far.
+
+  Raises:
+    Interrupted: a signal came before.
+  """
   start = time.monotonic()
-  with Console(stderr=True).status(f"{stage} ..."):
-    yield
-  seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - start
+
+  def so_far() -> dict[str, float]:
+    return seconds | {stage: time.monotonic() - start}
+
+  interrupt.check()
+  console = Console(stderr=True)
+  with interrupt.undone(console.show_cursor), console.status(f"{stage} ..."):
+    yield so_far
+  seconds.update(so_far())

@@ -1,103 +1,118 @@
-"""What `condfoley generate` leaves on disk: takes, soundtrack, generation.json and report.html."""
+"""What `condfoley generate` leaves on disk: takes, soundtrack, report.html and generation.json."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import shlex
+import re
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 import condfoley_jax
-from condfoley_jax.audio.mel import log_mel
-from condfoley_jax.audio.onsets import detect_onsets
-from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands import page
 from condfoley_jax.commands.generation import Generation, Take, timed
-from condfoley_jax.evaluation import report
-from data_pipelines import media
-from data_pipelines.errors import InputError
+from data_pipelines import interrupt, media
+from data_pipelines.errors import InputError, is_utf8
 
-_FILM_HEIGHT = 96
+# In the order in which they come; where generation.json is, all the rest is.
+NAMES = ("takes", "soundtrack.mp4", "report.html", "generation.json")
+_RECORD_KEYS = {"version", "inputs", "settings", "weights", "takes"}
+# Besides hidden files, which file managers put everywhere.
+_TAKE = re.compile(r"\d\d+\.(wav|mp4)|\..*")
 
 
 def check(out: Path, inputs: Sequence[Path]) -> None:
   """Says early that results cannot be written to `out`.
 
   Raises:
-    InputError: it is a file, lies in a folder that cannot be written, holds something else under a result's name, or
-      an input lies where a result goes.
+    InputError: it is a file, lies in a folder that cannot be written, holds something under a result's name that is of
+      no earlier result, or an input lies where a result goes.
   """
-  takes, soundtrack = out / "takes", out / "soundtrack.mp4"
   for path in (out, *inputs):
-    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
-      raise InputError(f"{str(path)!a}: the name is not UTF-8; rename it")
+    if not is_utf8(path):
+      raise InputError(f"{path}: the name is not UTF-8; rename it")
   for path in inputs:
-    if path.resolve() == soundtrack.resolve() or path.resolve().is_relative_to(takes.resolve()):
+    # Not by Path.resolve, which raises on links that lead to themselves.
+    if any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out / name)) for name in NAMES):
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
-  if takes.is_symlink() or (takes.exists() and not takes.is_dir()) or soundtrack.is_dir():
-    raise InputError(f"{out}: holds something else named takes or soundtrack.mp4; choose another folder for --out")
-  nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
-  if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+  _require_place(out)
+  for path in _foreign(out):
+    raise InputError(f"{path}: condfoley did not make it and would replace it; choose another folder for --out")
+
+
+def _require_place(out: Path) -> None:
+  """Refuses an `out` that cannot be made or written."""
+  nearest = next(p for p in (out, *out.absolute().parents) if p.exists() or p.is_symlink())
+  if not nearest.exists():
+    raise InputError(f"{out}: is or lies in a link that leads nowhere; remove the link or choose another --out")
+  if not nearest.is_dir():
+    raise InputError(f"{out}: is or lies in a file; choose a folder for --out")
+  if not os.access(nearest, os.W_OK | os.X_OK):
     raise InputError(f"{out}: cannot be written; choose another folder for --out")
+
+
+def _foreign(out: Path) -> Iterator[Path]:
+  """What lies where results go and is not of an earlier result."""
+  ours = _is_record(out / "generation.json")
+  for path in (out / name for name in NAMES):
+    is_folder = path.is_dir() and not path.is_symlink()
+    if os.path.lexists(path) and not (ours and is_folder == (path.name == "takes")):
+      yield path
+  if ours and (out / "takes").is_dir():
+    yield from (p for p in (out / "takes").iterdir() if not _TAKE.fullmatch(p.name))
+
+
+def _is_record(path: Path) -> bool:
+  """Whether `path` is a generation.json that `write` wrote."""
+  try:
+    record = json.loads(path.read_text())
+  except (OSError, ValueError):
+    return False
+  return isinstance(record, dict) and record.keys() >= _RECORD_KEYS
 
 
 def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
   """Writes the result aside, then moves it to `out`, in place of an earlier one.
 
-  generation.json goes first from an earlier result and comes last of the new one: where it is, all the rest is.
-
   Raises:
     InputError: the disk is full, or `out` cannot be written.
+    Interrupted: a signal came before the result was moved.
   """
+  with _refused(out), interrupt.partial_folder(out) as aside:
+    with timed("write", generation.seconds) as so_far:
+      _write_media(generation, aside)
+      command = page.command_of(generation, out, weights_dir)
+      page.write([generation], aside, title=generation.query.name, command=command, seconds=so_far, home=out)
+      _write_record(generation, aside / "generation.json", so_far)
+    _move(aside, out)
+
+
+@contextlib.contextmanager
+def _refused(out: Path) -> Iterator[None]:
   try:
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".partial-") as aside:
-      with timed("write", generation.seconds):
-        _write_media(generation, Path(aside))
-      (out / "generation.json").unlink(missing_ok=True)
-      shutil.rmtree(out / "takes", ignore_errors=True)
-      for name in ("takes", "soundtrack.mp4"):
-        os.replace(Path(aside) / name, out / name)
-      # In place, because it links to large videos by paths relative to itself.
-      page_of([generation], out, command=command_of(generation, out, weights_dir), title=generation.query.name)
-      record = Path(aside) / "generation.json"
-      record.write_text(json.dumps(_describe(generation), indent=1) + "\n")
-      os.replace(record, out / record.name)
+    yield
   except OSError as error:
     raise InputError(f"{out}: {error.strerror or error}; free some room or choose another folder for --out") from error
 
 
-def page_of(
-  generations: list[Generation], directory: Path, *, command: str, title: str, names: Sequence[str] = ("",)
-) -> None:
-  """Writes `directory`/report.html; the media of generation i are in `directory`/`names[i]`."""
-  results = [_result(g, directory / name) for g, name in zip(generations, names, strict=True)]
-  first = generations[0]
-  seconds = {k: sum(g.seconds[k] for g in generations) for k in first.seconds}
-  chosen = {k: str(v) for k, v in dataclasses.asdict(first.settings).items() if k not in ("example", "example_start_s")}
-  report.write_generation_report(
-    directory / "report.html",
-    results,
-    spec=first.spec,
-    title=title,
-    command=command,
-    settings=chosen | {"weights": first.weights_id},
-    seconds=seconds,
-  )
-
-
-def command_of(generation: Generation, out: Path, weights_dir: Path | None) -> str:
-  """The command line that repeats a generation."""
-  s = generation.settings
-  words = ["condfoley", "generate", "--example", s.example, "--example-start", repr(generation.example_start_s)]
-  words += ["--candidates", s.candidates, "--seed", s.seed, "--temperature", s.temperature, "--top-k", s.top_k]
-  words += ["--top-p", s.top_p, "--tau", s.tau_s, *(["--weights", weights_dir] if weights_dir else [])]
-  return shlex.join(str(w) for w in [*words, "--out", out, "--", generation.query])
+def _move(aside: Path, out: Path) -> None:
+  """Moves the result in `aside` to `out`, the earlier one to `aside`: generation.json goes first and comes last."""
+  earlier = aside / "earlier"
+  earlier.mkdir()
+  moves = [(out / name, earlier / name) for name in reversed(NAMES) if os.path.lexists(out / name)]
+  moves += [(aside / name, out / name) for name in NAMES]
+  done: list[tuple[Path, Path]] = []
+  with interrupt.held():
+    try:
+      for source, target in moves:
+        os.replace(source, target)
+        done.append((source, target))
+    except OSError:
+      for source, target in reversed(done):
+        os.replace(target, source)
+      raise
 
 
 def _write_media(generation: Generation, directory: Path) -> None:
@@ -110,8 +125,13 @@ def _write_media(generation: Generation, directory: Path) -> None:
   shutil.copyfile(directory / "takes" / "01.mp4", directory / "soundtrack.mp4")
 
 
+def _write_record(generation: Generation, path: Path, so_far: Callable[[], dict[str, float]]) -> None:
+  described = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in so_far().items()}}
+  path.write_text(json.dumps(described, indent=1) + "\n")
+
+
 def _describe(generation: Generation) -> dict:
-  """Content of generation.json: all that is needed to repeat the result."""
+  """Content of generation.json: all that is needed to repeat the result, less seconds."""
   settings = dataclasses.asdict(generation.settings)
   settings |= {"example": str(generation.settings.example), "example_start_s": generation.example_start_s}
   inputs = {"query": generation.query, "example": generation.settings.example}
@@ -121,7 +141,6 @@ def _describe(generation: Generation) -> dict:
     "settings": settings,
     "weights": generation.weights_id,
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
-    "seconds": {k: round(v, 3) for k, v in generation.seconds.items()},
   }
 
 
@@ -131,56 +150,6 @@ def _describe_take(take: Take, rank_: int) -> dict:
     for a, b, s in take.segments
   ]
   return {"seed": take.seed, "rank": rank_, "onsets_s": take.onsets_s.tolist(), "segments": segments}
-
-
-def _result(generation: Generation, directory: Path) -> report.Result:
-  spec, query = generation.spec, generation.query
-  example = report.Clip(
-    generation.settings.example.name,
-    video=generation.settings.example,
-    audio=generation.example.audio,
-    sample_rate=spec.sample_rate,
-    mel=_mel(generation.example.audio, spec),
-    onsets_s=detect_onsets(generation.example.audio, spec.sample_rate),
-    start_s=generation.example_start_s,
-  )
-  takes = [_take(generation, i, directory) for i in range(1, len(generation.takes) + 1)]
-  frames, times = _film(query, spec)
-  return report.Result(_query_clip(query, spec), example, takes, frames, times, generation.seen)
-
-
-def _take(generation: Generation, number: int, directory: Path) -> report.Take:
-  take, spec = generation.takes[number - 1], generation.spec
-  clip = report.Clip(
-    f"Take {number}",
-    video=directory / "takes" / f"{number:02d}.mp4",
-    sample_rate=spec.sample_rate,
-    mel=_mel(take.audio, spec),
-    onsets_s=take.onsets_s,
-  )
-  return report.Take(clip, number, number, take.seed, take.sync.offset_s, take.sync.confidence)
-
-
-def _query_clip(query: Path, spec: ClipSpec) -> report.Clip:
-  if not media.probe(query).has_audio:
-    return report.Clip(query.name, video=query)
-  audio = media.decode_audio(query, spec.sample_rate)
-  onsets = detect_onsets(audio, spec.sample_rate)
-  return report.Clip(query.name, query, audio, spec.sample_rate, _mel(audio, spec), onsets)
-
-
-def _film(query: Path, spec: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
-  """Small frames at the spec's rate in their own aspect ratio, and the times of their middles, s."""
-  info = media.probe(query)
-  frames = media.decode_frames(query, spec.fps, _FILM_HEIGHT)
-  # An extreme shape is drawn as a merely wide or narrow one.
-  aspect = min(max(info.width / info.height, 0.25), 4)
-  size = (round(_FILM_HEIGHT * aspect), _FILM_HEIGHT)
-  return np.stack([cv2.resize(f, size) for f in frames]), (np.arange(len(frames)) + 0.5) / spec.fps
-
-
-def _mel(audio: np.ndarray, spec: ClipSpec) -> np.ndarray:
-  return np.asarray(log_mel(audio[None], spec)[0])
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from condfoley_jax.clip import MINI
 from data_pipelines import prepare
-from data_pipelines.errors import InputError
+from data_pipelines.errors import InputError, is_utf8, printable
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 
@@ -23,27 +23,31 @@ def folder(source: Path | None, out: Path, *, split: str, workers: int) -> None:
   """Prepares the videos of a folder.
 
   Raises:
-    InputError: no folder, or no videos in it that can be used.
+    InputError: no folder, a name for it that is not UTF-8, or no videos in it that can be used.
   """
   if source is None:
     raise InputError("folder: name the folder of videos with --source DIR")
   if not source.is_dir():
-    raise InputError(f"{source}: no such folder; --source takes a folder of videos")
+    what = "a file" if source.exists() else "no such folder"
+    raise InputError(f"{source}: {what}; --source takes a folder of videos")
+  name = source.resolve().name
+  if not is_utf8(name):
+    raise InputError(f"{source}: the name is not UTF-8; rename it")
   videos = sorted(p for p in source.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
   if not videos:
     raise InputError(f"{source}: no {', '.join(VIDEO_SUFFIXES)} files in it; put the videos there")
   with _Bar("preparing") as bar:
-    name = source.resolve().name
     made = prepare.prepare_videos(videos, out, MINI, name=name, split=split, workers=workers, progress=bar.show)
   for skipped in made.skipped:
-    print(f"left out {skipped['source']}: {skipped['reason']}", file=sys.stderr)
+    print(printable(f"left out {skipped['source']}: {skipped['reason']}"), file=sys.stderr)
 
 
 class _Bar(Progress):
-  """A progress bar on stderr that is told (done, total)."""
+  """A progress bar on stderr, where that is a terminal, that is told (done, total)."""
 
   def __init__(self, title: str):
-    super().__init__(console=Console(stderr=True))
+    console = Console(stderr=True)
+    super().__init__(console=console, disable=not console.is_terminal)
     self._task = self.add_task(title, total=None)
 
   def show(self, done: int, total: int) -> None:

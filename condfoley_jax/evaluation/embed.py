@@ -27,10 +27,12 @@ class Media:
 
   Args:
     folder: where the page is written.
+    home: where the page and all that is in `folder` will be moved; None leaves them there.
   """
 
-  def __init__(self, folder: Path):
+  def __init__(self, folder: Path, home: Path | None = None):
     self._folder = folder
+    self._home = home or folder
     self._left = PAGE_BYTES
     self._whole: list[Path] = []
     self._packets: dict[bytes, tuple[int, int]] = {}  # where in which whole file a packet's bytes are
@@ -62,7 +64,8 @@ class Media:
 
   def link(self, path: Path) -> str:
     """Address of `path` relative to the page; `./` keeps a colon in a name from reading as a scheme."""
-    return "./" + urllib.parse.quote(Path(os.path.relpath(path, self._folder)).as_posix())
+    start = self._folder if path.is_relative_to(self._folder) else self._home
+    return "./" + urllib.parse.quote(Path(os.path.relpath(path, start)).as_posix())
 
   def sound(self, audio_N: np.ndarray, sample_rate: int) -> str:
     """Attributes that make an `<audio>` play mono audio in [-1, 1]: 16-bit WAV, which every browser plays exactly."""

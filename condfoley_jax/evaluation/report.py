@@ -29,7 +29,7 @@ class Clip:
   Attributes:
     title: what to call it; any text.
     video: file to play, or None where there is only sound.
-    audio: float32 mono [N] in [-1, 1] to play where there is no video (for a query: its recorded sound), or None.
+    audio: float32 mono [N] in [-1, 1] to play where there is no video (for a query: its own sound), or None.
     sample_rate: of `audio`, Hz.
     mel: float32 [F, M] in [-1, 1] to draw, or None.
     onsets_s: onsets of the sound, s.
@@ -62,7 +62,8 @@ class Result:
   """A query, the example that it was to sound like, and its takes.
 
   Attributes:
-    query: its `audio`, `mel` and `onsets_s` are those of the recorded sound, where it has one.
+    title: heading.
+    query: its `audio`, `mel` and `onsets_s` are those of its own sound, where it has one.
     example: what the query was to sound like.
     takes: in any order.
     frames: uint8 [T, H, W, 3] RGB of the query, in their own aspect ratio.
@@ -70,6 +71,7 @@ class Result:
     onset_curve: [T] in [0, 1], the chance of an onset that the model saw in each frame, or None.
   """
 
+  title: str
   query: Clip
   example: Clip
   takes: Sequence[Take]
@@ -79,7 +81,15 @@ class Result:
 
 
 def write_generation_report(
-  path: Path, results: Sequence[Result], *, spec: ClipSpec, title: str, command: str, settings: dict, seconds: dict
+  path: Path,
+  results: Sequence[Result],
+  *,
+  spec: ClipSpec,
+  title: str,
+  command: str,
+  settings: dict,
+  seconds: Callable[[], dict[str, float]],
+  home: Path | None = None,
 ) -> None:
   """Writes the page for `results` to `path`, whole or not at all.
 
@@ -93,7 +103,8 @@ def write_generation_report(
     title: heading and title of the page.
     command: what the user would type to repeat the results.
     settings: name to value: seed, weights' id and every other setting.
-    seconds: stage to wall-clock seconds.
+    seconds: gives stage to wall-clock seconds; called when all the rest is drawn, which takes some of them.
+    home: folder where the page and all that is beside it will be moved; None leaves them there.
 
   Raises:
     ValueError: there are no results, a result has no takes, or an array has another shape than documented.
@@ -102,7 +113,7 @@ def write_generation_report(
   if not results or not all(result.takes for result in results):
     raise ValueError("a report needs at least one result, and each result at least one take")
   template = importlib.resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-  media = embed.Media(path.parent)
+  media = embed.Media(path.parent, home)
   has_curve = any(result.onset_curve is not None for result in results)
   page = string.Template(template).substitute(
     title=html.escape(title),
@@ -117,7 +128,7 @@ def write_generation_report(
     results="\n".join(_result(i, result, spec, media) for i, result in enumerate(results, 1)),
     command=html.escape(command),
     settings=_table("Settings", settings.items()),
-    seconds=_table("Seconds per stage", [(stage, f"{s:.2f}") for stage, s in seconds.items()]),
+    seconds=_table("Seconds per stage", [(stage, f"{s:.2f}") for stage, s in seconds().items()]),
     version=html.escape(condfoley_jax.__version__),
   )
   _write(path, page)
@@ -126,11 +137,11 @@ def write_generation_report(
 def _result(number: int, result: Result, spec: ClipSpec, media: embed.Media) -> str:
   duration_s = _duration(result, spec)
   takes = sorted(result.takes, key=lambda take: take.rank)
-  tracks = [_query(result, duration_s, media), _recorded(result, spec, duration_s, media)]
+  tracks = [_query(result, duration_s, media), _own_sound(result, spec, duration_s, media)]
   tracks.append(_example(result, spec, duration_s, media))
   tracks += [_take(take, result, spec, duration_s, media) for take in takes[:DRAWN_TAKES]]
   return (
-    f'<section aria-labelledby="result-{number}"><h2 id="result-{number}">{html.escape(result.query.title)}</h2>\n'
+    f'<section aria-labelledby="result-{number}"><h2 id="result-{number}">{html.escape(result.title)}</h2>\n'
     f'<ol class="tracks">{"".join(tracks)}</ol>{_more_takes(takes[DRAWN_TAKES:], media)}</section>'
   )
 
@@ -141,21 +152,21 @@ def _query(result: Result, duration_s: float, media: embed.Media) -> str:
   return _track("Query", result.query.title, "silent video", player, lanes, result.query, duration_s)
 
 
-def _recorded(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
+def _own_sound(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
   """The query's own sound, as a track beside those of the takes; nothing where it has none."""
   clip = dataclasses.replace(result.query, video=None, start_s=0.0)
   if clip.audio is None and clip.mel is None:
     return ""
-  player = _player(clip, media, label="Recorded sound of the query")
-  lanes = [_mel("Spectrogram of the recorded sound", clip, spec, duration_s)]
-  return _track("Recorded sound", "what the query really sounded like", "real", player, lanes, clip, duration_s)
+  player = _player(clip, media, label="Own sound of the query")
+  lanes = [_mel("Spectrogram of the query's own sound", clip, spec, duration_s)]
+  return _track("Own sound", "what the query sounds like by itself", "original", player, lanes, clip, duration_s)
 
 
 def _example(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
   clip = result.example
   player = _player(clip, media, label="Example with its sound")
   lanes = [_mel("Spectrogram of the example", clip, spec, duration_s)]
-  return _track("Example", clip.title, "real", player, lanes, clip, duration_s)
+  return _track("Example", clip.title, "original", player, lanes, clip, duration_s)
 
 
 def _take(take: Take, result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
@@ -265,7 +276,7 @@ def _duration(result: Result, spec: ClipSpec) -> float:
 def _jump(results: Sequence[Result]) -> str:
   if len(results) == 1:
     return ""
-  items = "".join(f'<li><a href="#result-{i}">{html.escape(r.query.title)}</a></li>' for i, r in enumerate(results, 1))
+  items = "".join(f'<li><a href="#result-{i}">{html.escape(r.title)}</a></li>' for i, r in enumerate(results, 1))
   return f'<nav aria-label="Results"><ul class="jump">{items}</ul></nav>'
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -91,10 +92,18 @@ def test_unusable_videos_are_noted(run, tmp_path):
   assert "line 1" in opened.skipped[2]["reason"]
 
 
+def test_a_name_that_is_not_utf_8_is_noted(run, tmp_path):
+  videos = ruler.write_videos(tmp_path, [40, 40], [[], []])
+  odd = videos[0].rename(tmp_path / os.fsdecode(b"bad\xff.mp4"))
+  opened = run([odd, videos[1]], tmp_path / "out")
+  assert [v.id for v in opened.videos] == ["video-1"]
+  assert opened.skipped == [{"source": r"bad\udcff.mp4", "reason": "the name is not UTF-8; rename it"}]
+
+
 def test_nothing_usable_is_an_error_and_leaves_nothing(run, tmp_path):
   with pytest.raises(InputError, match=r"video-0\.mp4.*shorter than"):
     run(ruler.write_videos(tmp_path, [29, 10], [[], []]), tmp_path / "out")
-  assert list((tmp_path / "out").iterdir()) == []
+  assert not (tmp_path / "out").exists()
 
 
 def test_no_videos_and_twins_are_refused(run, tmp_path):

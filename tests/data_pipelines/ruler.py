@@ -53,8 +53,8 @@ def write_videos(
 def stub_media(patch: pytest.MonkeyPatch) -> None:
   """Makes `data_pipelines.media` decode the files of `write_videos`; a negative frame count has no sound."""
 
-  def decode_frames(path, fps, size):
-    assert (fps, size) == (SPEC.fps, SPEC.frame_resize)
+  def decode_frames(path, fps, size, *, resize):
+    assert (fps, size, resize) == (SPEC.fps, SPEC.frame_resize, SPEC.frame_filter)
     return pictures(abs(int(path.read_text())))
 
   def decode_audio(path, sample_rate, *, duration_s):

@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 
-from condfoley_jax import figures
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import report
 
@@ -51,6 +50,7 @@ def result(tmp_path_factory) -> report.Result:
   rng = np.random.default_rng(1)
   audio = rng.uniform(-0.1, 0.1, 22050).astype(np.float32)
   return report.Result(
+    title="Like <b>this</b>",
     query=report.Clip("<script>window.stolen = 1</script>", video=query, audio=audio, mel=_mel(0), onsets_s=(0.25,)),
     example=report.Clip("example & more", video=takes[0].clip.video, mel=_mel(1)),
     takes=takes,
@@ -66,22 +66,11 @@ def write(result):
 
   def write_to(path: Path, *results: report.Result, **changes) -> str:
     fields = {"title": "A <b>title</b>", "command": "condfoley generate '<i>' --seed 7", "spec": MINI}
-    fields |= {"settings": {"seed": 7, "weights": "<weights>"}, "seconds": {"sample": 1.25}}
+    fields |= {"settings": {"seed": 7, "weights": "<weights>"}, "seconds": lambda: {"sample": 1.25}}
     report.write_generation_report(path, results or (result,), **fields | changes)
     return path.read_text(encoding="utf-8")
 
   return write_to
-
-
-@pytest.fixture
-def plain_pictures(monkeypatch):
-  """Empty lanes of the right size, for tests of what is around them: drawing takes most of the time."""
-
-  def plain(*_, layout, **__) -> bytes:
-    return figures.poster(np.zeros((layout.row, layout.width, 3), np.uint8))
-
-  monkeypatch.setattr(figures, "mel_figure", plain)
-  monkeypatch.setattr(figures, "onset_lane", plain)
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ class Tags(html.parser.HTMLParser):
 def test_the_page_holds_everything(write, tmp_path):
   page = Tags(write(tmp_path / "report.html"))
   assert len(page.all("video")) == 5 and len(page.all("audio")) == 1
-  assert len(page.all("img")) == 1 + 1 + 1 + 3 * 2  # frames, recorded sound, example, and two lanes per take
-  for wanted in ("Recorded sound", "Rank", "3 of 3", "-40 ms", "102", "1.25", "<weights>", "Generated sound."):
+  assert len(page.all("img")) == 1 + 1 + 1 + 3 * 2  # frames, own sound, example, and two lanes per take
+  for wanted in ("Own sound", "Rank", "3 of 3", "-40 ms", "102", "1.25", "<weights>", "Generated sound."):
     assert wanted in page.text
   assert "condfoley generate '<i>' --seed 7" in page.text
 
@@ -51,7 +51,7 @@ def test_nothing_is_fetched_and_everything_is_labelled(write, tmp_path):
 def test_user_text_is_text(write, result, tmp_path):
   page = Tags(write(tmp_path / "report.html"))
   assert len(page.all("script")) == 1 and not page.all("b") and not any("onerror" in a for _, a in page.tags)
-  assert result.query.title in page.text and "A <b>title</b>" in page.text
+  assert result.query.title in page.text and "A <b>title</b>" in page.text and "Like <b>this</b>" in page.text
 
 
 def test_takes_are_in_the_order_of_their_rank(write, tmp_path):
@@ -66,10 +66,10 @@ def test_takes_beyond_the_drawn_are_listed_with_links(write, many_takes, tmp_pat
   assert len(page.all("video")) == 2 + report.DRAWN_TAKES
 
 
-def test_a_silent_query_has_no_recorded_sound(write, result, tmp_path):
+def test_a_silent_query_has_no_sound_of_its_own(write, result, tmp_path):
   silent = dataclasses.replace(result, query=dataclasses.replace(result.query, audio=None, mel=None, onsets_s=()))
   page = Tags(write(tmp_path / "report.html", silent))
-  assert "Recorded sound" not in page.text and not page.all("audio")
+  assert "Own sound" not in page.text and not page.all("audio")
 
 
 def test_unscored_takes_and_several_results(write, result, tmp_path):

@@ -1,7 +1,6 @@
 """Files of the procedural world: mp4 (H.264 + AAC) and `_times.txt` per video, the same bytes every time."""
 
-import concurrent.futures
-import multiprocessing
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -11,10 +10,12 @@ import av
 import cv2
 import numpy as np
 
+from data_pipelines import interrupt
 from data_pipelines.builders import events
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
 from data_pipelines.builders.drumstick.scene import Scene, draw_scene
 from data_pipelines.builders.drumstick.sound import render_sound
+from data_pipelines.workers import mapped
 
 _VIDEO_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
 # The fast coder smears less energy ahead of an onset than the default one, and takes a third of the time.
@@ -45,14 +46,13 @@ def render_videos(
     The videos' paths in order of index. Each file appears whole or not at all.
   """
   out_dir = pathlib.Path(out_dir)
-  out_dir.mkdir(parents=True, exist_ok=True)
-  jobs = [(out_dir, draw_scene(split, seed, index)) for index in range(count)]
-  if min(workers, count) < 2:
-    return _collect(map(_render_job, jobs), count, progress)
-  # Spawned, because a fork of a process with JAX's threads can hang; the workers import no JAX.
-  context = multiprocessing.get_context("spawn")
-  with concurrent.futures.ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
-    return _collect(pool.map(_render_job, jobs), count, progress)
+  scenes = [draw_scene(split, seed, index) for index in range(count)]
+  # Rendered aside, because a worker can be ended at any time.
+  with (
+    interrupt.partial_folder(out_dir) as aside,
+    mapped(functools.partial(_render_into, out_dir, aside), scenes, workers) as paths,
+  ):
+    return _collect(paths, count, progress)
 
 
 def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int, int], None] | None) -> list:
@@ -64,22 +64,15 @@ def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int,
   return done
 
 
-def _render_job(job: tuple[pathlib.Path, Scene]) -> pathlib.Path:
-  return render_video(*job)
-
-
-def render_video(out_dir: pathlib.Path, scene: Scene) -> pathlib.Path:
-  """Writes one scene's mp4 and events; returns the mp4's path."""
+def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> pathlib.Path:
+  """Writes one scene's mp4 and events to `aside`, then moves them to `out_dir`; returns the mp4's path there."""
   cv2.setNumThreads(1)
-  path = out_dir / f"{scene.name}.mp4"
-  aside = out_dir / f".{scene.name}.{os.getpid()}.mp4"
-  try:
-    write_mp4(aside, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate)
-    events.write_events(events.times_path(path), scene.events())
-    os.replace(aside, path)
-  finally:
-    aside.unlink(missing_ok=True)
-  return path
+  path = aside / f"{scene.name}.mp4"
+  write_mp4(path, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate)
+  events.write_events(events.times_path(path), scene.events())
+  for made in (events.times_path(path), path):
+    os.replace(made, out_dir / made.name)
+  return out_dir / path.name
 
 
 def write_mp4(

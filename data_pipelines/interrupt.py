@@ -1,0 +1,147 @@
+"""Ctrl-C, SIGTERM and SIGHUP: a command ends cleanly wherever they hit it.
+
+The exception that a signal raises can land in a callback of a library that drops it. So the signal is noted too: the
+command ends with it whatever else came of it, and moves no results. It can also wait for long while a library compiles
+or computes, so a second signal ends the process, unless that is about to end anyway.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_S = 1.0  # for the command to end by itself after a second signal
+_noted: list[int] = []
+_held = False
+_undo: list[Callable[[], object]] = []
+
+
+class Interrupted(KeyboardInterrupt):
+  """A signal came; `exit_code` is what shells make of it."""
+
+  def __init__(self, number: int):
+    super().__init__(signal.Signals(number).name)
+    self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+  """Turns signals into Interrupted, raised at the end of the block at the latest; ignored ones stay so, as nohup wants.
+
+  Further signals change nothing after an interrupted block either: the caller ends the process.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    yield  # Only the main thread may set handlers.
+    return
+  _noted.clear()
+  before = {n: signal.signal(n, _receive) for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN}
+  hook, sys.unraisablehook = sys.unraisablehook, _unless_interrupted(sys.unraisablehook)
+  try:
+    with _watched():
+      yield
+  finally:
+    _undo_all()
+    _undo.clear()
+    check()
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def check() -> None:
+  """Raises Interrupted if a signal has come."""
+  if _noted:
+    raise Interrupted(_noted[0])
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+  """No signal interrupts the block, which is to be short. Raises Interrupted if one came before it."""
+  global _held
+  _held = True
+  try:
+    check()
+    yield
+  finally:
+    _held = False
+
+
+@contextlib.contextmanager
+def undone(undo: Callable[[], object]) -> Iterator[None]:
+  """Calls `undo` after the block, or when a second signal ends the process in it; it may be called twice."""
+  _undo.append(undo)
+  try:
+    yield
+  finally:
+    undo()
+    _undo.remove(undo)
+
+
+@contextlib.contextmanager
+def partial_folder(parent: Path) -> Iterator[Path]:
+  """A new folder in `parent` for results that are not whole yet; what is left in it goes with it.
+
+  `parent` is made if it is not there, and removed again if it is empty in the end.
+  """
+  made = [p for p in (parent, *parent.parents) if not p.exists()]
+  folder = parent / f".partial-{secrets.token_hex(4)}"
+  with undone(lambda: _remove(folder, made)):
+    parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    yield folder
+
+
+def _remove(folder: Path, if_empty: list[Path]) -> None:
+  shutil.rmtree(folder, ignore_errors=True)
+  for path in if_empty:
+    with contextlib.suppress(OSError):
+      path.rmdir()
+
+
+def _receive(number: int, frame: object) -> None:
+  _noted.append(number)
+  # A second exception would only break off the clearing up after the first.
+  if len(_noted) == 1 and not _held:
+    raise Interrupted(number)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+  """A thread sees signals at once, even while the main thread is deep in a library."""
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)
+  threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+  before = signal.set_wakeup_fd(writer)
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(before)
+    os.close(writer)
+
+
+def _watch(reader: int) -> None:
+  """Ends the process some time after the second signal; returns when the other end of the pipe is closed."""
+  with open(reader, "rb", buffering=0) as signals:
+    signals.read(1)
+    if second := signals.read(1):
+      time.sleep(GRACE_S)
+      _undo_all()
+      os._exit(128 + second[0])
+
+
+def _undo_all() -> None:
+  for undo in reversed(_undo):
+    with contextlib.suppress(Exception):
+      undo()
+
+
+def _unless_interrupted(hook: Callable) -> Callable:
+  """`hook` for exceptions that nobody can catch, less ours, which are noted anyway."""
+  return lambda unraisable: None if isinstance(unraisable.exc_value, Interrupted) else hook(unraisable)

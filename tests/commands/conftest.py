@@ -1,0 +1,31 @@
+"""One generation that many tests write."""
+
+import dataclasses
+
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.commands import generate, generation
+
+
+@pytest.fixture(scope="session")
+def generation_made(videos):
+  """Two takes of the first video in the sound of the second."""
+  return generation.make(videos[0], generation.Settings(example=videos[1], candidates=2))
+
+
+@pytest.fixture
+def write(generation_made, plain_pictures, monkeypatch):
+  """Runs `condfoley generate` with options and returns its exit code; what it writes was made before."""
+
+  def make(query, settings, *, weights_dir=None):
+    settings = dataclasses.replace(generation_made.settings, example=settings.example)
+    return dataclasses.replace(generation_made, query=query, settings=settings, seconds=dict(generation_made.seconds))
+
+  monkeypatch.setattr(generate, "make", make)
+  query, example = generation_made.query, generation_made.settings.example
+
+  def run(out, *, query=query, example=example):
+    return cli.main(["generate", f"--example={example}", f"--out={out}", "--", str(query)])
+
+  return run

@@ -1,0 +1,256 @@
+"""Where results of `condfoley generate` go: nothing of the user's is lost, and a result is whole or not there."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import resource
+import shlex
+import shutil
+import signal
+import types
+import urllib.parse
+import weakref
+from pathlib import Path
+
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.commands import generate, generation, page
+from condfoley_jax.evaluation import embed
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def content(folder) -> dict[str, bytes]:
+  """Every file below a folder, hidden ones too."""
+  return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def one_line(capsys) -> str:
+  (line,) = capsys.readouterr().err.splitlines()
+  return line
+
+
+@pytest.fixture
+def earlier(write, tmp_path):
+  """A folder with a result, and a file of the user's beside it."""
+  out = tmp_path / "earlier"
+  assert write(out) == 0
+  (out / "mine.txt").write_text("mine")
+  return out
+
+
+@pytest.fixture
+def nothing_is_made(monkeypatch):
+  """Refusals come before anything slow."""
+  monkeypatch.setattr(generate, "make", lambda *_, **__: pytest.fail("made"))
+
+
+@pytest.mark.parametrize(
+  "name", ["takes/song.wav", "soundtrack.mp4", "report.html", "generation.json", "report.html/x"]
+)
+def test_what_the_user_has_under_a_results_name_is_kept(name, write, nothing_is_made, tmp_path, capsys):
+  own = tmp_path / "out" / name
+  own.parent.mkdir(parents=True)
+  own.write_text('{"takes": []}')
+  assert write(tmp_path / "out") == 2
+  assert str(tmp_path / "out" / Path(name).parts[0]) in one_line(capsys)
+  assert content(tmp_path) == {f"out/{name}": b'{"takes": []}'}
+
+
+@pytest.mark.parametrize("name", ["takes/song.wav", "report.html/x"])
+def test_so_it_is_inside_an_earlier_result(name, write, earlier, nothing_is_made, capsys):
+  own = earlier / name
+  if not own.parent.is_dir():
+    own.parent.unlink()
+    own.parent.mkdir()
+  own.write_text("own")
+  before = content(earlier)
+  assert write(earlier) == 2
+  assert name.removesuffix("/x") in one_line(capsys)
+  assert content(earlier) == before
+
+
+def test_inputs_where_results_go_are_refused_and_kept(write, nothing_is_made, videos, tmp_path, capsys):
+  for name in ("takes/07.mp4", "soundtrack.mp4", "report.html", "generation.json"):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    shutil.copyfile(videos[0], path)
+    for role in ("query", "example"):
+      assert write(tmp_path, **{role: path}) == 2
+      assert f"{path}: would be replaced" in one_line(capsys)
+    assert path.read_bytes() == videos[0].read_bytes()
+
+
+def test_an_earlier_result_is_replaced_and_nothing_else(write, earlier, videos):
+  (earlier / "takes" / "03.wav").write_text("of a run with more takes")
+  (earlier / "takes" / ".DS_Store").touch()
+  assert write(earlier, example=videos[2]) == 0
+  takes = {f"takes/{number}.{kind}" for number in ("01", "02") for kind in ("mp4", "wav")}
+  assert set(content(earlier)) == {"mine.txt", "generation.json", "report.html", "soundtrack.mp4", *takes}
+  assert json.loads((earlier / "generation.json").read_text())["inputs"]["example"]["path"] == str(videos[2])
+
+
+def test_out_that_cannot_be_is_refused_before_any_work(write, nothing_is_made, tmp_path, capsys):
+  (tmp_path / "file").touch()
+  (tmp_path / "dangling").symlink_to("nowhere")
+  (tmp_path / "loop").symlink_to("loop")
+  (tmp_path / os.fsdecode(b"bad\xff")).mkdir()
+  for name in ("file", "file/below", "dangling", "dangling/below", "loop", "n" * 300):
+    assert write(tmp_path / name) == 2
+    assert str(tmp_path / name) in one_line(capsys)
+  assert write(tmp_path / os.fsdecode(b"bad\xff")) == 2
+  assert "rename" in one_line(capsys)
+
+
+@pytest.mark.parametrize("role", ["query", "example"])
+def test_inputs_of_odd_names_are_refused_in_one_line(role, videos, tmp_path, capsys):
+  (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+  names = {
+    "loop.mp4": "loop.mp4: no such file",
+    os.fsdecode(b"bad\xff.mp4"): "rename",
+    "a\nb.mp4": r"a\nb.mp4: no such",
+  }
+  for name, shown in names.items():
+    inputs = {"query": videos[0], "example": videos[1]} | {role: tmp_path / name}
+    arguments = [f"--example={inputs['example']}", f"--out={tmp_path / 'out'}", str(inputs["query"])]
+    assert cli.main(["generate", *arguments]) == 2
+    assert shown in one_line(capsys)
+  assert not (tmp_path / "out").exists()
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int):
+  """Files grow no further than `size` bytes, which to a program looks like a full disk."""
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("full", ["takes/01.wav", "report.html"])
+def test_a_full_disk_is_one_line_and_leaves_all_as_it_was(full, write, earlier, tmp_path, capsys):
+  before = content(earlier)
+  with files_of_at_most((earlier / full).stat().st_size - 2000):
+    for out in (earlier, tmp_path / "a" / "b"):
+      assert write(out) == 2
+      assert f"{out}: File too large; free some room" in one_line(capsys)
+  assert content(earlier) == before
+  assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("failing", range(8))
+def test_a_failed_move_brings_the_earlier_result_back(failing, write, earlier, videos, monkeypatch, capsys):
+  before, replace, moves = content(earlier), os.replace, []
+
+  def move(source, target):
+    if earlier in (Path(source).parent, Path(target).parent):
+      moves.append(target)
+      if len(moves) == failing + 1:
+        raise OSError(5, "Input/output error")
+    replace(source, target)
+
+  monkeypatch.setattr(os, "replace", move)
+  assert write(earlier, example=videos[2]) == 2
+  assert "Input/output error" in one_line(capsys)
+  assert content(earlier) == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_the_report_is_written_leaves_all_as_it_was(
+  number, signals, write, earlier, videos, tmp_path, monkeypatch, capsys
+):
+  before = content(earlier)
+  monkeypatch.setattr(page, "write", lambda *_, **__: signal.raise_signal(number))
+  for out in (earlier, tmp_path / "new"):
+    assert write(out, example=videos[2]) == 128 + number
+    assert f"interrupted by {number.name}" in one_line(capsys)
+  assert content(earlier) == before
+  assert not (tmp_path / "new").exists()
+
+
+def test_a_signal_between_the_moves_waits_for_the_rest(signals, write, earlier, videos, monkeypatch, capsys):
+  replace = os.replace
+
+  def interrupted(source, target):
+    replace(source, target)
+    if source == earlier / "generation.json":
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(os, "replace", interrupted)
+  assert write(earlier, example=videos[2]) == 130
+  assert "interrupted" in one_line(capsys)
+  assert json.loads((earlier / "generation.json").read_text())["inputs"]["example"]["path"] == str(videos[2])
+  assert not list(earlier.glob(".*"))
+
+
+class _Caught:
+  """An object whose end calls what it is given, as libraries do: exceptions from there reach nobody."""
+
+
+@pytest.mark.parametrize("then", ["end", "error"])
+def test_a_signal_whose_exception_is_lost_counts_all_the_same(then, signals, write, earlier, monkeypatch, capsys):
+  before, make = content(earlier), generate.make
+
+  def making(*args, **kwargs):
+    caught = _Caught()
+    weakref.finalize(caught, signal.raise_signal, signal.SIGINT)
+    del caught
+    if then == "error":
+      raise RuntimeError("INTERNAL: a callback failed")
+    return make(*args, **kwargs)
+
+  monkeypatch.setattr(generate, "make", making)
+  assert write(earlier) == 130
+  assert "interrupted" in one_line(capsys)
+  assert content(earlier) == before
+
+
+def test_media_too_large_for_the_page_are_linked_from_where_it_ends_up(write, videos, tmp_path, monkeypatch):
+  monkeypatch.setattr(embed, "FILE_BYTES", 1000)
+  out = tmp_path / "a" / "b"
+  beside = tmp_path / "a" / "q.mp4"
+  beside.parent.mkdir()
+  shutil.copyfile(videos[0], beside)
+  assert write(out, query=beside) == 0
+  links = [urllib.parse.unquote(x) for x in re.findall(r'src="([^"]*\.mp4)', (out / "report.html").read_text())]
+  assert {"./../q.mp4", "./takes/01.mp4"} <= set(links)
+  assert all((out / link).exists() for link in links)
+
+
+def test_the_command_that_repeats_a_result_means_the_same(generation_made):
+  example, out, weights, query = (Path(f"-{name} it's.mp4") for name in ("example", "out", "weights", "query"))
+  settings = dataclasses.replace(generation_made.settings, example=example, seed=7, top_k=5, tau_s=0.1)
+  made = dataclasses.replace(generation_made, query=query, settings=settings)
+  words = shlex.split(page.command_of(made, out, weights))
+  args = cli._parser().parse_args(words[1:])
+  assert words[0] == "condfoley"
+  assert (args.query, args.example, args.out, args.weights) == (query, example, out, weights)
+  assert (args.seed, args.top_k, args.tau, args.example_start) == (7, 5, 0.1, made.example_start_s)
+
+
+def test_seconds_of_writing_include_the_page(write, tmp_path, monkeypatch):
+  clock, film = [0.0], page._film
+  monkeypatch.setattr(generation, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+
+  def slow(*args):
+    clock[0] += 100
+    return film(*args)
+
+  monkeypatch.setattr(page, "_film", slow)
+  assert write(tmp_path) == 0
+  assert json.loads((tmp_path / "generation.json").read_text())["seconds"]["write"] == 100
+  assert "<td>100.00</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_nearly_silent_result_is_told(write, generation_made, tmp_path, monkeypatch, capsys):
+  assert write(tmp_path) == 0
+  assert not capsys.readouterr().err
+  for take in generation_made.takes:
+    monkeypatch.setitem(take.__dict__, "audio", take.audio * 1e-3)
+  assert write(tmp_path) == 0
+  assert "soundtrack.mp4: nearly silent" in one_line(capsys)

@@ -1,0 +1,98 @@
+"""Signals end a command cleanly. What they leave of a command's results: tests/commands/output_test.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from data_pipelines import interrupt
+
+
+def test_ignored_signals_stay_ignored(signals):
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  with interrupt.handled():
+    signal.raise_signal(signal.SIGHUP)
+
+
+def test_handlers_are_put_back(signals):
+  before = [signal.getsignal(number) for number in interrupt.SIGNALS]
+  with interrupt.handled():
+    assert [signal.getsignal(number) for number in interrupt.SIGNALS] != before
+  assert [signal.getsignal(number) for number in interrupt.SIGNALS] == before
+
+
+def test_threads_run_commands_too():
+  ran = []
+
+  def work():
+    with interrupt.handled():
+      ran.append(True)
+
+  thread = threading.Thread(target=work)
+  thread.start()
+  thread.join()
+  assert ran
+
+
+@pytest.mark.parametrize("made", ["", "a/b"])
+def test_a_partial_folder_goes_and_so_do_empty_ones_made_for_it(made, tmp_path):
+  with pytest.raises(RuntimeError, match="broken"), interrupt.partial_folder(tmp_path / made) as folder:
+    (folder / "file").touch()
+    raise RuntimeError("broken")
+  assert list(tmp_path.iterdir()) == []
+  with interrupt.partial_folder(tmp_path / "a" / "b") as folder:
+    os.replace(folder, tmp_path / "a" / "b" / "kept")
+  assert [p.name for p in (tmp_path / "a" / "b").iterdir()] == ["kept"]
+
+
+# A command that is deep in a library, which drops the exception of the first signal.
+_DEAF = """
+import pathlib, sys, time
+from data_pipelines import interrupt
+with interrupt.handled(), interrupt.partial_folder(pathlib.Path(sys.argv[1])):
+  try:
+    print("ready", flush=True)
+    time.sleep(60)
+  except KeyboardInterrupt:
+    print("ready", flush=True)
+  time.sleep(60)
+"""
+
+
+def test_a_second_signal_ends_a_command_that_did_not_hear_the_first(tmp_path):
+  command = [sys.executable, "-c", _DEAF, str(tmp_path / "out")]
+  with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    for _ in range(2):
+      assert process.stdout.readline() == "ready\n"
+      process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert process.stderr.read() == ""
+  assert not (tmp_path / "out").exists()
+
+
+# As from a shell: started in the background, a process ignores Ctrl-C.
+_PREPARE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from condfoley_jax import cli
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("phase", ["workers start", "workers render"])
+def test_ctrl_c_ends_workers_without_a_word_of_theirs(phase, tmp_path):
+  arguments = ["prepare", "drumstick", "--videos", "40", "--workers", "2", "--out", str(tmp_path / "out")]
+  command = [sys.executable, "-c", _PREPARE, *arguments]
+  with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    wanted = ".partial-*" if phase == "workers start" else "*.mp4"
+    while not list((tmp_path / "out" / "videos").glob(wanted)) and process.poll() is None:
+      time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    errors = process.communicate()[1]
+  assert process.returncode == 130
+  assert errors == "condfoley prepare: interrupted by SIGINT\n"
+  assert not list(tmp_path.rglob(".*"))
