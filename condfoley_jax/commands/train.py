@@ -1,6 +1,7 @@
 """`condfoley train`: a config and its overrides to a run of the train loop."""
 
 import operator
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
   try:
     left = values(words)
     resolved = values.config
-  except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
+  except (flags.Error, ValueError, TypeError, KeyError, AttributeError, SyntaxError, ImportError) as error:
     raise InputError(f"{config}: {_one_line(error)}") from error
   if len(left) > 1:
     raise InputError(f"{config}: unknown argument {left[1]}; overrides look like --config.steps=100")
@@ -52,9 +53,15 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
 
 
 def _one_line(error: Exception) -> str:
-  """The end of an error's message: the config loader puts whole tracebacks before it."""
-  last = str(error).strip().splitlines()[-1].strip()
-  return f"no key {last}" if isinstance(error, KeyError) else last
+  """What is wrong, in words: the config loader wraps errors in errors and puts tracebacks before what they say."""
+  while error.args and isinstance(error.args[0], Exception):
+    error = error.args[0]
+  if isinstance(error, SyntaxError):
+    return f"line {error.lineno}: {error.msg}"
+  lines = str(error.args[0] if error.args else error).strip().splitlines() or [type(error).__name__]
+  if isinstance(error, KeyError) and " " not in lines[0]:
+    return "; ".join(["no key " + lines[0].strip("'"), *lines[1:]])
+  return re.sub(r"^\w*Error: |: SyntaxError\(.*", "", lines[-1].strip())
 
 
 def _find(path: str) -> Path:

@@ -78,7 +78,10 @@ def test_frozen_parts_stay_as_they_were(runs):
   [
     ("configs/none.py:mini", [], "no such config"),
     ("configs/vqgan.py:huge", [], "no preset"),
-    ("configs/vqgan.py:mini", ["--config.stepz=3"], "stepz"),
+    ("configs/vqgan.py:mini", ["--config.stepz=3"], 'no key stepz; Did you mean "steps"'),
+    ("configs/vqgan.py:mini", ["--config.learning_rate=3"], "mini: no key learning_rate"),
+    ("configs/vqgan.py:mini", ["--config.=3"], "mini: Could not parse ''"),
+    ("configs/vqgan.py:mini,foo", [], "mini,foo: no option `foo`"),
     ("configs/vqgan.py:mini", ["--config.steps=many"], "steps"),
     ("configs/vqgan.py:mini", ["--config.data.train=nowhere"], "nowhere"),
     ("configs/vqgan.py:mini", ["--config.batch_size=0"], "batch_size"),
@@ -93,7 +96,18 @@ def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
   assert cli.main(["train", "--config", config, "--workdir", str(tmp_path / "w"), *override]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert words in line
+  assert "SyntaxError" not in line
   assert not (tmp_path / "w" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+  ("text", "words"), [("def get_config(:", "line 1: invalid syntax"), ("import nonesuch", "No module named 'nonesuch'")]
+)
+def test_a_config_that_cannot_be_read_is_one_line(text, words, tmp_path, capsys):
+  (tmp_path / "config.py").write_text(text)
+  assert cli.main(["train", "--config", str(tmp_path / "config.py"), "--workdir", str(tmp_path / "w")]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert words in line
 
 
 def test_a_workdir_that_cannot_be_made_is_one_line(world, tmp_path, capsys):
