@@ -15,7 +15,7 @@ class Conventions:
     bn_mode: `running` normalises the video encoder's activations by running statistics; `batch` by those of each call,
       a call being one clip, as the published system does whenever it runs.
     crop: mel frames kept where the clip has more of them than the models read. `center` are those that the models are
-      trained on, so that sound starts a little after the picture; `first` are the published system's at generation, with
+      trained on, so that sound starts a little after the picture; `first` are those of the published generation, with
       0 (half of full scale) where the clip has fewer.
     level: what is done to the example's level before it is read, and undone in the takes. `peak` brings its loudest
       samples to half of full scale, `rms` its RMS to 0.1 (what Greatest Hits models are trained on), `as_is` nothing.

@@ -4,25 +4,31 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from condfoley_jax.augmentation import picture
+from condfoley_jax.augmentation.sound import SoundAugmentation
 from condfoley_jax.conventions import OURS
 from configs import models
 
 PRESETS = ("mini", "paper_gh")
+# Less of everything than published: what a stick hits must stay in the picture.
+_PICTURE = picture.PictureAugmentation((0.8, 1.0), 1.1, True, 0.3, 0.3, 0.3, 0.05)
 
 
-def parse(arg: str | None) -> tuple[str, bool]:
-  """`mini`, `mini,runlocal` -> (preset, whether to shrink the run to a few steps).
+def parse(arg: str | None, options: tuple[str, ...] = ()) -> tuple[str, set[str]]:
+  """`mini`, `mini,runlocal` -> (preset, the options chosen).
+
+  `runlocal`, which every config has, shrinks the run to a few steps; `options` are those that a config has besides.
 
   Raises:
     ValueError: unknown preset or option.
   """
-  preset, *options = (arg or "mini").split(",")
+  preset, *chosen = (arg or "mini").split(",")
   preset = {"paper": "paper_gh"}.get(preset, preset)
   if preset not in PRESETS:
     raise ValueError(f"no preset `{preset}`; there are {', '.join(PRESETS)}")
-  if unknown := set(options) - {"runlocal"}:
-    raise ValueError(f"no option `{unknown.pop()}`; there is runlocal")
-  return preset, "runlocal" in options
+  if unknown := set(chosen) - {"runlocal", *options}:
+    raise ValueError(f"no option `{unknown.pop()}`; there are {', '.join(('runlocal', *options))}")
+  return preset, set(chosen)
 
 
 def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
@@ -41,7 +47,8 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   )
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4
-  config.gain_db = (-12.0, 6.0)
+  config.sound = ConfigDict(dataclasses.asdict(SoundAugmentation(gain_db=(-12.0, 6.0))))
+  config.picture = ConfigDict(dataclasses.asdict(_PICTURE if preset == "mini" else picture.PUBLISHED))
   return config
 
 
@@ -51,4 +58,7 @@ def shrink(config: ConfigDict) -> ConfigDict:
   config.batch_size = 2
   config.every = ConfigDict({"log": 1, "evaluate": 8, "checkpoint": 4})
   config.evaluate_batches = 1
+  for optimizer in config.optimizers.values():
+    # A run shorter than its warm-up would hardly move.
+    optimizer.warmup_steps = min(optimizer.get("warmup_steps", 0), 2)
   return config

@@ -6,21 +6,30 @@ mini:     condfoley train --config configs/transformer.py:mini --workdir out/tra
 paper_gh: the authors' sizes and recipe; never run.
 """
 
+import dataclasses
+
 from ml_collections import ConfigDict
 
+from condfoley_jax.augmentation.sound import SoundAugmentation
 from configs import common
+
+_UNCHANGED = SoundAugmentation()
+_AUGMENTED = {
+  "mini": SoundAugmentation((-12.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=24, mask_bins=8),
+  "paper_gh": SoundAugmentation((-6.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=16, mask_bins=8),
+}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
-  preset, local = common.parse(arg)
+  """Presets: mini, paper_gh; add `,runlocal` for a few steps, `,no_augmentation` to leave the sound as it is."""
+  preset, options = common.parse(arg, ("no_augmentation",))
   config = common.base("transformer", preset, ("transformer",))
   config.pretrained = ConfigDict(
     {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
   )
-  config.shift_px = 3
+  config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
   config.update({"mini": _mini, "paper_gh": _paper}[preset]())
-  return common.shrink(config) if local else config
+  return common.shrink(config) if "runlocal" in options else config
 
 
 def _mini() -> ConfigDict:
@@ -47,7 +56,6 @@ def _paper() -> ConfigDict:
       "steps": 50_000,
       "batch_size": 32,
       "optimizers": {"transformer": {"learning_rate": 1.6e-4, "weight_decay": 0.01}},
-      "gain_db": (0.0, 0.0),
       "data": {"mode": "paper"},
       # As published, but for the vocoder, which speaks the same mel as all else here.
       "conventions": {"bn_mode": "batch", "level": "rms", "vocoder_mel": "htk"},

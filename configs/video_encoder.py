@@ -12,13 +12,12 @@ from configs import common
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
-  preset, local = common.parse(arg)
+  preset, options = common.parse(arg)
   config = common.base("video_encoder", preset, ("video_encoder", "event_head"))
   config.steps = 1200
   config.batch_size = 12
   config.onset_weight = 5.0
   config.label_weight = 0.1
-  config.shift_px = 3
   config.optimizers = ConfigDict(
     {
       "events": {
@@ -30,4 +29,4 @@ def get_config(arg: str | None = None) -> ConfigDict:
       },
     }
   )
-  return common.shrink(config) if local else config
+  return common.shrink(config) if "runlocal" in options else config

@@ -12,7 +12,7 @@ from configs import common
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """Preset: mini; add `,runlocal` for a few steps."""
-  preset, local = common.parse(arg)
+  preset, options = common.parse(arg)
   config = common.base("vocoder", preset, ({"mini": "istft_vocoder", "paper_gh": "melgan"}[preset],))
   config.vocoder = {"mini": "istft_vocoder", "paper_gh": "melgan"}[preset]
   config.steps = 2000
@@ -23,4 +23,4 @@ def get_config(arg: str | None = None) -> ConfigDict:
       "vocoder": {"learning_rate": 1e-3, "warmup_steps": 100, "schedule": "cosine", "b1": 0.8, "clip_norm": 1.0},
     }
   )
-  return common.shrink(config) if local else config
+  return common.shrink(config) if "runlocal" in options else config

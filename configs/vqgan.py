@@ -13,13 +13,13 @@ from configs import common
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
-  preset, local = common.parse(arg)
+  preset, options = common.parse(arg)
   config = common.base("vqgan", preset, ("vqgan", "discriminator"))
   config.pretrained = ConfigDict({"lpaps": config_dict.placeholder(str)})
   # Range of the factor that evens out the gradients of reconstruction and discriminator: as published, none.
   config.adaptive_weight = (1.0, 1.0)
   config.update({"mini": _mini, "paper_gh": _paper}[preset]())
-  return common.shrink(config) if local else config
+  return common.shrink(config) if "runlocal" in options else config
 
 
 def _mini() -> ConfigDict:
@@ -49,7 +49,7 @@ def _paper() -> ConfigDict:
       "discriminator_start": 30_001,
       "discriminator_weight": 0.8,
       "restart_below": 0.0,
-      "gain_db": (0.0, 0.0),
+      "sound": {"gain_db": (0.0, 0.0)},
       "conventions": {"level": "as_is", "vocoder_mel": "htk"},
     }
   )

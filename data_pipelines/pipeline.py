@@ -58,10 +58,10 @@ def pair_batches(
 
   Yields:
     {"target_audio", "condition_audio": float32 [B, N] in [-1, 1), "target_frames", "condition_frames": uint8
-    [B, T, S, S, 3] RGB, "target_onsets": float32 [B, T], 1 where a labelled event happens during the frame,
-    "target_offsets": float32 [B, T], where within that frame, 0 to 1 (the last event's where there are several),
-    "target_material", "target_action": int32 [B], index of the one label that all labelled events of the window share,
-    else -1}, B being this process's share of the batch.
+    [B, T, S, S, 3] RGB, S being spec.frame_resize, "target_onsets": float32 [B, T], 1 where a labelled event happens
+    during the frame, "target_offsets": float32 [B, T], where within that frame, 0 to 1 (the last event's where there
+    are several), "target_material", "target_action": int32 [B], index of the one label that all labelled events of the
+    window share, else -1}, B being this process's share of the batch.
 
   Raises:
     InputError: the folder cannot be used, or no video holds such a pair. While iterating: a record is damaged.
@@ -145,18 +145,12 @@ def _load_window(dataset: Dataset, place: pairs.Place, spec: ClipSpec) -> Exampl
     offsets[frame] = event.time_s * spec.fps - start - frame
   return {
     "audio": window.audio,
-    "frames": _center_crop(window.frames, spec.frame_size),
+    "frames": window.frames,
     "onsets": onsets,
     "offsets": offsets,
     "material": _shared_label([e.material for e in events], MATERIALS),
     "action": _shared_label([e.action for e in events], ACTIONS),
   }
-
-
-def _center_crop(frames: np.ndarray, size: int) -> np.ndarray:
-  """Centre of frames [T, H, W, 3], [T, size, size, 3]."""
-  top, left = ((side - size) // 2 for side in frames.shape[1:3])
-  return frames[:, top : top + size, left : left + size]
 
 
 def _shared_label(labels: Sequence[str], classes: Sequence[str]) -> np.int32:

@@ -11,7 +11,7 @@ ROOT = Path(condfoley_jax.__file__).parents[1]
 # Each layer may import those before it, and itself.
 LAYERS = (
   ("clip", "conventions", "shapes", "config_tree"),
-  ("audio", "figures"),
+  ("audio", "augmentation", "figures"),
   ("models",),
   ("weights",),
   ("stages", "sampling"),

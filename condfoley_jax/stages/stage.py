@@ -12,6 +12,8 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.audio.mel import crop_mel, log_mel, rms_normalise
+from condfoley_jax.augmentation.picture import PictureAugmentation
+from condfoley_jax.augmentation.sound import SoundAugmentation
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
@@ -30,6 +32,7 @@ class Stage(abc.ABC):
     config: the whole run's config.
     clip: the grid it is trained for.
     conventions: how its weights are used; training follows the same.
+    sound, picture: how training changes sound and frames.
     batches: `clips` or `pairs`, what the data pipeline feeds.
   """
 
@@ -40,6 +43,8 @@ class Stage(abc.ABC):
     self.clip = config_tree.from_dict(ClipSpec, config["clip"])
     self.conventions = config_tree.from_dict(Conventions, config["conventions"])
     self.dtype = jnp.dtype(config["dtype"])
+    self.sound = config_tree.from_dict(SoundAugmentation, config["sound"])
+    self.picture = config_tree.from_dict(PictureAugmentation, config["picture"])
 
   @abc.abstractmethod
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
@@ -92,14 +97,3 @@ class Trained(nnx.Module):
   def __init__(self, **parts: nnx.Module):
     for name, part in parts.items():
       setattr(self, name, part)
-
-
-def random_gain(audio: jax.Array, key: jax.Array, gain_db: tuple[float, float]) -> jax.Array:
-  """Audio [B, N] at a level drawn per clip, uniform in dB, clipped to [-1, 1]."""
-  return jnp.clip(audio * draw_gain(audio.shape[0], key, gain_db), -1, 1)
-
-
-def draw_gain(batch: int, key: jax.Array, gain_db: tuple[float, float]) -> jax.Array:
-  """Factors [B, 1], uniform in dB."""
-  decibels = jax.random.uniform(key, (batch, 1), minval=gain_db[0], maxval=gain_db[1])
-  return 10 ** (decibels / 20)

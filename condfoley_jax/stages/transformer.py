@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from condfoley_jax.augmentation.picture import augment_frames, center_crop
+from condfoley_jax.augmentation.sound import augment_pair, mask_mel
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
-from condfoley_jax.stages.stage import Batch, Stage, Trained, draw_gain
-from condfoley_jax.stages.video_encoder import augment_frames
+from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
 class TransformerStage(Stage):
@@ -27,22 +28,20 @@ class TransformerStage(Stage):
     return {"transformer": self._loss}
 
   def _loss(self, model, batch: Batch, key: jax.Array):
-    gain_key, query_key, condition_key = jax.random.split(key, 3)
-    # One gain for both clips of a pair: the example tells how loud the target is.
-    gain = draw_gain(batch["target_audio"].shape[0], gain_key, self.config["gain_db"])
-    audio = {name: jnp.clip(batch[f"{name}_audio"] * gain, -1, 1) for name in ("target", "condition")}
-    shift = self.config["shift_px"]
+    sound_key, mask_key, query_key, condition_key = jax.random.split(key, 4)
+    condition, target = augment_pair(batch["condition_audio"], batch["target_audio"], sound_key, self.sound)
+    mels = {"condition": mask_mel(self.mel(condition), mask_key, self.sound), "target": self.mel(target)}
     frames = {
-      "target": augment_frames(batch["target_frames"], query_key, shift),
-      "condition": augment_frames(batch["condition_frames"], condition_key, shift),
+      name: augment_frames(batch[f"{name}_frames"], key, self.clip.frame_size, self.picture)
+      for name, key in (("target", query_key), ("condition", condition_key))
     }
-    losses, _ = self._cross_entropy(model, audio, frames)
+    losses, _ = self._cross_entropy(model, mels, frames)
     loss = losses.mean()
     return loss, {"loss": loss}
 
-  def _cross_entropy(self, model, audio: dict, frames: dict) -> tuple[jax.Array, jax.Array]:
+  def _cross_entropy(self, model, mels: dict, frames: dict) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy and whether the likeliest code is right, [B, L] each."""
-    codes = {name: codes_to_sequence(model.vqgan.encode(self.mel(a))) for name, a in audio.items()}
+    codes = {name: codes_to_sequence(model.vqgan.encode(mel)) for name, mel in mels.items()}
     features = {name: self._features(model, f) for name, f in frames.items()}
     fed = jnp.concatenate([codes["condition"], codes["target"][:, :-1]], 1)
     logits = model.transformer.target_logits(features["condition"], features["target"], fed)
@@ -56,16 +55,16 @@ class TransformerStage(Stage):
     return jax.lax.stop_gradient(features)
 
   def evaluate(self, model, batch, key):
-    audio = {name: batch[f"{name}_audio"] for name in ("target", "condition")}
-    frames = {name: batch[f"{name}_frames"] for name in ("target", "condition")}
-    losses, right = self._cross_entropy(model, audio, frames)
+    mels = {name: self.mel(batch[f"{name}_audio"]) for name in ("target", "condition")}
+    frames = {name: center_crop(batch[f"{name}_frames"], self.clip.frame_size) for name in ("target", "condition")}
+    losses, right = self._cross_entropy(model, mels, frames)
     # The same with another clip's frames or example: how much each of them is used.
     other_query = {**frames, "target": jnp.roll(frames["target"], 1, 0)}
-    other_example = {**audio, "condition": jnp.roll(audio["condition"], 1, 0)}
+    other_example = {**mels, "condition": jnp.roll(mels["condition"], 1, 0)}
     return {
       "loss": losses.mean(),
       "code_accuracy": right.astype(jnp.float32).mean(),
-      "loss_other_query": self._cross_entropy(model, audio, other_query)[0].mean(),
+      "loss_other_query": self._cross_entropy(model, mels, other_query)[0].mean(),
       "loss_other_example": self._cross_entropy(model, other_example, frames)[0].mean(),
     }
 

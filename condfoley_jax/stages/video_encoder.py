@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 
@@ -28,7 +29,7 @@ class VideoEncoderStage(Stage):
     return model.events.event_head(features)
 
   def _loss(self, model, batch: Batch, key: jax.Array):
-    frames = augment_frames(batch["frames"], key, self.config["shift_px"])
+    frames = augment_frames(batch["frames"], key, self.clip.frame_size, self.picture)
     predicted = self._predict(model, frames, use_running_average=False)
     onsets = batch["onsets"]
     # Onsets are rare: weighing them up keeps the easy answer (never) from being a good one.
@@ -41,7 +42,7 @@ class VideoEncoderStage(Stage):
     return loss, {"loss": loss, "onset": onset, "offset": offset, "material": material, "action": action}
 
   def evaluate(self, model, batch, key):
-    predicted = self._predict(model, batch["frames"], use_running_average=True)
+    predicted = self._predict(model, center_crop(batch["frames"], self.clip.frame_size), use_running_average=True)
     onsets = batch["onsets"]
     material = _accuracy(predicted.material, batch["material"])
     action = _accuracy(predicted.action, batch["action"])
@@ -55,22 +56,6 @@ class VideoEncoderStage(Stage):
 
   def components(self, model):
     return {"video_encoder": model.events.video_encoder, "event_head": model.events.event_head}
-
-
-def augment_frames(frames: jax.Array, key: jax.Array, shift_px: int) -> jax.Array:
-  """Frames [B, T, H, W, 3], the whole batch shifted by a few pixels, and brightness and contrast drawn per clip."""
-  shift_key, tone_key, flip_key = jax.random.split(key, 3)
-  batch, height, width = frames.shape[0], *frames.shape[2:4]
-  pad = [(0, 0), (0, 0), (shift_px, shift_px), (shift_px, shift_px), (0, 0)]
-  top, left = jax.random.randint(shift_key, (2,), 0, 2 * shift_px + 1)
-  shifted = jax.lax.dynamic_slice(
-    jnp.pad(frames, pad, mode="edge"), (0, 0, top, left, 0), (batch, frames.shape[1], height, width, 3)
-  )
-  flip = jax.random.bernoulli(flip_key, shape=(batch, 1, 1, 1, 1))
-  shifted = jnp.where(flip, shifted[:, :, :, ::-1], shifted)
-  contrast, brightness = jax.random.uniform(tone_key, (2, batch, 1, 1, 1, 1), minval=-0.3, maxval=0.3)
-  toned = (shifted.astype(jnp.float32) - 128) * (1 + contrast) + 128 * (1 + brightness)
-  return jnp.clip(toned, 0, 255).astype(jnp.uint8)
 
 
 def average_precision(scores: jax.Array, labels: jax.Array) -> jax.Array:

@@ -7,8 +7,9 @@ from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.spectral_loss import spectral_loss
+from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
-from condfoley_jax.stages.stage import Batch, Stage, Trained, random_gain
+from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
 class VocoderStage(Stage):
@@ -24,7 +25,7 @@ class VocoderStage(Stage):
 
   def _loss(self, model, batch: Batch, key: jax.Array):
     gain_key, crop_key = jax.random.split(key)
-    audio = random_gain(batch["audio"], gain_key, self.config["gain_db"])
+    audio = random_gain(batch["audio"], gain_key, self.sound.gain_db)
     mel, audio = self._crop(log_mel(audio, self.clip), audio, crop_key)
     metrics = spectral_loss(model.vocoder(mel), audio, self.clip)
     return metrics["total"], {"loss": metrics.pop("total"), **metrics}

@@ -10,13 +10,14 @@ import optax
 from flax import nnx
 
 from condfoley_jax import config_tree
+from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
 from condfoley_jax.models.lpaps import LPAPS
 from condfoley_jax.models.quantizer import CodeRestarts, Quantized
 from condfoley_jax.models.vqgan import VQGAN
 from condfoley_jax.shapes import Mel_BxFxM
-from condfoley_jax.stages.stage import Batch, Metrics, Stage, Trained, random_gain
+from condfoley_jax.stages.stage import Batch, Metrics, Stage, Trained
 
 
 class VQGANStage(Stage):
@@ -45,7 +46,7 @@ class VQGANStage(Stage):
     model.restarts.apply(model.vqgan.quantizer)
 
   def _mel(self, batch: Batch, key: jax.Array) -> Mel_BxFxM:
-    return self.mel(random_gain(batch["audio"], key, self.config["gain_db"]))
+    return self.mel(random_gain(batch["audio"], key, self.sound.gain_db))
 
   def _vqgan_loss(self, phase: str, model, batch: Batch, key: jax.Array):
     gain_key, restart_key = jax.random.split(key)

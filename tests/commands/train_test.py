@@ -10,10 +10,10 @@ from condfoley_jax.weights import folder
 from data_pipelines import media
 
 STAGES = ("vqgan", "vocoder", "video_encoder", "transformer")
-STEPS = 12
+STEPS = 24
 # Fewer layers of the same kind: nearly all the time here goes into compiling them.
 SHRUNK = {
-  "vqgan": ["--config.discriminator_start=8"],
+  "vqgan": [f"--config.discriminator_start={STEPS - 4}"],
   "vocoder": ["--config.model.istft_vocoder.layers=2"],
   "transformer": ["--config.model.transformer.layers=2"],
 }
@@ -42,13 +42,14 @@ def test_loss_goes_down(runs, stage):
   losses = _losses(runs / stage, stage)
   assert len(losses) == STEPS
   assert np.isfinite(losses).all()
-  assert np.mean(losses[-3:]) < losses[0]
+  # A quarter of the run each: batches of two clips differ more from one another than a few steps teach.
+  assert np.mean(losses[-6:]) < np.mean(losses[:6])
 
 
 def test_the_discriminator_joins_in(runs):
   lines = [json.loads(line) for line in (runs / "vqgan" / "metrics.jsonl").read_text().splitlines()]
   playing = [line["step"] for line in lines if "train/discriminator_loss" in line]
-  assert playing == [9, 10, 11, 12]
+  assert playing == [21, 22, 23, 24]
 
 
 def test_pictures_and_sound_are_logged(runs):

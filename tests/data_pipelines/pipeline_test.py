@@ -10,7 +10,7 @@ from data_pipelines.builders.events import ACTIONS, MATERIALS, UNKNOWN
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
-SPEC, T, S, N = ruler.SPEC, 30, 12, 44100
+SPEC, T, S, N = ruler.SPEC, 30, 16, 44100
 FRAMES = [100, 68, 110, 61]
 EVENTS = [[0.5, 3.0, 5.5], [], [1.0, 2.0, 3.0, 6.0], [4.05]]
 
@@ -106,14 +106,6 @@ def test_video_without_events_has_no_labels(tmp_path):
 )
 def test_shared_label(labels, expected):
   assert pipeline._shared_label(labels, ACTIONS) == expected
-
-
-def test_crop_is_the_centre():
-  rows, columns = np.mgrid[:8, :6]
-  frames = np.stack([rows, columns, rows], -1)[None]
-  cropped = pipeline._center_crop(frames, 4)[0]
-  assert cropped[0, 0].tolist() == [2, 1, 2]
-  assert cropped.shape == (4, 4, 3)
 
 
 @pytest.mark.parametrize("make", [pipeline.pair_batches, pipeline.clip_batches])
