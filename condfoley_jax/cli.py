@@ -73,7 +73,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--candidates", type=_positive, default=1, metavar="N", help="takes to make (default: 1)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
   parser.add_argument("--temperature", type=_not_negative, default=1.0, help="0 is greedy (default: 1)")
-  parser.add_argument("--top-k", type=_natural, default=128, metavar="K", help="likeliest codes kept; 0 keeps all")
+  parser.add_argument(
+    "--top-k", type=_natural, metavar="K", help="likeliest codes kept; 0 keeps all (default: what the weights say)"
+  )
   parser.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="probability kept (default: 1)")
   parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")

@@ -27,6 +27,7 @@ class Conventions:
     moving_condition: with `half` and `last`, the condition's window slides along with the target's; otherwise both the
       condition and the query frames stay those of the first clip, as published.
     denoise: the example's noise is removed before it is read (published for Countix-AV).
+    top_k: likeliest codes that sampling keeps where the user does not say; the published system keeps half of them.
   """
 
   bn_mode: Literal["running", "batch"] = "running"
@@ -36,11 +37,14 @@ class Conventions:
   windows: Literal["sliding", "half", "last"] = "sliding"
   moving_condition: bool = False
   denoise: bool = False
+  top_k: int = 128
 
   def __post_init__(self):
     for name, allowed in _ALLOWED.items():
       if getattr(self, name) not in allowed:
         raise ValueError(f"Conventions.{name} is one of {', '.join(map(str, allowed))}, not {getattr(self, name)}")
+    if not isinstance(self.top_k, int) or self.top_k < 0:
+      raise ValueError(f"Conventions.top_k is a whole number that is 0 or more, not {self.top_k}")
     if self.moving_condition and self.windows == "sliding":
       raise ValueError("Conventions.moving_condition needs windows half or last")
 
@@ -58,6 +62,6 @@ _ALLOWED = {
 # What our own training expects.
 OURS = Conventions()
 # As the published system generates, bugs included.
-PUBLISHED = Conventions("batch", "first", "as_is", "as_decoded", "half")
+PUBLISHED = Conventions("batch", "first", "as_is", "as_decoded", "half", top_k=512)
 # The same weights used as they were trained: the video encoder has never run on its running statistics.
-REPAIRED = Conventions("batch", "center", "rms", "slaney", "sliding")
+REPAIRED = Conventions("batch", "center", "rms", "slaney", "sliding", top_k=512)

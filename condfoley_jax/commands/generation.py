@@ -32,7 +32,7 @@ class Settings:
     example_start_s: where its clip starts, s; None takes the loudest one.
     candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
-    temperature, top_k, top_p: of the sampler.
+    temperature, top_k, top_p: of the sampler; top_k None is what the weights say.
     tau_s: takes whose |offset| is this close to the smallest count as in time, s.
   """
 
@@ -41,7 +41,7 @@ class Settings:
   candidates: int = 1
   seed: int = 0
   temperature: float = 1.0
-  top_k: int = 128
+  top_k: int | None = None
   top_p: float = 1.0
   tau_s: float = 0.2
 
@@ -94,6 +94,8 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS, optional=sampler.OPTIONAL)
   spec, generator = weights.clip, sampler.Generator(weights)
   _require_fit(weights, weights_dir or folder.SHIPPED)
+  if settings.top_k is None:
+    settings = dataclasses.replace(settings, top_k=weights.conventions.top_k)
   with timed("read videos", seconds):
     samples = _query_samples(query, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
