@@ -85,14 +85,26 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
   parser.set_defaults(run=_prepare, refuse=parser.error)
   parser.add_argument(
-    "dataset", choices=("drumstick", "folder"), help="drumstick: the procedural world; folder: videos"
+    "dataset",
+    nargs="?",
+    choices=("drumstick", "folder", "greatest_hits", "countix_av"),
+    help="drumstick: the procedural world; folder: any videos",
   )
-  parser.add_argument("--source", type=_path, metavar="DIR", help="folder of videos (for folder)")
-  parser.add_argument("--split", choices=("train", "val", "test"), default="train")
+  parser.add_argument("--source", type=_path, metavar="DIR", help="folder of the videos (not for drumstick)")
+  parser.add_argument(
+    "--annotations", type=_path, metavar="DIR", help="folder of the published lists (default: source)"
+  )
+  parser.add_argument("--labels", type=_path, metavar="CSV", help="events of the videos (for folder)")
+  parser.add_argument("--split", default="train", help="train, val, test; published_train ... of the public data sets")
   parser.add_argument("--seed", type=_natural, default=0, help="of the procedural world")
   parser.add_argument("--videos", type=_positive, default=16, metavar="N", help="videos to render")
+  parser.add_argument("--model", choices=("mini", "paper"), default="mini", help="whose picture size is stored")
   parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes")
-  parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for shards and dataset.json")
+  parser.add_argument("--beam", metavar="OPTIONS", help="let Apache Beam make the shards, e.g. --runner=DirectRunner")
+  parser.add_argument("--out", type=_path, metavar="DIR", help="folder for shards and dataset.json")
+  other = parser.add_mutually_exclusive_group()
+  other.add_argument("--check", action="store_true", help="only say what of a public data set is there")
+  other.add_argument("--verify", type=_path, metavar="DIR", help="only read a prepared folder and say what is damaged")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -144,12 +156,21 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  if not args.verify and not args.dataset:
+    args.refuse("name a data set, or a prepared folder with --verify")
+  if not (args.verify or args.check or args.out):
+    args.refuse("name a folder for the shards with --out")
   from condfoley_jax.commands import prepare
 
-  if args.dataset == "drumstick":
-    prepare.drumstick(args.out, split=args.split, seed=args.seed, videos=args.videos, workers=args.workers)
+  if args.verify:
+    prepare.verify_all(args.verify)
+    return
+  names = ("dataset", "source", "annotations", "labels", "split", "seed", "videos", "model", "workers", "beam")
+  settings = prepare.Settings(**{name: getattr(args, name) for name in names})
+  if args.check:
+    prepare.check(settings)
   else:
-    prepare.folder(args.source, args.out, split=args.split, workers=args.workers)
+    prepare.run(settings, args.out)
 
 
 def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:

@@ -7,23 +7,24 @@
 
 import bisect
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from condfoley_jax.clip import ClipSpec
 from data_pipelines import records, tfrecord
 from data_pipelines.builders.events import Event
 from data_pipelines.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = records.SCHEMA_VERSION
 FILE_NAME = "dataset.json"
-_SPEC_FIELDS = ("sample_rate", "fps", "frame_resize")
+_SPEC_FIELDS = ("sample_rate", "fps", "frame_resize", "frame_filter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Video:
     id: unique within the dataset.
     source, source_sha256: name and hash of the file it came from.
     frames, seconds: its length.
-    first_record, records: where its segments are, counted over all shards in order.
+    first_record, records: where its segments are, counted over all shards in order; a video is in one shard.
     events: labelled events, times in seconds from its start.
+    label, span_s: class of the whole video and its labelled interval (start, end), s, where the data set has them.
   """
 
   id: str
@@ -46,6 +48,8 @@ class Video:
   first_record: int
   records: int
   events: tuple[Event, ...]
+  label: str | None = None
+  span_s: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Window:
 class Dataset:
   """Videos of a prepared folder, read by windows. Threads may share it; it pickles."""
 
-  def __init__(self, directory: pathlib.Path, description: dict[str, Any]):
+  def __init__(self, directory: epath.Path, description: dict[str, Any]):
     self.directory = directory
     self.name: str = description["name"]
     self.split: str = description["split"]
@@ -67,18 +71,25 @@ class Dataset:
     self.fps: int = description["fps"]
     self.skipped: list[dict[str, str]] = description["skipped"]
     self.videos = tuple(_video_from_json(v) for v in description["videos"])
-    self._shards = [_open_shard(directory, s) for s in description["shards"]]
-    self._ends = list(itertools.accumulate(len(s) for s in self._shards))
+    self.shards = tuple(_open_shard(directory, s) for s in description["shards"])
+    self._ends = list(itertools.accumulate(len(s) for s in self.shards))
     if sum(v.records for v in self.videos) != (self._ends or [0])[-1]:
       raise ValueError("videos and shards hold different numbers of records")
 
-  def read_segment(self, video: Video, segment: int) -> records.Segment:
-    """Segment of a video (segment k starts at k seconds)."""
-    if not 0 <= segment < video.records:
-      raise IndexError(f"segment {segment} of {video.records} in {video.id}")
-    record = video.first_record + segment
-    shard = bisect.bisect_right(self._ends, record)
-    return records.decode(self._shards[shard][record - self._ends[shard] + len(self._shards[shard])])
+  def read_segments(self, video: Video, first: int, count: int) -> list[records.Segment]:
+    """Segments of a video, in one read (segment k starts at k seconds).
+
+    Raises:
+      IndexError: they are not inside the video.
+      InputError: a record is damaged or no segment of this schema.
+    """
+    if not 0 <= first < first + count <= video.records:
+      raise IndexError(f"segments {first} to {first + count - 1} of {video.records} in {video.id}")
+    record = video.first_record + first
+    number = bisect.bisect_right(self._ends, record)
+    shard = self.shards[number]
+    at = record - self._ends[number] + len(shard)
+    return [decode_record(shard, at + i, data) for i, data in enumerate(shard.read(at, count))]
 
   def read_window(self, video: Video, start: int, frames: int) -> Window:
     """Window of `frames` frames from frame `start` of a video; touches only the records that it overlaps.
@@ -87,15 +98,23 @@ class Dataset:
       IndexError: the window is not inside the video.
       InputError: a record is damaged.
     """
-    if not 0 <= start <= start + frames <= video.frames:
+    if not 0 <= start < start + frames <= video.frames:
       raise IndexError(f"frames {start} to {start + frames} of {video.frames} in {video.id}")
     first = start // self.fps
-    segments = [self.read_segment(video, s) for s in range(first, (start + frames - 1) // self.fps + 1)]
+    segments = self.read_segments(video, first, (start + frames - 1) // self.fps + 1 - first)
     skip = start - first * self.fps
     jpegs = [jpeg for s in segments for jpeg in s.frames][skip : skip + frames]
     per_frame = self.sample_rate // self.fps
     pcm = np.concatenate([s.audio for s in segments])[skip * per_frame : (skip + frames) * per_frame]
     return Window(np.stack([records.decode_frame(jpeg) for jpeg in jpegs]), records.from_pcm(pcm))
+
+
+def decode_record(shard: tfrecord.Shard, record: int, data: bytes) -> records.Segment:
+  """The segment that a record holds. Raises InputError, naming shard and record, if it is of another schema."""
+  try:
+    return records.decode(data)
+  except ValueError as e:
+    raise InputError(f"{shard.path}: record {record} is of another schema ({e}); prepare the data again") from e
 
 
 def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
@@ -105,9 +124,9 @@ def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
     InputError: no such folder, not a prepared one, of another schema or for other rates or picture sizes than `spec`,
       or a shard is absent or of the wrong size. (Damage inside a shard shows when the record is read.)
   """
-  directory = pathlib.Path(directory)
+  directory = epath.Path(directory)
   path = directory / FILE_NAME
-  description = _read_description(path)
+  description = read_description(path)
   try:
     _check_spec(path, description, spec)
     return Dataset(directory, description)
@@ -115,6 +134,15 @@ def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
     raise
   except (ValueError, KeyError, TypeError) as e:
     raise _invalid(path, e) from e
+
+
+def sha256(path: epath.Path) -> str:
+  """Of a file's bytes, in hex."""
+  digest = hashlib.sha256()
+  with path.open("rb") as f:
+    while block := f.read(2**20):
+      digest.update(block)
+  return digest.hexdigest()
 
 
 def describe(
@@ -138,8 +166,9 @@ def describe(
   }
 
 
-def _read_description(path: pathlib.Path) -> dict[str, Any]:
-  if not path.is_file():
+def read_description(path: epath.Path) -> dict[str, Any]:
+  """Content of a dataset.json. Raises InputError if it is absent, damaged or of another schema."""
+  if not path.exists():
     raise InputError(f"{path}: no prepared dataset here; make one with `condfoley prepare`")
   try:
     description = json.loads(path.read_text(encoding="utf-8"))
@@ -151,11 +180,11 @@ def _read_description(path: pathlib.Path) -> dict[str, Any]:
   return description
 
 
-def _invalid(path: pathlib.Path, cause: Exception) -> InputError:
+def _invalid(path: epath.Path, cause: Exception) -> InputError:
   return InputError(f"{path}: no valid description of a dataset ({cause!r}); remove it and prepare the data again")
 
 
-def _check_spec(path: pathlib.Path, description: dict[str, Any], spec: ClipSpec) -> None:
+def _check_spec(path: epath.Path, description: dict[str, Any], spec: ClipSpec) -> None:
   for field in _SPEC_FIELDS:
     if description[field] != getattr(spec, field):
       raise InputError(
@@ -165,10 +194,11 @@ def _check_spec(path: pathlib.Path, description: dict[str, Any], spec: ClipSpec)
 
 
 def _video_from_json(fields: dict[str, Any]) -> Video:
-  return Video(**{**fields, "events": tuple(Event(**e) for e in fields["events"])})
+  span_s = tuple(fields["span_s"]) if fields["span_s"] else None
+  return Video(**{**fields, "events": tuple(Event(**e) for e in fields["events"]), "span_s": span_s})
 
 
-def _open_shard(directory: pathlib.Path, description: dict[str, Any]) -> tfrecord.Shard:
+def _open_shard(directory: epath.Path, description: dict[str, Any]) -> tfrecord.Shard:
   shard = tfrecord.Shard(directory / description["file"])
   if len(shard) != description["records"]:
     raise InputError(

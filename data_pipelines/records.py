@@ -2,7 +2,7 @@
 
 Features of the Example (readable with `tf.io.parse_single_example`):
   video, source, source_sha256: bytes [1], UTF-8: id of the video, name of the file it came from, hash of that file.
-  segment, video_frames, valid_frames, sample_rate, fps: int64 [1].
+  schema, segment, video_frames, valid_frames, sample_rate, fps: int64 [1]; schema is the version of this list.
   frames: bytes [fps], JPEG, RGB.
   audio: bytes [1], little-endian int16 [sample_rate] mono.
   event_time: bytes [1], little-endian float64 [events], seconds from the video's start (bytes, because the floats of an
@@ -14,12 +14,16 @@ import dataclasses
 
 import cv2
 import numpy as np
+from google.protobuf.message import DecodeError
 
 # The message classes alone: same wire format as tf.train.Example, no TensorFlow.
 from tensorflow_datasets.proto import tf_example_generated_pb2 as example_pb2
 
 from data_pipelines.builders.events import Event
 
+SCHEMA_VERSION = 2
+
+_INTS = ("segment", "fps", "sample_rate", "video_frames", "valid_frames")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 _PCM_SCALE = 32768
 
@@ -57,7 +61,8 @@ def encode(segment: Segment) -> bytes:
   """The record of `segment`; equal segments give equal bytes."""
   example = example_pb2.Example()
   feature = example.features.feature
-  for name in ("segment", "fps", "sample_rate", "video_frames", "valid_frames"):
+  feature["schema"].int64_list.value.append(SCHEMA_VERSION)
+  for name in _INTS:
     feature[name].int64_list.value.append(getattr(segment, name))
   for name in ("video", "source", "source_sha256"):
     feature[name].bytes_list.value.append(getattr(segment, name).encode())
@@ -70,12 +75,22 @@ def encode(segment: Segment) -> bytes:
 
 
 def decode(record: bytes) -> Segment:
-  """The segment of a record written by `encode`."""
-  feature = example_pb2.Example.FromString(record).features.feature
-  ints = {
-    name: feature[name].int64_list.value[0]
-    for name in ("segment", "fps", "sample_rate", "video_frames", "valid_frames")
-  }
+  """The segment of a record written by `encode`.
+
+  Raises:
+    ValueError: the record is none, or of another schema.
+  """
+  try:
+    feature = example_pb2.Example.FromString(record).features.feature
+    if list(feature["schema"].int64_list.value) == [SCHEMA_VERSION]:
+      return _decoded(feature)
+  except (DecodeError, IndexError, KeyError, UnicodeDecodeError, TypeError) as e:
+    raise ValueError(f"no segment of a video ({e!r})") from e
+  raise ValueError(f"schema {list(feature['schema'].int64_list.value)}, expected {SCHEMA_VERSION}")
+
+
+def _decoded(feature) -> Segment:
+  ints = {name: feature[name].int64_list.value[0] for name in _INTS}
   strings = {name: feature[name].bytes_list.value[0].decode() for name in ("video", "source", "source_sha256")}
   times = np.frombuffer(feature["event_time"].bytes_list.value[0], "<f8")
   labels = (
@@ -96,8 +111,11 @@ def encode_frame(frame: np.ndarray) -> bytes:
 
 
 def decode_frame(jpeg: bytes) -> np.ndarray:
-  """Picture of a JPEG, uint8 [H, W, 3] RGB."""
-  return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+  """Picture of a JPEG, uint8 [H, W, 3] RGB. Raises ValueError if it is none."""
+  picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+  if picture is None:
+    raise ValueError("no picture")
+  return picture
 
 
 def to_pcm(audio: np.ndarray) -> np.ndarray:

@@ -5,25 +5,28 @@ the data, and their masked CRC-32C (uint32), all little-endian. Its index `X.tfr
 little-endian uint64 per record: offset of the record's first byte in the shard, and length of its data in bytes.
 """
 
+import io
 import os
-import pathlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import google_crc32c
 import numpy as np
+from etils import epath
 
 from data_pipelines.errors import InputError
 
 INDEX_SUFFIX = ".idx"
+Result = TypeVar("Result")
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _FRAMING = _HEADER.size + _FOOTER.size
 
 
-def index_path(shard: str | os.PathLike) -> pathlib.Path:
+def index_path(shard: str | os.PathLike) -> epath.Path:
   """Path of the index beside `shard`."""
-  return pathlib.Path(f"{os.fspath(shard)}{INDEX_SUFFIX}")
+  return epath.Path(f"{os.fspath(shard)}{INDEX_SUFFIX}")
 
 
 def frame(data: bytes) -> bytes:
@@ -33,18 +36,18 @@ def frame(data: bytes) -> bytes:
 
 
 def write(path: str | os.PathLike, records: Iterable[bytes]) -> int:
-  """Writes a shard and its index, each aside and then renamed; returns the number of records."""
-  path = pathlib.Path(path)
+  """Writes a shard and its index, each aside and then renamed; returns the number of records. gs:// paths work too."""
+  path = epath.Path(path)
   shard_aside, index_aside = (p.with_name(f".{p.name}.partial") for p in (path, index_path(path)))
   pairs, offset = [], 0
   try:
-    with open(shard_aside, "wb") as f:
+    with shard_aside.open("wb") as f:
       for data in records:
         pairs.append((offset, len(data)))
         offset += f.write(frame(data))
-    np.asarray(pairs, "<u8").tofile(index_aside)
-    os.replace(index_aside, index_path(path))
-    os.replace(shard_aside, path)
+    index_aside.write_bytes(np.asarray(pairs, "<u8").tobytes())
+    index_aside.replace(index_path(path))
+    shard_aside.replace(path)
   finally:
     shard_aside.unlink(missing_ok=True)
     index_aside.unlink(missing_ok=True)
@@ -61,23 +64,33 @@ class Shard:
   """
 
   def __init__(self, path: str | os.PathLike):
-    self.path = pathlib.Path(path)
+    self.path = epath.Path(path)
     self._index = self._read_index()
 
   def __len__(self) -> int:
     return len(self._index)
 
   def __getitem__(self, record: int) -> bytes:
-    """Data of a record.
+    """Data of a record; raises like `read`."""
+    return self.read(record, 1)[0]
+
+  def read(self, first: int, count: int) -> list[bytes]:
+    """Data of `count` records in a row, at least 1, in one read of the file.
 
     Raises:
       IndexError: no such record.
-      InputError: the record's bytes do not match their checksums, or cannot be read.
+      InputError: a record's bytes do not match their checksums, or cannot be read.
     """
-    if not 0 <= record < len(self):
-      raise IndexError(f"record {record} of {len(self)} in {self.path}")
-    offset, length = (int(n) for n in self._index[record])
-    raw = self._pread(offset, length + _FRAMING)
+    if not 0 <= first < first + count <= len(self):
+      raise IndexError(f"records {first} to {first + count - 1} of {len(self)} in {self.path}")
+    spans = self._index[first : first + count].astype(int)
+    start = spans[0, 0]
+    raw = self._pread(start, spans[-1].sum() + _FRAMING - start)
+    return [self._checked(first + i, raw[at - start :], length) for i, (at, length) in enumerate(spans)]
+
+  def _checked(self, record: int, raw: bytes, length: int) -> bytes:
+    """Data of a record that `raw` begins with."""
+    raw = raw[: length + _FRAMING]
     if len(raw) != length + _FRAMING:
       raise self._damaged(record)
     found, header_crc = _HEADER.unpack_from(raw)
@@ -89,28 +102,37 @@ class Shard:
 
   def _pread(self, offset: int, count: int) -> bytes:
     try:
-      with open(self.path, "rb", buffering=0) as f:
-        return os.pread(f.fileno(), count, offset)
+      with self.path.open("rb") as f:
+        if isinstance(f, io.BufferedReader):  # A local file: one system call, no buffer.
+          return os.pread(f.fileno(), count, offset)
+        f.seek(offset)
+        return f.read(count)
     except OSError as e:
-      raise InputError(f"{self.path}: cannot be read ({e.strerror}); is the folder still there?") from e
+      raise InputError(f"{self.path}: cannot be read ({e.strerror or e}); is the folder still there?") from e
 
   def _read_index(self) -> np.ndarray:
     """Offsets and lengths, uint64 [records, 2]."""
-    try:
-      size = self.path.stat().st_size
-      raw = index_path(self.path).read_bytes()
-    except OSError as e:
-      raise InputError(f"{e.filename}: shard or index cannot be read ({e.strerror}); prepare the data again") from e
+    index = index_path(self.path)
+    size = _readable(self.path, lambda: self.path.stat().length)
+    raw = _readable(index, index.read_bytes)
     if len(raw) % 16 == 0:
-      index = np.frombuffer(raw, "<u8").reshape(-1, 2)
-      ends = np.cumsum(index[:, 1] + np.uint64(_FRAMING))
+      spans = np.frombuffer(raw, "<u8").reshape(-1, 2)
+      ends = np.cumsum(spans[:, 1] + np.uint64(_FRAMING))
       starts = np.concatenate([[0], ends]).astype("<u8")
-      if np.array_equal(index[:, 0], starts[:-1]) and int(starts[-1]) == size:
-        return index
-    raise InputError(f"{index_path(self.path)}: does not belong to {self.path.name}; prepare the data again")
+      if np.array_equal(spans[:, 0], starts[:-1]) and int(starts[-1]) == size:
+        return spans
+    raise InputError(f"{index}: does not belong to {self.path.name}; prepare the data again")
 
   def _damaged(self, record: int) -> InputError:
     return InputError(f"{self.path}: record {record} is damaged (checksum); copy the shard or prepare the data again")
+
+
+def _readable(path: epath.Path, read: Callable[[], Result]) -> Result:
+  """What `read` gives. Raises InputError, naming `path`, if it cannot be read."""
+  try:
+    return read()
+  except OSError as e:
+    raise InputError(f"{path}: cannot be read ({e.strerror or e}); prepare the data again") from e
 
 
 def _masked_crc(data: bytes) -> int:

@@ -17,13 +17,15 @@ import pytest
 
 from condfoley_jax.clip import MINI
 from data_pipelines import interrupt, prepare
+from data_pipelines.builders.drumstick import builder
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
   """Folder of a prepared drumstick dataset of 4 videos, which are under `videos/`."""
   out = tmp_path_factory.mktemp("world")
-  prepare.prepare_drumstick(out, split="train", seed=0, count=4, spec=MINI, workers=1)
+  sources = builder.sources(out / "videos", "train", seed=0, count=4, workers=1)
+  prepare.prepare(sources, out, MINI, name="drumstick", split="train", mapper=prepare.in_processes(1))
   return out
 
 

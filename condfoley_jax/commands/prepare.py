@@ -1,45 +1,132 @@
-"""`condfoley prepare`: videos, or the procedural world, to TFRecord shards."""
+"""`condfoley prepare`: videos of a data set, or the procedural world, to TFRecord shards; and checks of both ends."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from condfoley_jax.clip import MINI
-from data_pipelines import prepare
+from condfoley_jax.clip import MINI, PAPER
+from data_pipelines import beam, prepare, verify
+from data_pipelines.builders import countix_av, folder, greatest_hits
+from data_pipelines.builders.drumstick import builder as drumstick
+from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError, is_utf8, printable
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
+MODELS = {"mini": MINI, "paper": PAPER}
+PUBLIC = {"greatest_hits": greatest_hits, "countix_av": countix_av}
 
 
-def drumstick(out: Path, *, split: str, seed: int, videos: int, workers: int) -> None:
-  """Renders `videos` videos of a split of the procedural world into `out`/videos and prepares them."""
-  with _Bar("rendering, then preparing") as bar:
-    prepare.prepare_drumstick(out, split=split, seed=seed, count=videos, spec=MINI, workers=workers, progress=bar.show)
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the user chose.
+
+  Attributes:
+    dataset: drumstick, folder, greatest_hits or countix_av.
+    source: folder of the videos; the procedural world needs none.
+    annotations: folder of the published lists, by default the source.
+    labels: CSV file of events, for folder.
+    split: a name; of the public data sets one of theirs or ours.
+    seed, videos: of the procedural world.
+    model: whose picture size and filter are stored.
+    workers: processes.
+    beam: options of Apache Beam, which then makes the shards.
+  """
+
+  dataset: str
+  source: Path | None = None
+  annotations: Path | None = None
+  labels: Path | None = None
+  split: str = "train"
+  seed: int = 0
+  videos: int = 16
+  model: str = "mini"
+  workers: int = 1
+  beam: str | None = None
 
 
-def folder(source: Path | None, out: Path, *, split: str, workers: int) -> None:
-  """Prepares the videos of a folder.
+def run(settings: Settings, out: Path) -> None:
+  """Prepares a split in `out`, and says which videos were left out.
 
   Raises:
-    InputError: no folder, a name for it that is not UTF-8, or no videos in it that can be used.
+    InputError: the source or a choice cannot be used, or no video can.
   """
-  if source is None:
-    raise InputError("folder: name the folder of videos with --source DIR")
-  if not source.is_dir():
-    what = "a file" if source.exists() else "no such folder"
-    raise InputError(f"{source}: {what}; --source takes a folder of videos")
-  name = source.resolve().name
-  if not is_utf8(name):
-    raise InputError(f"{source}: the name is not UTF-8; rename it")
-  videos = sorted(p for p in source.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-  if not videos:
-    raise InputError(f"{source}: no {', '.join(VIDEO_SUFFIXES)} files in it; put the videos there")
   with _Bar("preparing") as bar:
-    made = prepare.prepare_videos(videos, out, MINI, name=name, split=split, workers=workers, progress=bar.show)
+    sources = _sources(settings, out, bar)
+    mapper = beam.on(settings.beam) if settings.beam else prepare.in_processes(settings.workers)
+    made = prepare.prepare(
+      sources,
+      out,
+      MODELS[settings.model],
+      name=_name(settings),
+      split=settings.split,
+      mapper=mapper,
+      progress=bar.show,
+    )
   for skipped in made.skipped:
     print(printable(f"left out {skipped['source']}: {skipped['reason']}"), file=sys.stderr)
+
+
+def check(settings: Settings) -> None:
+  """Prints what of a public data set is there and what to fetch from where.
+
+  Raises:
+    InputError: something is missing, or the data set is not one of the public ones.
+  """
+  if settings.dataset not in PUBLIC:
+    raise InputError(f"--check: {settings.dataset} has no published list of files; it goes with {', '.join(PUBLIC)}")
+  source = _required(settings)
+  report = PUBLIC[settings.dataset].check(source, settings.annotations)
+  print(report.text())
+  if not report.complete:
+    raise InputError(f"{source}: not all of {settings.dataset} is there; fetch what the report names")
+
+
+def verify_all(directory: Path) -> None:
+  """Prints a line for each thing that is wrong with a prepared dataset.
+
+  Raises:
+    InputError: something is.
+  """
+  found = 0
+  for problem in verify.problems(directory):
+    print(printable(problem))
+    found += 1
+  if found:
+    raise InputError(f"{directory}: {found} problems; copy the folder again or prepare the data again")
+  print(f"{directory}: whole")
+
+
+def _sources(settings: Settings, out: Path, bar: "_Bar") -> list[Source]:
+  match settings.dataset:
+    case "drumstick":
+      world = {"seed": settings.seed, "count": settings.videos, "workers": settings.workers}
+      return drumstick.sources(out / "videos", settings.split, **world, progress=bar.show)
+    case "folder":
+      shares = {settings.split: 1.0}
+      return folder.sources(_required(settings), settings.split, shares=shares, labels=settings.labels)
+    case public:
+      return PUBLIC[public].sources(_required(settings), settings.split, settings.annotations)
+
+
+def _required(settings: Settings) -> Path:
+  if settings.source is None:
+    raise InputError(f"{settings.dataset}: name the folder of videos with --source DIR")
+  if not settings.source.is_dir():
+    what = "a file" if settings.source.exists() else "no such folder"
+    raise InputError(f"{settings.source}: {what}; --source takes a folder of videos")
+  return settings.source
+
+
+def _name(settings: Settings) -> str:
+  """What shards and dataset.json call the data set."""
+  if settings.dataset != "folder":
+    return settings.dataset
+  name = settings.source.resolve().name
+  if not is_utf8(name):
+    raise InputError(f"{settings.source}: the name is not UTF-8; rename it")
+  return name
 
 
 class _Bar(Progress):

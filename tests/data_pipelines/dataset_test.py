@@ -82,7 +82,7 @@ def test_broken_description(data_dir, text):
 
 def test_absent_shard(data_dir):
   next(data_dir.glob("*.tfrecord")).unlink()
-  check_refused(data_dir, "ruler-train-00000-of-00001.tfrecord")
+  check_refused(data_dir, "ruler-val-00000-of-00001.tfrecord")
 
 
 def test_shard_of_other_data(data_dir):

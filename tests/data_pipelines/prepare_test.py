@@ -1,28 +1,49 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from fractions import Fraction
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
-from data_pipelines import dataset, prepare, records, tfrecord
-from data_pipelines.builders.drumstick import picture, render
+from data_pipelines import dataset, prepare, records, tfrecord, verify
+from data_pipelines.builders.drumstick import builder, picture, render
+from data_pipelines.builders.segments import segments_of
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def prepare_ruler(videos, out_dir, *, workers=1, progress=None):
-  return prepare.prepare_videos(
-    videos, out_dir, ruler.SPEC, name="ruler", split="val", workers=workers, progress=progress
-  )
+
+@pytest.fixture
+def bucket():
+  """A gs:// folder in memory, in place of the library that would ask Google."""
+
+  class Bucket(MemoryFileSystem):
+    protocol, store, pseudo_dirs = "gcs", {}, [""]
+
+    def __init__(self, *args, **options):
+      super().__init__()
+
+    @classmethod
+    def _strip_protocol(cls, path):
+      return "/" + path.removeprefix("gs://").removeprefix("gcs://").strip("/")
+
+  fsspec.register_implementation("gcs", Bucket, clobber=True)
+  return "gs://bucket"
 
 
 @pytest.fixture
 def run(monkeypatch):
   """Prepares the files of `ruler.write_videos`."""
   ruler.stub_media(monkeypatch)
-  return prepare_ruler
+  return ruler.prepare_videos
 
 
 def digests(directory):
@@ -49,28 +70,27 @@ def test_describes_what_it_wrote(run, tmp_path):
 
 def test_last_segment_is_padded_and_says_so(run, tmp_path):
   opened = run(ruler.write_videos(tmp_path, [40], [[2.2]]), tmp_path / "out")
-  last = opened.read_segment(opened.videos[0], 2)
+  last = opened.read_segments(opened.videos[0], 2, 1)[0]
   assert (last.segment, last.valid_frames, last.video_frames) == (2, 10, 40)
   assert len(last.frames) == 15 and set(last.frames[9:]) == {last.frames[9]}
   assert last.audio.shape == (22050,)
   assert last.audio[10 * 1470 - 1] != 0 and not last.audio[10 * 1470 :].any()
   assert [e.time_s for e in last.events] == [2.2]
-  assert opened.read_segment(opened.videos[0], 1).events == ()
+  assert opened.read_segments(opened.videos[0], 1, 1)[0].events == ()
 
 
-def test_shards_roll_over_without_a_trace_in_the_content(run, tmp_path, monkeypatch):
-  videos = ruler.write_videos(tmp_path, [40, 61, 70], [[], [1.0], []])
+def test_shards_hold_whole_videos_and_leave_no_trace_in_the_content(run, tmp_path, monkeypatch):
+  videos = ruler.write_videos(tmp_path, [40, 61, 10, 70], [[], [1.0], [], []])
   whole = run(videos, tmp_path / "whole")
-  monkeypatch.setattr(prepare, "SHARD_BYTES", 100_000)
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
   split = run(videos, tmp_path / "split")
   names = sorted(p.name for p in (tmp_path / "split").glob("*.tfrecord"))
-  assert len(names) > 3
-  assert names[0] == f"ruler-val-00000-of-{len(names):05d}.tfrecord"
-  assert [len(tfrecord.Shard(tmp_path / "split" / n)) for n in names][:2] == [2, 2]
+  assert names == [f"ruler-val-0000{i}-of-00003.tfrecord" for i in range(3)], "a shard without records is not kept"
+  assert [len(tfrecord.Shard(tmp_path / "split" / n)) for n in names] == [3, 5, 5]
+  assert whole.videos == split.videos and whole.skipped == split.skipped
   for v, w in zip(whole.videos, split.videos, strict=True):
-    assert v == w
-    for k in range(v.records):
-      assert records.encode(whole.read_segment(v, k)) == records.encode(split.read_segment(w, k))
+    segments = zip(whole.read_segments(v, 0, v.records), split.read_segments(w, 0, w.records), strict=True)
+    assert all(records.encode(a) == records.encode(b) for a, b in segments)
 
 
 def test_same_inputs_same_bytes(run, tmp_path):
@@ -81,15 +101,11 @@ def test_same_inputs_same_bytes(run, tmp_path):
 
 
 def test_unusable_videos_are_noted(run, tmp_path):
-  videos = ruler.write_videos(tmp_path, [29, 40, -40], [[], [], []])
-  (tmp_path / "video-3.mp4").write_text("40")
-  (tmp_path / "video-3_times.txt").write_text("gibberish\n")
-  opened = run([*videos, tmp_path / "video-3.mp4"], tmp_path / "out")
+  opened = run(ruler.write_videos(tmp_path, [29, 40, -40], [[], [], []]), tmp_path / "out")
   assert [v.id for v in opened.videos] == ["video-1"]
-  assert [s["source"] for s in opened.skipped] == ["video-0.mp4", "video-2.mp4", "video-3.mp4"]
+  assert [s["source"] for s in opened.skipped] == ["video-0.mp4", "video-2.mp4"]
   assert "shorter than 2.0 s" in opened.skipped[0]["reason"]
   assert "no audio" in opened.skipped[1]["reason"]
-  assert "line 1" in opened.skipped[2]["reason"]
 
 
 def test_a_name_that_is_not_utf_8_is_noted(run, tmp_path):
@@ -115,11 +131,11 @@ def test_no_videos_and_twins_are_refused(run, tmp_path):
 
 def test_replaces_an_older_dataset_and_nothing_else(run, tmp_path, monkeypatch):
   out = tmp_path / "out"
-  monkeypatch.setattr(prepare, "SHARD_BYTES", 100_000)
-  run(ruler.write_videos(tmp_path, [100], [[]]), out)
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
+  run(ruler.write_videos(tmp_path, [100, 50, 40], [[], [], []]), out)
   (out / "mine.tfrecord").write_bytes(b"keep")
   (out / "dataset.json").write_text("damaged")
-  opened = run(ruler.write_videos(tmp_path, [31], [[]]), out)
+  opened = run(ruler.write_videos(tmp_path, [31, 32], [[], []]), out)
   assert opened.videos[0].frames == 31
   assert sorted(digests(out)) == sorted(
     ["dataset.json", "mine.tfrecord"]
@@ -127,22 +143,83 @@ def test_replaces_an_older_dataset_and_nothing_else(run, tmp_path, monkeypatch):
   )
 
 
-def test_interrupted_run_keeps_the_older_dataset(run, tmp_path, monkeypatch):
-  out = tmp_path / "out"
-  videos = ruler.write_videos(tmp_path, [40, 50], [[], []])
-  run(videos, out)
+def test_a_stopped_run_keeps_the_older_dataset_and_goes_on_where_it_was(run, tmp_path, monkeypatch):
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
+  videos = ruler.write_videos(tmp_path, [40, 50, 60], [[], [], []])
+  whole = run(videos, tmp_path / "whole")
+  out, converted = tmp_path / "out", []
+  run(videos[:1], out)
   before = digests(out)
-  monkeypatch.setattr(records, "encode", lambda segment: (_ for _ in ()).throw(MemoryError()))
+
+  def segments(source, spec):
+    if source.id == "video-2" and len(converted) < 3:
+      converted.append("stopped")
+      raise MemoryError
+    converted.append(source.id)
+    return segments_of(source, spec)
+
+  monkeypatch.setattr(prepare, "segments_of", segments)
   with pytest.raises(MemoryError):
     run(videos, out)
   assert digests(out) == before
+  assert run(videos, out).videos == whole.videos
+  assert converted == ["video-0", "video-1", "stopped", "video-2"]
+  assert digests(out) == digests(tmp_path / "whole")
   assert [p for p in out.iterdir() if p.is_dir()] == []
 
 
-def test_progress_counts_videos(run, tmp_path):
+def test_changed_videos_are_prepared_anew(run, tmp_path, monkeypatch):
+  videos = ruler.write_videos(tmp_path, [40, 50], [[], []])
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
+  monkeypatch.setattr(prepare, "_publish", lambda *args: (_ for _ in ()).throw(MemoryError()))
+  with pytest.raises(MemoryError):
+    run(videos, tmp_path / "out")
+  monkeypatch.undo()
+  ruler.stub_media(monkeypatch)
+  os.utime(videos[0], ns=(1, 1))
+  videos[0].write_text("45")
+  assert [v.frames for v in run(videos, tmp_path / "out").videos] == [45, 50]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, workers):
+  videos = tmp_path / "videos"
+  builder.sources(videos, "train", seed=3, count=3, workers=2)
+  code = f"""
+from pathlib import Path
+from tests.data_pipelines import ruler
+from data_pipelines import prepare
+prepare.VIDEOS_PER_SHARD = 1
+ruler.prepare_videos(sorted(Path({str(videos)!r}).glob("*.mp4")), {{out!r}}, workers={workers})
+"""
+  start = lambda out: subprocess.Popen([sys.executable, "-c", code.format(out=str(out))], cwd=ROOT)
+  assert start(tmp_path / "whole").wait() == 0
+  for _ in range(20):
+    running = start(tmp_path / "out")
+    while running.poll() is None and not list((tmp_path / "out").glob(f".prepare-*/0000{_ % 3}.*")):
+      time.sleep(0.005)
+    running.kill()
+    if running.wait() == 0:
+      break
+  assert start(tmp_path / "out").wait() == 0
+  assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_a_bucket_works_like_a_folder(run, tmp_path, bucket):
+  videos = ruler.write_videos(tmp_path, [40, 61], [[], [1.0]])
+  there, here = run(videos, f"{bucket}/data"), run(videos, tmp_path / "out")
+  assert there.videos == here.videos
+  np.testing.assert_array_equal(
+    there.read_window(there.videos[1], 7, 30).audio, here.read_window(here.videos[1], 7, 30).audio
+  )
+  assert not list(verify.problems(f"{bucket}/data"))
+
+
+def test_progress_counts_videos(run, tmp_path, monkeypatch):
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 2)
   seen = []
   run(ruler.write_videos(tmp_path, [40, 3, 50], [[], [], []]), tmp_path / "out", progress=lambda *at: seen.append(at))
-  assert seen == [(1, 3), (2, 3), (3, 3)]
+  assert seen == [(2, 3), (3, 3)]
 
 
 def test_result_opens(run, tmp_path):
@@ -166,8 +243,8 @@ def write_flash(path, seconds, at_s):
 def test_real_videos_are_aligned_and_workers_change_nothing(tmp_path):
   at_s = {"a": 1.0, "b": 1.8}
   videos = [write_flash(tmp_path / f"{name}.mp4", 2.4, t) for name, t in at_s.items()]
-  one = prepare_ruler(videos, tmp_path / "one")
-  prepare_ruler(videos, tmp_path / "two", workers=2)
+  one = ruler.prepare_videos(videos, tmp_path / "one")
+  ruler.prepare_videos(videos, tmp_path / "two", workers=2)
   assert digests(tmp_path / "one") == digests(tmp_path / "two")
   for video in one.videos:
     flash = round(at_s[video.id] * 15)
@@ -176,14 +253,3 @@ def test_real_videos_are_aligned_and_workers_change_nothing(tmp_path):
     brightness = window.frames.mean(axis=(1, 2, 3))
     assert loudness.argmax() == brightness.argmax() == flash - 3
     assert loudness[flash - 3] > 0.9 * loudness.sum()
-
-
-def test_drumstick_is_prepared_with_its_events(tmp_path):
-  seen = []
-  opened = prepare.prepare_drumstick(
-    tmp_path, split="test", seed=1, count=1, spec=ruler.SPEC, workers=1, progress=lambda *at: seen.append(at)
-  )
-  assert (opened.name, opened.split, len(opened.videos)) == ("drumstick", "test", 1)
-  assert (tmp_path / "videos" / opened.videos[0].source).exists()
-  assert len(opened.videos[0].events) > 1
-  assert seen == [(1, 1), (1, 1)]

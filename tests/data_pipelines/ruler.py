@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from condfoley_jax.clip import MINI
-from data_pipelines import media, prepare
-from data_pipelines.builders.events import Event, times_path, write_events
+from data_pipelines import dataset, media, prepare
+from data_pipelines.builders.events import Event, read_events, times_path, write_events
+from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError
 
 SPEC = dataclasses.replace(MINI, frame_resize=16, frame_size=12)
@@ -66,10 +67,18 @@ def stub_media(patch: pytest.MonkeyPatch) -> None:
   patch.setattr(media, "decode_audio", decode_audio, raising=False)
 
 
+def prepare_videos(videos, out_dir, *, workers=1, progress=None) -> dataset.Dataset:
+  """Prepares files, with the events beside them."""
+  beside = [read_events(times_path(v)) if times_path(v).exists() else () for v in videos]
+  sources = [Source(id=v.stem, video=v, events=tuple(e)) for v, e in zip(videos, beside, strict=True)]
+  mapper = prepare.in_processes(workers)
+  return prepare.prepare(sources, out_dir, SPEC, name="ruler", split="val", mapper=mapper, progress=progress)
+
+
 def make_dataset(directory: pathlib.Path, frame_counts: list[int], event_times: list[list[float]]) -> pathlib.Path:
   """A prepared dataset of ruler videos; returns its folder."""
   with pytest.MonkeyPatch.context() as patch:
     stub_media(patch)
     videos = write_videos(directory, frame_counts, event_times)
-    prepare.prepare_videos(videos, directory / "data", SPEC, name="ruler", split="train", workers=1)
+    prepare_videos(videos, directory / "data")
   return directory / "data"

@@ -1,7 +1,7 @@
 """The procedural world as a data set like the others: the videos are made when they are asked for."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from condfoley_jax.clip import ClipSpec
@@ -11,7 +11,15 @@ from data_pipelines.builders.events import read_events, times_path
 from data_pipelines.builders.source import Source
 
 
-def sources(source_dir: str | os.PathLike, split: str, *, seed: int, count: int, workers: int) -> list[Source]:
+def sources(
+  source_dir: str | os.PathLike,
+  split: str,
+  *,
+  seed: int,
+  count: int,
+  workers: int,
+  progress: Callable[[int, int], None] | None = None,
+) -> list[Source]:
   """Renders videos 0..count-1 of a split into `source_dir`, and offers them. Equal arguments give equal bytes.
 
   Args:
@@ -20,8 +28,9 @@ def sources(source_dir: str | os.PathLike, split: str, *, seed: int, count: int,
     seed: of the world, >= 0.
     count: number of videos.
     workers: processes that render; below 2 all is done in this one.
+    progress: called with (videos done, videos in all).
   """
-  videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers)
+  videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
 
 

@@ -1,0 +1,64 @@
+"""Reads every byte of a prepared dataset and says what is wrong with it."""
+
+import os
+from collections.abc import Iterator
+
+from etils import epath
+
+from data_pipelines import dataset, records, tfrecord
+from data_pipelines.errors import InputError
+
+
+def problems(directory: str | os.PathLike) -> Iterator[str]:
+  """One line for each thing that is wrong, naming the shard and, where it can, the record; none for a whole dataset.
+
+  Raises:
+    InputError: there is no dataset.json, or it cannot be read.
+  """
+  directory = epath.Path(directory)
+  description = dataset.read_description(directory / dataset.FILE_NAME)
+  expected = _expected(description)
+  first = 0
+  for told in description["shards"]:
+    yield from _of_shard(directory, told, expected[first : first + told["records"]])
+    first += told["records"]
+  if first != len(expected):
+    path = directory / dataset.FILE_NAME
+    yield f"{path}: videos have {len(expected)} records, shards {first}; prepare the data again"
+
+
+def _expected(description: dict) -> list[tuple[str, int]]:
+  """(video, segment) of every record in order."""
+  return [(video["id"], segment) for video in description["videos"] for segment in range(video["records"])]
+
+
+def _of_shard(directory: epath.Path, told: dict, expected: list[tuple[str, int]]) -> Iterator[str]:
+  try:
+    shard = tfrecord.Shard(directory / told["file"])
+  except InputError as e:
+    yield str(e)
+    return
+  if len(shard) != told["records"]:
+    yield f"{shard.path}: {len(shard)} records, but dataset.json says {told['records']}; prepare the data again"
+    return
+  found = False
+  for record in range(len(shard)):
+    if problem := _of_record(shard, record, expected[record : record + 1]):
+      found = True
+      yield problem
+  if not found and dataset.sha256(shard.path) != told["sha256"]:
+    yield f"{shard.path}: not the shard that dataset.json tells of (sha256); copy it or prepare the data again"
+
+
+def _of_record(shard: tfrecord.Shard, record: int, expected: list[tuple[str, int]]) -> str | None:
+  try:
+    segment = dataset.decode_record(shard, record, shard[record])
+    for jpeg in segment.frames:
+      records.decode_frame(jpeg)
+  except InputError as e:
+    return str(e)
+  except ValueError as e:
+    return f"{shard.path}: record {record} is damaged ({e}); prepare the data again"
+  if [(segment.video, segment.segment)] != expected:
+    return f"{shard.path}: record {record} is segment {segment.segment} of {segment.video}; prepare the data again"
+  return None

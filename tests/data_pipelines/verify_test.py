@@ -1,0 +1,114 @@
+"""Every kind of damage to a prepared dataset is found and named."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from condfoley_jax import cli
+from data_pipelines import dataset, prepare, records, tfrecord, verify
+from data_pipelines.errors import InputError
+from tests.data_pipelines import ruler
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
+    return ruler.make_dataset(tmp_path_factory.mktemp("ruler"), [40, 61], [[1.0], []])
+
+
+@pytest.fixture
+def data(whole, tmp_path):
+  return shutil.copytree(whole, tmp_path / "data")
+
+
+def shard(directory, number=0):
+  return directory / f"ruler-val-0000{number}-of-00002.tfrecord"
+
+
+def flip(path, record):
+  """Changes a bit in the middle of a record."""
+  offset, length = (int(n) for n in tfrecord.Shard(path)._index[record])
+  raw = bytearray(path.read_bytes())
+  raw[offset + length // 2] ^= 1
+  path.write_bytes(raw)
+
+
+def rewrite(directory, change):
+  """Writes the first shard anew, with sound checksums, from changed records."""
+  opened = tfrecord.Shard(shard(directory))
+  tfrecord.write(shard(directory), change([opened[i] for i in range(len(opened))]))
+
+
+def resized(directory):
+  description = json.loads((directory / "dataset.json").read_text())
+  description["shards"][0]["sha256"] = "0" * 64
+  (directory / "dataset.json").write_text(json.dumps(description))
+
+
+def of_old_schema(found):
+  segment = records.decode(found[0])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(records, "SCHEMA_VERSION", 1)
+    return [records.encode(segment), *found[1:]]
+
+
+DAMAGES = {
+  "a flipped byte": (lambda d: flip(shard(d), 1), r"00000-of-00002\.tfrecord: record 1 is damaged \(checksum\)"),
+  "a truncated shard": (lambda d: os.truncate(shard(d), 900), r"00000-of-00002\.tfrecord\.idx: does not belong"),
+  "a missing shard": (lambda d: shard(d, 1).unlink(), r"00001-of-00002\.tfrecord: cannot be read"),
+  "a missing index": (
+    lambda d: tfrecord.index_path(shard(d)).unlink(),
+    r"00000-of-00002\.tfrecord\.idx: cannot be read",
+  ),
+  "the index of another shard": (
+    lambda d: shutil.copy(tfrecord.index_path(shard(d, 1)), tfrecord.index_path(shard(d))),
+    r"00000-of-00002\.tfrecord\.idx: does not belong",
+  ),
+  "another shard with its index": (
+    lambda d: [shutil.copy(f(shard(d, 1)), f(shard(d))) for f in (str, lambda p: str(tfrecord.index_path(p)))],
+    r"00000-of-00002\.tfrecord: 5 records, but dataset\.json says 3",
+  ),
+  "records in another order": (lambda d: rewrite(d, lambda r: r[::-1]), r"record 0 is segment 2 of video-0"),
+  "a record of another schema": (
+    lambda d: rewrite(d, of_old_schema),
+    r"00000-of-00002\.tfrecord: record 0 is of another schema \(schema \[1\], expected 2\)",
+  ),
+  "a record of something else": (lambda d: rewrite(d, lambda r: [b"no", *r[1:]]), "record 0 is of another schema"),
+  "another hash": (resized, r"00000-of-00002\.tfrecord: not the shard"),
+}
+
+
+def test_a_whole_dataset_has_no_problems(data, capsys):
+  assert not list(verify.problems(data))
+  assert cli.main(["prepare", "--verify", str(data)]) == 0
+  assert "whole" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_one_line_that_names_shard_and_record(data, capsys, name):
+  damage, message = DAMAGES[name]
+  damage(data)
+  problem, *others = verify.problems(data)
+  assert "\n" not in problem and re.search(message, problem) and (not others or "order" in name)
+  assert cli.main(["prepare", "--verify", str(data)]) == 2
+  captured = capsys.readouterr()
+  assert captured.out.startswith(f"{problem}\n") and captured.err.count("\n") == 1
+
+
+def test_all_problems_are_found_at_once(data):
+  flip(shard(data), 0)
+  one_before = shard(data, 1)
+  flip(shard(data, 1), 4)
+  flip(shard(data, 1), 1)
+  assert len(list(verify.problems(data))) == 3
+
+
+def test_reading_says_the_same(data):
+  rewrite(data, of_old_schema)
+  opened = dataset.open_dataset(data, ruler.SPEC)
+  with pytest.raises(InputError, match=r"00000-of-00002\.tfrecord: record 0 is of another schema"):
+    opened.read_window(opened.videos[0], 0, 30)
