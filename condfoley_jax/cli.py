@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   except InputError as error:
     return _fail(args.command, str(error), 2)
   except OSError as error:
-    return _fail(args.command, f"{error.filename or error.strerror}: {error.strerror}; choose another place", 2)
+    # An open file on a disk that fills up does not know its name.
+    place = error.filename or vars(args).get("out") or args.workdir
+    return _fail(args.command, f"{place}: {error.strerror or error}; choose another place", 2)
   except interrupt.Interrupted as error:
     code = _fail(args.command, f"interrupted by {error}", error.exit_code)
     if argv is None and "jax" in sys.modules:

@@ -89,3 +89,13 @@ def test_the_installed_command_runs():
   result = subprocess.run([sys.executable, "-m", "condfoley_jax.cli", "--help"], capture_output=True, text=True)
   assert result.returncode == 0
   assert "generate" in result.stdout
+
+
+def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeypatch, capsys):
+  def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr("data_pipelines.prepare.prepare_drumstick", full)
+  assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{tmp_path / 'o'}: No space left on device" in line
