@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import sampler
+from benchmarks import pairs, sampler
 
-BENCHMARKS = {"sampler": sampler.rows}
+BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows}
 
 
 def main() -> int:

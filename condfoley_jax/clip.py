@@ -59,6 +59,8 @@ class ClipSpec:
       raise ValueError(f"a crop of {self.frame_size} px does not fit into {self.frame_resize} px")
     if self.frame_filter not in ("area", "bicubic"):
       raise ValueError(f"frames are resized by `area` or `bicubic`, not `{self.frame_filter}`")
+    if self.frame_resize % 2:
+      raise ValueError(f"frames of {self.frame_resize} px: stored pictures have an even side")
     if self.mel_crop is not None and self.mel_crop <= 0:
       raise ValueError(f"ClipSpec.mel_crop must be positive, not {self.mel_crop}")
     if self.sample_rate % self.fps:

@@ -103,10 +103,10 @@ class Dataset:
     first = start // self.fps
     segments = self.read_segments(video, first, (start + frames - 1) // self.fps + 1 - first)
     skip = start - first * self.fps
-    jpegs = [jpeg for s in segments for jpeg in s.frames][skip : skip + frames]
+    pictures = [picture for s in segments for picture in s.frames][skip : skip + frames]
     per_frame = self.sample_rate // self.fps
     pcm = np.concatenate([s.audio for s in segments])[skip * per_frame : (skip + frames) * per_frame]
-    return Window(np.stack([records.decode_frame(jpeg) for jpeg in jpegs]), records.from_pcm(pcm))
+    return Window(np.stack([records.decode_frame(picture) for picture in pictures]), records.from_pcm(pcm))
 
 
 def decode_record(shard: tfrecord.Shard, record: int, data: bytes) -> records.Segment:

@@ -3,7 +3,8 @@
 Features of the Example (readable with `tf.io.parse_single_example`):
   video, source, source_sha256: bytes [1], UTF-8: id of the video, name of the file it came from, hash of that file.
   schema, segment, video_frames, valid_frames, sample_rate, fps: int64 [1]; schema is the version of this list.
-  frames: bytes [fps], JPEG, RGB.
+  frames: bytes [fps], planes of square pictures: luma and half-resolution colour (I420). Twelve bits a pixel, not
+    compressed: docs/data.md has what was measured.
   audio: bytes [1], little-endian int16 [sample_rate] mono.
   event_time: bytes [1], little-endian float64 [events], seconds from the video's start (bytes, because the floats of an
     Example are float32).
@@ -11,6 +12,7 @@ Features of the Example (readable with `tf.io.parse_single_example`):
 """
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -24,7 +26,6 @@ from data_pipelines.builders.events import Event
 SCHEMA_VERSION = 2
 
 _INTS = ("segment", "fps", "sample_rate", "video_frames", "valid_frames")
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 _PCM_SCALE = 32768
 
 
@@ -38,7 +39,7 @@ class Segment:
     fps, sample_rate: frames and samples of a segment.
     video_frames: frames of the whole video.
     valid_frames: frames of this segment that the video has; those after them repeat the last one, with silence.
-    frames: JPEG-coded pictures, [fps].
+    frames: pictures as `encode_frame` makes them, [fps].
     audio: int16 [sample_rate].
     events: labelled events in this segment, times in seconds from the start of the video.
     source, source_sha256: name and hash of the file it came from.
@@ -106,16 +107,16 @@ def _decoded(feature) -> Segment:
 
 
 def encode_frame(frame: np.ndarray) -> bytes:
-  """JPEG of a picture, uint8 [H, W, 3] RGB."""
-  return cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes()
+  """Planes of a picture, uint8 [S, S, 3] RGB with an even side: luma, and colour at half the resolution (I420)."""
+  return cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes()
 
 
-def decode_frame(jpeg: bytes) -> np.ndarray:
-  """Picture of a JPEG, uint8 [H, W, 3] RGB. Raises ValueError if it is none."""
-  picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
-  if picture is None:
-    raise ValueError("no picture")
-  return picture
+def decode_frame(planes: bytes) -> np.ndarray:
+  """Picture of its planes, uint8 [S, S, 3] RGB. Raises ValueError if they are not those of a square picture."""
+  side = math.isqrt(len(planes) * 2 // 3)
+  if not side or side % 2 or side * side * 3 // 2 != len(planes):
+    raise ValueError(f"a picture of {len(planes)} bytes")
+  return cv2.cvtColor(np.frombuffer(planes, np.uint8).reshape(side * 3 // 2, side), cv2.COLOR_YUV2RGB_I420)
 
 
 def to_pcm(audio: np.ndarray) -> np.ndarray:

@@ -53,8 +53,8 @@ def _of_shard(directory: epath.Path, told: dict, expected: list[tuple[str, int]]
 def _of_record(shard: tfrecord.Shard, record: int, expected: list[tuple[str, int]]) -> str | None:
   try:
     segment = dataset.decode_record(shard, record, shard[record])
-    for jpeg in segment.frames:
-      records.decode_frame(jpeg)
+    for picture in segment.frames:
+      records.decode_frame(picture)
   except InputError as e:
     return str(e)
   except ValueError as e:

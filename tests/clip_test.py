@@ -56,6 +56,7 @@ def test_what_must_be_positive_is_refused_by_name(spec, name, value):
     ({"mel_padding": "center"}, "80 x 181 mel"),
     ({"mel_crop": 175}, "80 x 175 mel"),
     ({"mel_crop": 0}, "mel_crop must be positive"),
+    ({"frame_resize": 65}, "even side"),
     ({"frame_filter": "nearest"}, "not `nearest`"),
     ({"fmax": 12_000.0}, "do not lie below 11025"),
     ({"fmin": 11_025.0}, "do not lie below 11025"),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -120,7 +121,7 @@ class PublicBuilder(SourceBuilder, skip_registration=True):
 
 def features(spec: ClipSpec) -> tfds.features.FeaturesDict:
   """Features of an example, as `records` describes them, and `label` and `span`."""
-  picture = tfds.features.Image(shape=(spec.frame_resize, spec.frame_resize, 3), encoding_format="jpeg")
+  picture = tfds.features.Image(shape=(spec.frame_resize, spec.frame_resize, 3), encoding_format="png")
   return tfds.features.FeaturesDict(
     {
       **{name: tfds.features.Text() for name in _NAMES},
@@ -148,7 +149,7 @@ def examples_of(source: Source, spec: ClipSpec) -> Iterator[Example]:
 def _example(source: Source, segment: records.Segment) -> dict[str, Any]:
   return {
     **{name: getattr(segment, name) for name in (*_NAMES, *_COUNTS, "audio")},
-    "frames": list(segment.frames),
+    "frames": [_png(picture) for picture in segment.frames],
     "event_time": np.array([e.time_s for e in segment.events], "<f8").tobytes(),
     **{name: _words(segment, name.removeprefix("event_")) for name in _LABELS},
     "label": source.label or "",
@@ -158,3 +159,8 @@ def _example(source: Source, segment: records.Segment) -> dict[str, Any]:
 
 def _words(segment: records.Segment, field: str) -> Iterable[str]:
   return [getattr(e, field) for e in segment.events]
+
+
+def _png(planes: bytes) -> bytes:
+  """PNG of a stored picture: given an array, TFDS would encode it with TensorFlow."""
+  return cv2.imencode(".png", cv2.cvtColor(records.decode_frame(planes), cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -88,7 +88,7 @@ def _cut(
   spec: ClipSpec,
 ) -> records.Segment:
   first = segment * spec.fps
-  jpegs = [records.encode_frame(frame) for frame in frames[first : first + spec.fps]]
+  pictures = [records.encode_frame(frame) for frame in frames[first : first + spec.fps]]
   audio = pcm[segment * spec.sample_rate : (segment + 1) * spec.sample_rate]
   return records.Segment(
     video=source.id,
@@ -96,8 +96,8 @@ def _cut(
     fps=spec.fps,
     sample_rate=spec.sample_rate,
     video_frames=len(frames),
-    valid_frames=len(jpegs),
-    frames=tuple(jpegs + jpegs[-1:] * (spec.fps - len(jpegs))),
+    valid_frames=len(pictures),
+    frames=tuple(pictures + pictures[-1:] * (spec.fps - len(pictures))),
     audio=np.pad(audio, (0, spec.sample_rate - len(audio))),
     events=tuple(e for e in events if event_frame(e.time_s, spec.fps) // spec.fps == segment),
     source=_name(source.video),

@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,20 @@ def test_picture_keeps_colours_and_place():
   assert np.abs(back - picture).mean() < 3
   np.testing.assert_allclose(back[8, 8], [200, 0, 0], atol=6)
   np.testing.assert_allclose(back[24, 6], [0, 0, 150], atol=6)
+
+
+@given(st.integers(1, 20).map(lambda half: 2 * half), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_grey_pictures_of_any_even_side_come_back_nearly_exactly(side, seed):
+  grey = np.random.default_rng(seed).integers(0, 256, (side, side, 1), np.uint8).repeat(3, 2)
+  back = records.decode_frame(records.encode_frame(grey)).astype(int)
+  assert np.abs(back - grey).max() <= 2
+
+
+@pytest.mark.parametrize("planes", [b"", b"12345", bytes(3 * 3 * 3 // 2)])
+def test_what_is_no_picture_is_refused(planes):
+  with pytest.raises(ValueError, match=f"a picture of {len(planes)} bytes"):
+    records.decode_frame(planes)
 
 
 def test_pcm_clips_and_comes_back():

@@ -101,7 +101,6 @@ def test_damage_is_one_line_that_names_shard_and_record(data, capsys, name):
 
 def test_all_problems_are_found_at_once(data):
   flip(shard(data), 0)
-  one_before = shard(data, 1)
   flip(shard(data, 1), 4)
   flip(shard(data, 1), 1)
   assert len(list(verify.problems(data))) == 3

@@ -1,0 +1,121 @@
+"""Pairs of windows for each second of CPU time, against the published way to read them, on the same clips in one run.
+
+The published way keeps a folder of 640x360 JPEG frames and a WAV file for each video; a pair opens 60 of the frames
+one by one, resizes each to 128x128 (bicubic, Pillow) and crops it, and reads the WAV file twice. Augmentation is left
+out on both sides: theirs runs on the host as well, ours on the device.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from PIL import Image
+
+from condfoley_jax.clip import MINI, PAPER, ClipSpec
+from data_pipelines import media, pairs, pipeline, prepare
+from data_pipelines.builders.drumstick import builder
+from data_pipelines.dataset import Dataset, open_dataset
+
+VIDEOS, PAIRS, ROUNDS, BATCH = 6, 48, 3, 8
+_SIZES = {"mini": MINI, "paper": PAPER}
+_WIDTH, _HEIGHT = 640, 360
+# The transformer's training step at paper size, cached features, in FLOP for each pair: 6 x parameters x positions.
+_STEP_FLOP = 6 * 305e6 * 159
+# A v5e chip's peak in bf16, FLOP/s, and the share of it that a well-made step reaches.
+_V5E_FLOPS, _MFU, _CHIPS = 197e12, 0.4, 8
+
+
+def rows() -> list[dict]:
+  """A row for each picture size, and what a pod slice asks of its hosts."""
+  with tempfile.TemporaryDirectory() as directory:
+    root = Path(directory)
+    sources = builder.sources(root / "videos", "train", seed=0, count=VIDEOS, workers=2)
+    for source in sources:
+      _unpack(source.video, root / "published" / source.id)
+    for name, spec in _SIZES.items():
+      prepare.prepare(sources, root / name, spec, name="bench", split="train", mapper=prepare.in_processes(2))
+    return [*(_row(root, name, spec) for name, spec in _SIZES.items()), _demand(root)]
+
+
+def _row(root: Path, name: str, spec: ClipSpec) -> dict:
+  dataset = open_dataset(root / name, spec)
+  chosen = _choices(dataset, spec)
+  mine, theirs = [], []
+  for _ in range(ROUNDS):
+    mine.append(_rate(lambda: _read_ours(root / name, spec)))
+    theirs.append(_rate(lambda: [_published_pair(root / "published", dataset, c, spec) for c in chosen], len(chosen)))
+  return _as_row(f"{name}: pairs of 2 s windows", max(mine), max(theirs), "the published loader", 20)
+
+
+def _demand(root: Path) -> dict:
+  """Pairs that eight v5e chips take in a second at paper size, against what one core here reads."""
+  needed = _CHIPS * _V5E_FLOPS * _MFU / _STEP_FLOP
+  per_core = max(_rate(lambda: _read_ours(root / "paper", PAPER)) for _ in range(ROUNDS))
+  case = f"paper: a v5e-8 at {_MFU:.0%} of peak takes {needed:.0f} pairs/s, which {needed / per_core:.1f} cores read"
+  return _as_row(case, per_core, needed, "what the slice takes", None)
+
+
+def _as_row(case: str, ours: float, other: float, against: str, goal: float | None) -> dict:
+  return {
+    "case": case,
+    "ours": ours,
+    "other": other,
+    "against": against,
+    "unit": "pairs per CPU-second",
+    "ratio": ours / other,
+    "goal": goal,
+    "device": "cpu",
+  }
+
+
+def _rate(read, count: int = PAIRS) -> float:
+  """Pairs per second of CPU time, threads included."""
+  start = time.process_time()
+  read()
+  return count / (time.process_time() - start)
+
+
+def _read_ours(directory: Path, spec: ClipSpec) -> None:
+  batches = pipeline.pair_batches(directory, spec, batch_size=BATCH, seed=0, train=True)
+  for _ in range(PAIRS // BATCH):
+    next(batches)
+
+
+def _choices(dataset: Dataset, spec: ClipSpec) -> list[pairs.Choice]:
+  """A few pairs: the published way is slow, and they all cost the same."""
+  chooser = pairs.make_chooser(dataset.videos, spec.fps, spec.frames, "uniform")
+  return [chooser.choose(0, i, i) for i in range(0, len(chooser), max(1, len(chooser) // 4))]
+
+
+def _unpack(video: Path, directory: Path) -> None:
+  """Frames at 15 a second as JPEG files, and the sound as WAV, as the published preprocessing leaves them."""
+  (directory / "frames").mkdir(parents=True)
+  with av.open(str(video)) as container:
+    frames = [frame.to_image(width=_WIDTH, height=_HEIGHT) for frame in container.decode(video=0)]
+    rate = float(container.streams.video[0].average_rate)
+  for i in range(int(len(frames) / rate * PAPER.fps)):
+    frames[min(int((i + 0.5) * rate / PAPER.fps), len(frames) - 1)].save(directory / "frames" / f"frame{i + 1:06d}.jpg")
+  soundfile.write(directory / "audio.wav", media.decode_audio(video, PAPER.sample_rate), PAPER.sample_rate)
+
+
+def _published_pair(root: Path, dataset: Dataset, choice: pairs.Choice, spec: ClipSpec) -> list[np.ndarray]:
+  parts = []
+  for place in (choice.target, choice.condition):
+    folder = root / dataset.videos[place.video].id
+    sound, _ = soundfile.read(folder / "audio.wav", dtype="float32")
+    first = place.start * spec.samples_per_frame
+    count = len(list((folder / "frames").iterdir()))
+    names = [folder / "frames" / f"frame{min(place.start + i, count - 1) + 1:06d}.jpg" for i in range(spec.frames)]
+    parts += [sound[first : first + spec.samples], np.stack([_published_frame(name) for name in names])]
+  return parts
+
+
+def _published_frame(path: Path) -> np.ndarray:
+  """float32 [112, 112, 3], normalised."""
+  small = Image.open(path).convert("RGB").resize((PAPER.frame_resize,) * 2, Image.Resampling.BICUBIC)
+  edge = (PAPER.frame_resize - PAPER.frame_size) // 2
+  cropped = small.crop((edge, edge, edge + PAPER.frame_size, edge + PAPER.frame_size))
+  return (np.asarray(cropped, np.float32) / 255 - 0.45) / 0.225
