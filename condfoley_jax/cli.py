@@ -102,7 +102,9 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--videos", type=_positive, default=16, metavar="N", help="videos to render")
   parser.add_argument("--model", choices=("mini", "paper"), default="mini", help="whose picture size is stored")
   parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes")
-  parser.add_argument("--beam", metavar="OPTIONS", help="let Apache Beam make the shards, e.g. --runner=DirectRunner")
+  parser.add_argument(
+    "--beam", metavar="OPTIONS", help="let Apache Beam make the shards, e.g. --beam=--runner=DirectRunner"
+  )
   parser.add_argument("--out", type=_path, metavar="DIR", help="folder for shards and dataset.json")
   other = parser.add_mutually_exclusive_group()
   other.add_argument("--check", action="store_true", help="only say what of a public data set is there")

@@ -1,5 +1,6 @@
 """The command line: wrong use exits with 2 and says why."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -95,7 +96,30 @@ def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeyp
   def full(*_, **__):
     raise OSError(28, "No space left on device")
 
-  monkeypatch.setattr("data_pipelines.prepare.prepare_drumstick", full)
+  monkeypatch.setattr("data_pipelines.builders.drumstick.builder.sources", full)
   assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert f"{tmp_path / 'o'}: No space left on device" in line
+
+
+def test_prepare_says_what_of_a_data_set_is_there_and_what_is_missing(tmp_path, capsys):
+  assert cli.main(["prepare", "greatest_hits", "--check", "--source", str(tmp_path)]) == 2
+  captured = capsys.readouterr()
+  assert "andrewowens.com" in captured.out and captured.err.count("\n") == 1
+  assert cli.main(["prepare", "folder", "--check", "--source", str(tmp_path)]) == 2
+  assert "--check" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["folder"], ["folder", "--source", "x", "--check", "--verify", "y"]])
+def test_prepare_asks_for_what_it_needs(words, capsys):
+  with pytest.raises(SystemExit, match="2"):
+    cli.main(["prepare", *words])
+  assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_beam_is_asked_for_in_one_line(videos, tmp_path, capsys):
+  if importlib.util.find_spec("apache_beam"):
+    pytest.skip("Apache Beam is installed")
+  words = ["prepare", "folder", "--source", str(videos[0].parent), "--out", str(tmp_path / "o")]
+  assert cli.main([*words, "--beam=--runner=DirectRunner"]) == 2
+  assert "condfoley-jax[beam]" in capsys.readouterr().err
