@@ -74,10 +74,14 @@ def prepare(
   work.mkdir(parents=True, exist_ok=True)
   groups = [tuple(sources[i : i + VIDEOS_PER_SHARD]) for i in range(0, len(sources), VIDEOS_PER_SHARD)]
   tasks = [ShardTask(os.fspath(work / f"{i:05d}"), group) for i, group in enumerate(groups)]
-  with mapper(functools.partial(write_shard, spec=spec), tasks) as counts:
-    for done in _running_total(counts):
-      if progress:
-        progress(done, len(sources))
+  try:
+    with mapper(functools.partial(write_shard, spec=spec), tasks) as counts:
+      for done in _running_total(counts):
+        if progress:
+          progress(done, len(sources))
+  finally:
+    if not any(epath.Path(f"{task.path}.json").exists() for task in tasks):
+      _remove(work, made)
   shards = [json.loads(epath.Path(f"{task.path}.json").read_text()) for task in tasks]
   if not any(shard["videos"] for shard in shards):
     _remove(work, made)

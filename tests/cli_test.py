@@ -123,3 +123,4 @@ def test_beam_is_asked_for_in_one_line(videos, tmp_path, capsys):
   words = ["prepare", "folder", "--source", str(videos[0].parent), "--out", str(tmp_path / "o")]
   assert cli.main([*words, "--beam=--runner=DirectRunner"]) == 2
   assert "condfoley-jax[beam]" in capsys.readouterr().err
+  assert not (tmp_path / "o").exists()
