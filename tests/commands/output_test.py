@@ -223,7 +223,7 @@ def test_media_too_large_for_the_page_are_linked_from_where_it_ends_up(write, vi
 
 
 def test_the_command_that_repeats_a_result_means_the_same(generation_made):
-  example, out, weights, query = (Path(f"-{name} it's.mp4") for name in ("example", "out", "weights", "query"))
+  example, out, weights, query = (Path(f"-{name}") for name in ("it's.mp4", "out", "weights", "a b.mp4"))
   settings = dataclasses.replace(generation_made.settings, example=example, seed=7, top_k=5, tau_s=0.1)
   made = dataclasses.replace(generation_made, query=query, settings=settings)
   words = shlex.split(page.command_of(made, out, weights))

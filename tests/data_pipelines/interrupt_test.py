@@ -10,6 +10,7 @@ import time
 import pytest
 
 from data_pipelines import interrupt
+from data_pipelines.workers import mapped
 
 
 def test_ignored_signals_stay_ignored(signals):
@@ -72,6 +73,11 @@ def test_a_second_signal_ends_a_command_that_did_not_hear_the_first(tmp_path):
     assert process.wait() == 143
     assert process.stderr.read() == ""
   assert not (tmp_path / "out").exists()
+
+
+def test_workers_do_not_hear_ctrl_c():
+  with mapped(signal.raise_signal, [signal.SIGINT, signal.SIGHUP], 2) as results:
+    assert list(results) == [None, None]
 
 
 # As from a shell: started in the background, a process ignores Ctrl-C.

@@ -2,10 +2,11 @@ import dataclasses
 import itertools
 import json
 
+import grain
 import numpy as np
 import pytest
 
-from data_pipelines import pairs, pipeline
+from data_pipelines import pairs, pipeline, prepare
 from data_pipelines.builders.events import ACTIONS, MATERIALS, UNKNOWN
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
@@ -219,3 +220,18 @@ def test_damaged_record_reaches_the_caller(tmp_path):
 def test_other_spec_is_refused(data_dir):
   with pytest.raises(InputError, match="frame_resize 16"):
     pipeline.clip_batches(data_dir, dataclasses.replace(SPEC, frame_resize=64), batch_size=1, seed=0, train=True)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 5])
+def test_batches_do_not_depend_on_threads(data_dir, monkeypatch, threads):
+  whole = take(batches(pipeline.pair_batches, data_dir), 6)
+  monkeypatch.setattr(pipeline, "_AHEAD", grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+  check_same(take(batches(pipeline.pair_batches, data_dir), 6), whole)
+
+
+@pytest.mark.parametrize("per_shard", [1, 3])
+def test_batches_do_not_depend_on_shards(data_dir, tmp_path, monkeypatch, per_shard):
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", per_shard)
+  other = ruler.make_dataset(tmp_path, FRAMES, EVENTS)
+  assert len(list(other.glob("*.tfrecord"))) == -(-len(FRAMES) // per_shard)
+  check_same(*(take(batches(pipeline.pair_batches, d, mode="paper"), 6) for d in (data_dir, other)))
