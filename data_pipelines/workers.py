@@ -4,7 +4,9 @@ import collections
 import concurrent.futures
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -25,7 +27,8 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item], workers: i
   others = set(multiprocessing.active_children())
   with contextlib.ExitStack() as stack:
     with interrupt.held():  # A process that is half started is known to nobody.
-      pool = stack.enter_context(concurrent.futures.ProcessPoolExecutor(count, mp_context=context))
+      pool = concurrent.futures.ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+      stack.enter_context(pool)
       stack.enter_context(interrupt.undone(lambda: _kill(set(multiprocessing.active_children()) - others)))
       with _blocked():
         futures = collections.deque(pool.submit(function, item) for item in items)
@@ -38,6 +41,16 @@ def _results(futures: collections.deque[concurrent.futures.Future]) -> Iterator:
   executor's thread would raise on finding its workers gone and their work cancelled."""
   while futures:
     yield futures.popleft().result()
+
+
+def _end_with_parent() -> None:
+  """Ends this worker with its parent, even one that is killed: it would wait for work for ever."""
+
+  def wait() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 def _kill(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:

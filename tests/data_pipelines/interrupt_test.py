@@ -80,6 +80,24 @@ def test_workers_do_not_hear_ctrl_c():
     assert list(results) == [None, None]
 
 
+_KILLED = """
+import multiprocessing, os, time
+from data_pipelines.workers import mapped
+with mapped(time.sleep, [0, 0, 600, 600], 2) as results:
+  next(results), next(results)
+  print(*(p.pid for p in multiprocessing.active_children()), flush=True)
+  time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+  with subprocess.Popen([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE, text=True) as process:
+    workers = process.stdout.readline().split()
+    process.kill()
+    # They hold the other end of the pipe: it is closed when the last of them has ended.
+    assert len(workers) == 2 and process.stdout.read() == ""
+
+
 # As from a shell: started in the background, a process ignores Ctrl-C.
 _PREPARE = """
 import signal, sys
