@@ -48,12 +48,15 @@ def test_features(vectors, features):
 
 
 def test_condition_codes(vectors, codec):
-  codes = nnx.jit(VQGAN.encode)(codec, 2 * vectors["cond_spec01"][None] - 1)
-  # No margins are stored: the few codes that lie between two entries may fall either way.
-  assert np.mean(codes.ravel() == vectors["cond_codes_row_major"].ravel()) >= 0.98
-  np.testing.assert_array_equal(
-    codes_to_sequence(vectors["cond_codes_row_major"].reshape(1, 5, 10)), vectors["cond_codes"]
-  )
+  latent = np.asarray(nnx.jit(VQGAN.latent)(codec, 2 * vectors["cond_spec01"][None] - 1), np.float64)
+  book = np.asarray(codec.quantizer.codebook[...], np.float64)
+  distance = np.sort(((latent.reshape(-1, 1, latent.shape[-1]) - book) ** 2).sum(-1), axis=-1)
+  sure = distance[:, 1] - distance[:, 0] > 1e-3
+  codes = np.asarray(nnx.jit(VQGAN.encode)(codec, 2 * vectors["cond_spec01"][None] - 1)).ravel()
+  assert sure.any()
+  np.testing.assert_array_equal(codes[sure], vectors["cond_codes_row_major"].ravel()[sure])
+  grid = vectors["cond_codes_row_major"].reshape(1, 5, 10)
+  np.testing.assert_array_equal(codes_to_sequence(grid), vectors["cond_codes"])
 
 
 def test_greedy_codes_and_the_spectrogram_that_they_decode_to(vectors, features, codec):
