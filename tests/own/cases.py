@@ -17,6 +17,8 @@ from flax import nnx
 
 from condfoley_jax.audio import mel
 from condfoley_jax.audio.onsets import onset_strength
+from condfoley_jax.audio.resample import resample
+from condfoley_jax.audio.sync_spectrogram import sync_spectrogram
 from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
@@ -24,6 +26,9 @@ from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
+from condfoley_jax.models.resnet import ResNetConfig
+from condfoley_jax.models.s3d import S3DConfig
+from condfoley_jax.models.sync import SparseSync, SparseSyncConfig
 from condfoley_jax.models.transformer import Transformer, TransformerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -174,6 +179,29 @@ def perceptual() -> Arrays:
   }
 
 
+def sync() -> Arrays:
+  config = SparseSyncConfig(
+    video=S3DConfig(stem_kernel=3, stem=4, second=6, stages=(((4, 4, 6, 4, 4, 4),), ((6, 4, 8, 4, 4, 6),)), pools=(3,)),
+    audio=ResNetConfig(stem_kernel=3, widths=(4, 8), blocks=(1, 1)),
+    width=8,
+    layers=1,
+    heads=2,
+    selectors=3,
+    video_grid=(2, 1, 2),
+    audio_grid=(2, 3),
+    classes=5,
+  )
+  model = formula(lambda: SparseSync(config, rngs=nnx.Rngs(0)))
+  audio = 0.3 * np.tanh(rnd("audio", 1, 4410))
+  return {
+    "seen": model.see(rnd("frames", 2, 8, 16, 32, 3)),
+    "heard": model.hear(rnd("spectrogram", 2, 16, 24)),
+    "logits": model(rnd("frames", 2, 8, 16, 32, 3), rnd("spectrogram", 2, 16, 24)),
+    "resampled": resample(audio, 22050, 16000),
+    "spectrogram": sync_spectrogram(audio)[:, ::16, :40],
+  }
+
+
 CASES: dict[str, Callable[[], Arrays]] = {
   "mel": mel_front_end,
   "host audio": host_audio,
@@ -187,6 +215,7 @@ CASES: dict[str, Callable[[], Arrays]] = {
   "codebook transformer": functools.partial(transformer, audio_token="codebook"),
   "vocoders": vocoders,
   "perceptual": perceptual,
+  "sync": sync,
 }
 
 
