@@ -1,5 +1,6 @@
 """`condfoley convert`: a published PyTorch checkpoint to a weights folder."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def run(source: Path, out: Path, settings: Settings) -> None:
   """
   if settings.vocoder and settings.kind != "transformer":
     raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
+  if (out / "config.json").exists():
+    raise InputError(f"{out}: holds weights already; choose another folder")
   seconds: dict[str, float] = {}
   with timed("read checkpoint", seconds):
     clip, components = _read(settings.kind, source, settings.heads)
@@ -55,6 +58,8 @@ def run(source: Path, out: Path, settings: Settings) -> None:
     try:
       folder.save(out, clip, components, conventions=conventions_of(settings), dtype=np.float32)
     except OSError as error:
+      with contextlib.suppress(OSError):
+        out.rmdir()
       raise InputError(f"{out}: {error.strerror or error}; choose another folder") from error
     except ValueError as error:
       raise InputError(f"{source}: {error}; get the checkpoint from its authors again") from error

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from condfoley_jax.audio.onsets import detect_onsets, onset_strength
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync, rank, sync_of
@@ -68,7 +69,7 @@ class Generation:
     takes: ranked.
     seen: [T], onset probability per query frame.
     spec: grid of the weights.
-    weights_id: of the weights folder.
+    weights_id, conventions: of the weights folder.
     seconds: wall-clock seconds per stage.
   """
 
@@ -80,6 +81,7 @@ class Generation:
   seen: np.ndarray
   spec: ClipSpec
   weights_id: str
+  conventions: Conventions
   seconds: dict[str, float]
 
 
@@ -111,7 +113,9 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
     order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
   ranked = [takes[i] for i in order]
-  return Generation(query, settings, start_s, example, ranked, made.seen, spec, weights.id, seconds)
+  return Generation(
+    query, settings, start_s, example, ranked, made.seen, spec, weights.id, weights.conventions, seconds
+  )
 
 
 def _require_fit(weights: folder.Weights, directory: Path) -> None:
@@ -149,7 +153,7 @@ def read_example(path: Path, start_s: float | None, spec: ClipSpec, *, clips: in
     raise InputError(f"{path}: has no sound; choose an example that has")
   audio = media.decode_audio(path, spec.sample_rate)
   if start_s is None:
-    start_s = _loudest(audio, spec) / spec.fps
+    start_s = _loudest(audio, spec, clips) / spec.fps
   if start_s >= info.duration_s:
     raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
   first = round(start_s * spec.sample_rate)
@@ -175,13 +179,14 @@ def _judge(audio: np.ndarray, seed: int, seen: np.ndarray, spec: ClipSpec) -> Ta
   return Take(audio, seed, onsets, segments, sync_of(seen, heard, spec.fps))
 
 
-def _loudest(audio: np.ndarray, spec: ClipSpec) -> int:
-  """First frame of the clip with the most energy."""
+def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:
+  """First frame of the `clips` clips with the most energy."""
   per_frame = audio[: len(audio) // spec.samples_per_frame * spec.samples_per_frame].reshape(-1, spec.samples_per_frame)
   total = np.concatenate([[0.0], np.cumsum(np.sum(per_frame.astype(np.float64) ** 2, 1))])
-  if len(total) <= spec.frames:
+  frames = clips * spec.frames
+  if len(total) <= frames:
     return 0
-  return int(np.argmax(total[spec.frames :] - total[: -spec.frames]))
+  return int(np.argmax(total[frames:] - total[:-frames]))
 
 
 def _crop(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:

@@ -140,6 +140,7 @@ def _describe(generation: Generation) -> dict:
     "inputs": {name: {"path": str(p), "sha256": _sha256(p)} for name, p in inputs.items()},
     "settings": settings,
     "weights": generation.weights_id,
+    "conventions": dataclasses.asdict(generation.conventions),
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
   }
 

@@ -55,8 +55,13 @@ class Generator:
     self._parts = weights.components
 
   def example_clips(self, frames: int) -> int:
-    """Clips that the example of a query of `frames` frames is long: 1, or as many as the query where it moves along."""
-    return -(-frames // self.spec.frames) if self._conventions.moving_condition else 1
+    """Clips that the example of a query of `frames` frames is long: 1, or in the published way as many as the query.
+
+    Its features and codes are then those of the whole, though only the first clip of them may be seen.
+    """
+    if self._conventions.windows == "sliding":
+      return 1
+    return columns_of(frames, self.spec, self._conventions) // self.spec.code_columns
 
   def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: list[int]) -> Takes:
     """Makes one take per seed.
@@ -122,7 +127,7 @@ class Generator:
       features = [self._features(_clip_at(frames, window.frame, clip)) for window in windows]
       return features, self._spot(frames, [(w.frame, f) for w, f in zip(windows, features, strict=True)])
     # The published code encodes the query as a whole, so that batch statistics are those of the whole.
-    whole = self._features(_clip_at(frames, 0, -(-len(frames) // clip) * clip))
+    whole = self._features(_clip_at(frames, 0, self.example_clips(len(frames)) * clip))
     return [whole[:, w.frame : w.frame + clip] for w in windows], self._spot(frames, [(0, whole)])
 
   def _features(self, frames: np.ndarray) -> jax.Array:

@@ -40,7 +40,8 @@ def plan(frames: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:
 def columns_of(frames: int, spec: ClipSpec, conventions: Conventions) -> int:
   """Code columns that a query of `frames` video frames is given; of whole clips in the published way."""
   if conventions.windows != "sliding":
-    return -(-frames // spec.frames) * spec.code_columns
+    # The published program cuts the video to whole clips; what is left over stays silent.
+    return max(1, frames // spec.frames) * spec.code_columns
   heard_s = frames / spec.fps - delay(spec, conventions) / spec.sample_rate
   # A column that would begin where the query ends, but for rounding, is not needed.
   return max(1, math.ceil(heard_s / spec.column_seconds - 1e-6))

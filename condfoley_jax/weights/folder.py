@@ -6,6 +6,7 @@ first 16 hex digits of the sha256 of the tensors file}. Tensors are named NAME/p
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -63,7 +64,7 @@ def save(
   }
   directory.mkdir(parents=True, exist_ok=True)
   with _replacing(directory / "model.safetensors") as aside:
-    safetensors.numpy.save_file(tensors, aside)
+    _write(tensors, aside)
     identity = _identity(aside)
   config = {
     "format": FORMAT,
@@ -156,6 +157,17 @@ def _read_tensors(directory: Path, identity: str, names: tuple[str, ...]) -> dic
   if not known:
     raise InputError(f"{path}: does not belong to the config.json beside it; fetch both again")
   return found
+
+
+def _write(tensors: dict[str, np.ndarray], path: Path) -> None:
+  """Writes a safetensors file that others may read, if the user's mask lets them. Raises OSError."""
+  path.touch()
+  mode = path.stat().st_mode
+  try:
+    safetensors.numpy.save_file(tensors, path)
+  except safetensors.SafetensorError as error:  # It keeps the system's error in its text only.
+    raise OSError(errno.EIO, str(error), str(path)) from error
+  path.chmod(mode)
 
 
 def _identity(path: Path) -> str:

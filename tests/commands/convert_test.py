@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from condfoley_jax import cli
 from condfoley_jax.sampling.generate import sample_window
@@ -71,7 +72,7 @@ def test_conventions_say_what_was_asked_for(files, tmp_path):
   assert (countix["level"], countix["denoise"]) == ("as_is", True)
   published = run(files, tmp_path / "c", "last.ckpt", "--published")
   assert (published["crop"], published["level"], published["windows"]) == ("first", "as_is", "half")
-  assert (published["bn_mode"], published["vocoder_mel"]) == ("batch", "as_decoded")
+  assert (published["bn_mode"], published["vocoder_mel"], published["top_k"]) == ("batch", "as_decoded", 512)
 
 
 def test_weights_are_those_of_the_checkpoint_to_the_bit(files, tmp_path):
@@ -110,6 +111,24 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
     error = capsys.readouterr().err.strip()
     assert "\n" not in error and str(source) in error and message in error
   assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", "--vocoder", files / "best_netG.pt") == 2
+  assert not (tmp_path / "w").exists()
+
+
+def test_a_folder_that_holds_weights_is_not_written_over(files, tmp_path, capsys):
+  run(files, tmp_path / "w")
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w") == 2
+  assert "holds weights already" in capsys.readouterr().err
+  assert set(folder.load(tmp_path / "w").components) == {"vqgan", "video_encoder", "transformer", "vocoder"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, capsys, monkeypatch):
+  def full(*_):
+    raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+  monkeypatch.setattr("safetensors.numpy.save_file", full)
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w") == 2
+  error = capsys.readouterr().err.strip()
+  assert "\n" not in error and "No space left" in error
   assert not (tmp_path / "w").exists()
 
 

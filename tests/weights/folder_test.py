@@ -95,6 +95,11 @@ def test_the_shipped_weights_are_saved_as_the_bytes_that_they_were_loaded_from(t
   assert contents(tmp_path / "again") == contents(folder.SHIPPED)
 
 
+def test_both_files_may_be_read_by_the_same_people(saved):
+  modes = {path.stat().st_mode for path in saved.iterdir()}
+  assert len(modes) == 1
+
+
 def test_optional_components_are_loaded_where_they_are_there(saved):
   assert list(folder.load(saved, only=("vqgan",), optional=("event_head", "sync")).components) == [
     "vqgan",

@@ -25,9 +25,9 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
   codes = rows * columns
   # The last code of a clip is never fed, so a table may lack its place.
   frames = min(_FRAMES, (positions + 1 - 2 * codes) // 2)
-  if frames < 1:
+  if frames < _FRAMES:
     raise ValueError(
-      f"{positions} positions do not hold two clips of {codes} codes and their frames (a model without condition?)"
+      f"{positions} positions do not hold two clips of {codes} codes and {_FRAMES} frames (a model without condition?)"
     )
   return TransformerConfig(
     frames=frames,

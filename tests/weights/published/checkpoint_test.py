@@ -67,6 +67,7 @@ DAMAGES = {
   "misshapen": ({"transformer.ln_f.bias": (31,)}, r"norm/bias is \(31,\), expected \(32,\)"),
   "of another rank": ({"transformer.head.weight": (16,)}, r"head/kernel is \(16,\)"),
   "no condition": ({"transformer.pos_emb": (1, 80, 32)}, "80 positions do not hold"),
+  "too few positions": ({"transformer.pos_emb": (1, 150, 32)}, "150 positions do not hold"),
   "permuter by rows": ({"first_stage_permuter.forward_shuffle_idx": np.arange(50)[::-1]}, "column by column"),
   "rows that do not fit": (
     {"first_stage_permuter.forward_shuffle_idx": np.arange(40).reshape(4, 10).T.ravel()},
