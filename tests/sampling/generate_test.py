@@ -76,3 +76,20 @@ def test_motion_is_where_the_picture_changes():
   frames[4] = 100
   assert motion(frames).tolist() == [0, 0, 1, 1, 0.5]
   assert not motion(frames[:2]).any()
+
+
+def test_the_published_example_is_as_long_as_the_query_in_whole_clips(generator):
+  published = Generator(Weights(MINI, Conventions(windows="half"), generator._parts, "none"))
+  assert [published.example_clips(frames) for frames in (7, 30, 59, 60, 121)] == [1, 1, 1, 2, 4]
+  assert generator.example_clips(121) == 1
+
+
+def test_published_windows_see_the_first_clip_of_an_example_that_is_encoded_as_a_whole(generator):
+  published = Generator(Weights(MINI, Conventions(bn_mode="batch", windows="half"), generator._parts, "none"))
+  frames, example = _inputs(60)
+  audio = np.concatenate([example.audio] * 2)
+  same, other = (Example(np.concatenate([example.frames, f]), audio) for f in (example.frames, 255 - example.frames))
+  takes = published(frames, same, Sampling(temperature=0.0), [0])
+  assert takes.audio.shape == (1, 60 * MINI.samples_per_frame) and takes.grids.shape[2] == 60
+  seen = [np.asarray(published._features(e.frames))[:, : MINI.frames] for e in (same, other)]
+  assert np.abs(seen[0] - seen[1]).max() > 1e-3, "the second clip moves the statistics of the first"

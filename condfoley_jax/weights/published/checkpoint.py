@@ -41,14 +41,22 @@ def convert(kind: str, state: State, *, heads: int) -> Converted:
 
 def _transformer(state: State, heads: int) -> Converted:
   rows, columns = _grid(_part(state, "first_stage_permuter."))
-  parts = {
-    "vqgan": _embedded("first_stage_model.", "vqgan", vqgan, state),
-    "video_encoder": _embedded("cond_stage_model.model.", "video_encoder", r2plus1d, state),
-    "transformer": _embedded(
-      "transformer.", "transformer", transformer, state, rows=rows, columns=columns, heads=heads
-    ),
-  }
-  layers.refuse_left_over(state)
+  parts, problems = {}, []
+  for prefix, kind, module, sizes in (
+    ("first_stage_model.", "vqgan", vqgan, {}),
+    ("cond_stage_model.model.", "video_encoder", r2plus1d, {}),
+    ("transformer.", "transformer", transformer, {"rows": rows, "columns": columns, "heads": heads}),
+  ):
+    try:
+      parts[kind] = _embedded(prefix, kind, module, state, **sizes)
+    except ValueError as error:
+      problems.append(str(error))
+  try:
+    layers.refuse_left_over(state)
+  except ValueError as error:
+    problems.append(str(error))
+  if problems:
+    raise ValueError("; ".join(problems))
   return Converted(_clip(parts["vqgan"].config, rows, columns), parts)
 
 

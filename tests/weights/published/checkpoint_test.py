@@ -62,6 +62,10 @@ DAMAGES = {
     {"transformer.blocks.1.ln1.bias": None, "transformer.head.weight": None},
     r"under transformer: tensors missing \(2\): blocks\.1\.ln1\.bias, head\.weight",
   ),
+  "missing in two parts and left over": (
+    {"transformer.head.weight": None, "first_stage_model.quant_conv.bias": None, "spare": (1,)},
+    r"under first_stage_model: .*: quant_conv\.bias; under transformer: .*: head\.weight; tensors left .*: spare",
+  ),
   "left over inside": ({"transformer.extra": (3,)}, r"under transformer: tensors left over \(1\): extra"),
   "left over outside": ({"second_stage.a": (3,), "b": (1,)}, r"^tensors left over \(2\): b, second_stage\.a"),
   "misshapen": ({"transformer.ln_f.bias": (31,)}, r"norm/bias is \(31,\), expected \(32,\)"),
