@@ -2,7 +2,8 @@
 
 mini:     condfoley train --config configs/transformer.py:mini --workdir out/transformer
           24 minutes on 2 shared CPU cores; validation cross-entropy 3.22 per code (6.24 untrained), 3.65 with another
-          clip's example, 3.86 with another clip's frames.
+          clip's example, 3.86 with another clip's frames. That was the shipped run, with gain and shifts of the picture
+          in place of the augmentation below, which is not trained with yet.
 paper_gh: the authors' sizes and recipe; never run.
 """
 
