@@ -17,7 +17,7 @@ from typing import Any
 from etils import epath
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import dataset, interrupt, records, tfrecord
+from data_pipelines import dataset, interrupt, records, seal, tfrecord
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError, printable
@@ -198,7 +198,7 @@ def _publish(
     described["shards"].append({"file": name} | {key: shard[key] for key in ("records", "bytes", "sha256")})
     first += shard["records"]
   aside = moves[0][0].with_name(dataset.FILE_NAME)
-  aside.write_text(json.dumps(described, indent=1) + "\n")
+  aside.write_text(seal.sealed(described))
   with interrupt.held():
     _remove_dataset(out_dir, {target for _, target in moves}, aside.with_name("publishing"))
     for source, target in moves:

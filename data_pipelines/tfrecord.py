@@ -79,7 +79,7 @@ class Shard:
 
     Raises:
       IndexError: no such record.
-      InputError: a record's bytes do not match their checksums, or cannot be read.
+      InputError: a record's bytes do not match their checksums or the index, or cannot be read.
     """
     if not 0 <= first < first + count <= len(self):
       raise IndexError(f"records {first} to {first + count - 1} of {len(self)} in {self.path}")
@@ -96,7 +96,11 @@ class Shard:
     found, header_crc = _HEADER.unpack_from(raw)
     data = raw[_HEADER.size : -_FOOTER.size]
     (data_crc,) = _FOOTER.unpack_from(raw, len(raw) - _FOOTER.size)
-    if found != length or header_crc != _masked_crc(raw[:8]) or data_crc != _masked_crc(data):
+    if header_crc != _masked_crc(raw[:8]):
+      raise self._damaged(record)
+    if found != length:  # In a shard of just this size.
+      raise self._not_indexed()
+    if data_crc != _masked_crc(data):
       raise self._damaged(record)
     return data
 
@@ -121,7 +125,10 @@ class Shard:
       starts = np.concatenate([[0], ends]).astype("<u8")
       if np.array_equal(spans[:, 0], starts[:-1]) and int(starts[-1]) == size:
         return spans
-    raise InputError(f"{index}: does not belong to {self.path.name}; prepare the data again")
+    raise self._not_indexed()
+
+  def _not_indexed(self) -> InputError:
+    return InputError(f"{index_path(self.path)}: does not belong to {self.path.name}; prepare the data again")
 
   def _damaged(self, record: int) -> InputError:
     return InputError(f"{self.path}: record {record} is damaged (checksum); copy the shard or prepare the data again")

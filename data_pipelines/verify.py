@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines import dataset, records, tfrecord
+from data_pipelines import dataset, records, seal, tfrecord
 from data_pipelines.errors import InputError
 
 
@@ -16,15 +16,16 @@ def problems(directory: str | os.PathLike) -> Iterator[str]:
     InputError: there is no dataset.json, or it cannot be read.
   """
   directory = epath.Path(directory)
-  description = dataset.read_description(directory / dataset.FILE_NAME)
+  path = directory / dataset.FILE_NAME
+  description = dataset.read_description(path)
+  if not seal.is_whole(path.read_bytes()):
+    yield f"{path}: not as it was written (sha256); copy it or prepare the data again"
+    return  # What it says of the shards says nothing about them.
   expected = _expected(description)
   first = 0
   for told in description["shards"]:
     yield from _of_shard(directory, told, expected[first : first + told["records"]])
     first += told["records"]
-  if first != len(expected):
-    path = directory / dataset.FILE_NAME
-    yield f"{path}: videos have {len(expected)} records, shards {first}; prepare the data again"
 
 
 def _expected(description: dict) -> list[tuple[str, int]]:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -8,33 +9,59 @@ from hypothesis import strategies as st
 from data_pipelines import records
 from data_pipelines.builders.events import Event
 
-EVENTS = st.builds(
-  Event,
-  st.floats(min_value=0, max_value=1e4),
-  st.sampled_from(["metal", "plastic-bag", "None"]),
-  st.sampled_from(["hit", "scratch"]),
-  st.text(max_size=5),
+INT64 = st.integers(-(2**63), 2**63 - 1)
+EVENTS = st.builds(Event, st.floats(allow_nan=False), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
+SEGMENTS = st.builds(
+  records.Segment,
+  video=st.text(max_size=9),
+  segment=INT64,
+  fps=INT64,
+  sample_rate=INT64,
+  video_frames=INT64,
+  valid_frames=INT64,
+  frames=st.lists(st.binary(max_size=9), max_size=3).map(tuple),
+  audio=st.lists(st.integers(-(2**15), 2**15 - 1), max_size=9).map(lambda samples: np.array(samples, np.int16)),
+  events=st.lists(EVENTS, max_size=4).map(tuple),
+  source=st.text(max_size=9),
+  source_sha256=st.text(max_size=9),
 )
 
 
-def segment(**changes):
-  fields = {
-    "video": "vidéo 1", "segment": 3, "fps": 2, "sample_rate": 4, "video_frames": 8, "valid_frames": 1,
-    "frames": (b"a", b"b"), "audio": np.array([-32768, -1, 0, 32767], np.int16), "events": (),
-    "source": "vidéo 1.mp4", "source_sha256": "ab" * 32,
-  }  # fmt: skip
-  return records.Segment(**{**fields, **changes})
-
-
-@given(st.lists(EVENTS, max_size=4))
-@settings(max_examples=40, deadline=None)
-def test_segment_comes_back_exactly(events):
-  original = segment(events=tuple(events))
+@given(SEGMENTS)
+@settings(max_examples=100, deadline=None)
+def test_any_segment_comes_back_exactly(original):
   record = records.encode(original)
   back = records.decode(record)
   np.testing.assert_array_equal(back.audio, original.audio)
   assert dataclasses.replace(back, audio=None) == dataclasses.replace(original, audio=None)
   assert records.encode(back) == record
+
+
+@given(SEGMENTS, INT64.filter(lambda version: version != records.SCHEMA_VERSION))
+@settings(max_examples=30, deadline=None)
+def test_a_record_of_another_schema_is_refused(segment, version):
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(records, "SCHEMA_VERSION", version)
+    record = records.encode(segment)
+  with pytest.raises(ValueError, match=rf"schema \[{version}\], expected {records.SCHEMA_VERSION}"):
+    records.decode(record)
+
+
+@given(SEGMENTS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_damaged_record_is_read_or_refused_and_nothing_else(segment, data):
+  record = bytearray(records.encode(segment))
+  at = data.draw(st.integers(0, len(record) - 1))
+  record[at] ^= data.draw(st.integers(1, 255))
+  with contextlib.suppress(ValueError):
+    assert isinstance(records.decode(bytes(record)), records.Segment)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_what_is_no_segment_is_refused(record):
+  with pytest.raises(ValueError, match=r"no segment of a video|schema"):
+    records.decode(record)
 
 
 def test_picture_keeps_colours_and_place():

@@ -1,3 +1,6 @@
+import itertools
+import os
+import shutil
 import struct
 
 import google_crc32c
@@ -47,36 +50,61 @@ def test_index_holds_offsets_and_lengths(shard):
   assert pairs == (0, 5, 21, 0, 37, 11)
 
 
-def test_every_flipped_byte_is_found(shard, tmp_path):
-  path = tmp_path / "x.tfrecord"
-  for name in (shard.name, shard.name + ".idx"):
-    whole = shard.with_name(name).read_bytes()
-    tfrecord.write(path, RECORDS)
-    for i in range(len(whole)):
-      (tmp_path / name).write_bytes(whole[:i] + bytes([whole[i] ^ 0x10]) + whole[i + 1 :])
-      with pytest.raises(InputError, match=r"x\.tfrecord"):
-        read_all(path)
+@hypothesis.given(st.lists(st.binary(max_size=40), min_size=1, max_size=6), st.data())
+@hypothesis.settings(max_examples=150, deadline=None)
+def test_any_changed_byte_is_found_and_the_record_it_is_in_named(tmp_path_factory, content, data):
+  path = tmp_path_factory.mktemp("t") / "x.tfrecord"
+  tfrecord.write(path, content)
+  damaged = data.draw(st.sampled_from([path, tfrecord.index_path(path)]))
+  at = change_a_byte(damaged, data)
+  if damaged != path:
+    with pytest.raises(InputError, match=r"x\.tfrecord\.idx: does not belong"):
+      tfrecord.Shard(path)
+    return
+  ends = itertools.accumulate(len(tfrecord.frame(record)) for record in content)
+  hit = next(record for record, end in enumerate(ends) if at < end)
+  opened = tfrecord.Shard(path)
+  for record in range(len(content)):
+    if record == hit:
+      with pytest.raises(InputError, match=rf"x\.tfrecord: record {hit} is damaged"):
+        opened[record]
+    else:
+      assert opened[record] == content[record]
 
 
-def test_damage_names_the_record_and_spares_the_others(shard, tmp_path):
-  path = tmp_path / "x.tfrecord"
-  tfrecord.write(path, RECORDS)
+def change_a_byte(path, data):
+  """Changes any byte of a file to any other; returns where."""
   raw = bytearray(path.read_bytes())
-  raw[-6] ^= 1
+  at = data.draw(st.integers(0, len(raw) - 1))
+  raw[at] ^= data.draw(st.integers(1, 255))
   path.write_bytes(raw)
-  damaged = tfrecord.Shard(path)
-  assert damaged[0] == RECORDS[0]
-  with pytest.raises(InputError, match=r"x\.tfrecord: record 2 is damaged"):
-    damaged[2]
+  return at
 
 
-@pytest.mark.parametrize("keep", [0, 10, 47])
-def test_truncated_shard_is_found(shard, tmp_path, keep):
-  path = tmp_path / "x.tfrecord"
-  tfrecord.write(path, RECORDS)
-  path.write_bytes(path.read_bytes()[:keep])
-  with pytest.raises(InputError, match="does not belong"):
+@hypothesis.given(st.lists(st.binary(max_size=40), min_size=1, max_size=6), st.data())
+@hypothesis.settings(max_examples=80, deadline=None)
+def test_any_truncation_is_found(tmp_path_factory, content, data):
+  path = tmp_path_factory.mktemp("t") / "x.tfrecord"
+  tfrecord.write(path, content)
+  cut = data.draw(st.sampled_from([path, tfrecord.index_path(path)]))
+  os.truncate(cut, data.draw(st.integers(0, len(cut.read_bytes()) - 1)))
+  with pytest.raises(InputError, match=r"x\.tfrecord\.idx: does not belong"):
     tfrecord.Shard(path)
+
+
+@hypothesis.given(*[st.lists(st.binary(max_size=9), max_size=4)] * 2)
+@hypothesis.example([b"1", b"234"], [b"12", b"34"])
+@hypothesis.settings(max_examples=80, deadline=None)
+def test_the_index_of_another_shard_is_found(tmp_path_factory, content, others):
+  path, other = (tmp_path_factory.mktemp("t") / name for name in ("x.tfrecord", "y.tfrecord"))
+  tfrecord.write(path, content)
+  tfrecord.write(other, others)
+  shutil.copy(tfrecord.index_path(other), tfrecord.index_path(path))
+  if [len(record) for record in content] == [len(record) for record in others]:
+    assert read_all(path) == content
+  else:
+    with pytest.raises(InputError, match=r"x\.tfrecord\.idx: does not belong"):
+      read_all(path)
 
 
 @pytest.mark.parametrize("absent", ["x.tfrecord", "x.tfrecord.idx"])

@@ -5,10 +5,13 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from condfoley_jax import cli
-from data_pipelines import dataset, prepare, records, tfrecord, verify
+from data_pipelines import dataset, prepare, records, seal, tfrecord, verify
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
@@ -43,9 +46,17 @@ def rewrite(directory, change):
   tfrecord.write(shard(directory), change([opened[i] for i in range(len(opened))]))
 
 
-def resized(directory):
+def rehashed(directory):
+  """Another hash for the first shard, in a description that is whole."""
   description = json.loads((directory / "dataset.json").read_text())
   description["shards"][0]["sha256"] = "0" * 64
+  description.pop("sha256")
+  (directory / "dataset.json").write_text(seal.sealed(description))
+
+
+def reformatted(directory):
+  """The same content, in other bytes."""
+  description = json.loads((directory / "dataset.json").read_text())
   (directory / "dataset.json").write_text(json.dumps(description))
 
 
@@ -78,7 +89,8 @@ DAMAGES = {
     r"00000-of-00002\.tfrecord: record 0 is of another schema \(schema \[1\], expected 2\)",
   ),
   "a record of something else": (lambda d: rewrite(d, lambda r: [b"no", *r[1:]]), "record 0 is of another schema"),
-  "another hash": (resized, r"00000-of-00002\.tfrecord: not the shard"),
+  "another hash": (rehashed, r"00000-of-00002\.tfrecord: not the shard"),
+  "a rewritten description": (reformatted, r"dataset\.json: not as it was written \(sha256\)"),
 }
 
 
@@ -97,6 +109,35 @@ def test_damage_is_one_line_that_names_shard_and_record(data, capsys, name):
   assert cli.main(["prepare", "--verify", str(data)]) == 2
   captured = capsys.readouterr()
   assert captured.out.startswith(f"{problem}\n") and captured.err.count("\n") == 1
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_changed_byte_of_any_file_is_found_and_its_place_named(whole, data):
+  path = data.draw(st.sampled_from(sorted(whole.iterdir())))
+  before = path.read_bytes()
+  at = data.draw(st.integers(0, len(before) - 1))
+  changed = data.draw(st.integers(1, 255))
+  record = record_at(path, at) if path.suffix == ".tfrecord" else None
+  try:
+    path.write_bytes(before[:at] + bytes([before[at] ^ changed]) + before[at + 1 :])
+    problem = one_problem(whole)
+  finally:
+    path.write_bytes(before)
+  assert problem.startswith(f"{path}: " if record is None else f"{path}: record {record} is damaged")
+
+
+def record_at(path, at):
+  """Record of a shard that has byte `at`."""
+  return int(np.searchsorted(tfrecord.Shard(path)._index[:, 0], at, side="right")) - 1
+
+
+def one_problem(directory):
+  try:
+    (problem,) = verify.problems(directory)
+  except InputError as e:
+    return str(e)
+  return problem
 
 
 def test_all_problems_are_found_at_once(data):
