@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,12 +137,13 @@ def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
     raise _invalid(path, e) from e
 
 
-def sha256(path: epath.Path) -> str:
-  """Of a file's bytes, in hex."""
+def sha256(*paths: Path) -> str:
+  """Of the bytes of files, one after the other, in hex."""
   digest = hashlib.sha256()
-  with path.open("rb") as f:
-    while block := f.read(2**20):
-      digest.update(block)
+  for path in paths:
+    with path.open("rb") as f:
+      while block := f.read(2**20):
+        digest.update(block)
   return digest.hexdigest()
 
 

@@ -10,8 +10,24 @@ from flax import nnx
 _INIT = nnx.initializers.he_normal()
 
 
+class Layers:
+  """Of a config that gives the channels and the number of residual blocks of each layer."""
+
+  widths: tuple[int, ...]
+  blocks: tuple[int, ...]
+
+  def __post_init__(self):
+    if len(self.widths) != len(self.blocks):
+      raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks")
+
+  @property
+  def feature_width(self) -> int:
+    """Channels of the features."""
+    return self.widths[-1]
+
+
 @dataclasses.dataclass(frozen=True)
-class ResNetConfig:
+class ResNetConfig(Layers):
   """Sizes of the network; the defaults are ResNet-18's.
 
   Attributes:
@@ -23,15 +39,6 @@ class ResNetConfig:
   stem_kernel: int = 7
   widths: tuple[int, ...] = (64, 128, 256, 512)
   blocks: tuple[int, ...] = (2, 2, 2, 2)
-
-  def __post_init__(self):
-    if len(self.widths) != len(self.blocks):
-      raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks")
-
-  @property
-  def feature_width(self) -> int:
-    """Channels of the features."""
-    return self.widths[-1]
 
 
 class ConvNorm(nnx.Module):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.resnet import Layers
 from condfoley_jax.shapes import Features_BxTxD, Frames_BxTxHxWx3
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -15,7 +16,7 @@ _INIT = nnx.initializers.he_normal()
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoEncoderConfig:
+class VideoEncoderConfig(Layers):
   """Sizes of the encoder; the defaults are the published R(2+1)D-18.
 
   Attributes:
@@ -30,15 +31,6 @@ class VideoEncoderConfig:
   stem_mid: int = 45
   widths: tuple[int, ...] = (64, 128, 256, 512)
   blocks: tuple[int, ...] = (2, 2, 2, 2)
-
-  def __post_init__(self):
-    if len(self.widths) != len(self.blocks):
-      raise ValueError(f"{len(self.widths)} widths and {len(self.blocks)} numbers of blocks")
-
-  @property
-  def feature_width(self) -> int:
-    """Width D of the features."""
-    return self.widths[-1]
 
 
 def prepare_frames(frames: Frames_BxTxHxWx3) -> jax.Array:

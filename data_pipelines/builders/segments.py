@@ -1,13 +1,12 @@
 """A video of a data set -> the segments that are stored of it. The one place where this is done."""
 
-import hashlib
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import media, records
+from data_pipelines import dataset, media, records
 from data_pipelines.builders import unpacked
 from data_pipelines.builders.events import Event
 from data_pipelines.builders.source import Source
@@ -65,12 +64,7 @@ def _events(source: Source, frames: int, fps: int) -> tuple[Event, ...]:
 def _sha256(source: Source) -> str:
   """Hash of the video's bytes, those of its pictures in order where it is a folder, then those of its sound file."""
   files = unpacked.list_pictures(source.video) if source.video.is_dir() else [source.video]
-  digest = hashlib.sha256()
-  for path in files + ([source.audio] if source.audio else []):
-    with open(path, "rb") as f:
-      while block := f.read(2**20):
-        digest.update(block)
-  return digest.hexdigest()
+  return dataset.sha256(*files, *([source.audio] if source.audio else []))
 
 
 def _name(video: pathlib.Path) -> str:

@@ -9,26 +9,15 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.clip import PAPER
-from condfoley_jax.models.resnet import ResNetConfig
-from condfoley_jax.models.s3d import S3DConfig, TemporalConv, max_pool
+from condfoley_jax.models.s3d import TemporalConv, max_pool
 from condfoley_jax.models.sync import FRAMES, Selector, SparseSync, SparseSyncConfig, prepare_video
 from condfoley_jax.weights import folder, tree
 from condfoley_jax.weights.published.sparsesync import params_from_torch
 from tests import golden
 from tests.fill import filled
+from tests.models.tiny import SYNC as TINY
 
 PUBLISHED = SparseSyncConfig()
-TINY = SparseSyncConfig(
-  video=S3DConfig(stem_kernel=3, stem=4, second=6, stages=(((4, 4, 6, 4, 4, 4),), ((6, 4, 8, 4, 4, 6),)), pools=(3,)),
-  audio=ResNetConfig(stem_kernel=3, widths=(4, 8), blocks=(1, 1)),
-  width=8,
-  layers=1,
-  heads=2,
-  selectors=3,
-  video_grid=(2, 1, 2),
-  audio_grid=(2, 3),
-  classes=5,
-)
 
 
 @nnx.jit

@@ -26,9 +26,7 @@ from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
-from condfoley_jax.models.resnet import ResNetConfig
-from condfoley_jax.models.s3d import S3DConfig
-from condfoley_jax.models.sync import SparseSync, SparseSyncConfig
+from condfoley_jax.models.sync import SparseSync
 from condfoley_jax.models.transformer import Transformer, TransformerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -36,6 +34,7 @@ from condfoley_jax.sampling.generate import sample_window
 from condfoley_jax.sampling.logits import Sampling
 from data_pipelines.denoise import denoise
 from data_pipelines.media.decode import bicubic
+from tests.models import tiny
 
 STORED = Path(__file__).parent / "vectors.npz"
 Arrays = dict[str, np.ndarray]
@@ -180,18 +179,7 @@ def perceptual() -> Arrays:
 
 
 def sync() -> Arrays:
-  config = SparseSyncConfig(
-    video=S3DConfig(stem_kernel=3, stem=4, second=6, stages=(((4, 4, 6, 4, 4, 4),), ((6, 4, 8, 4, 4, 6),)), pools=(3,)),
-    audio=ResNetConfig(stem_kernel=3, widths=(4, 8), blocks=(1, 1)),
-    width=8,
-    layers=1,
-    heads=2,
-    selectors=3,
-    video_grid=(2, 1, 2),
-    audio_grid=(2, 3),
-    classes=5,
-  )
-  model = formula(lambda: SparseSync(config, rngs=nnx.Rngs(0)))
+  model = formula(lambda: SparseSync(tiny.SYNC, rngs=nnx.Rngs(0)))
   audio = 0.3 * np.tanh(rnd("audio", 1, 4410))
   return {
     "seen": model.see(rnd("frames", 2, 8, 16, 32, 3)),

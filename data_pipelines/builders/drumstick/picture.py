@@ -74,11 +74,6 @@ def render_frames(scene: Scene) -> Iterator[np.ndarray]:
     yield cv2.add(frame, grain[k % len(grain)], dtype=cv2.CV_8U)
 
 
-def tip_pixel(scene: Scene, time_s: float) -> np.ndarray:
-  """Where the tip is in the frame at `time_s`, px [2], without the camera's shake (a few px)."""
-  return _draw_camera(scene.rng("picture")).project(Tip(scene).position(np.array([time_s]))[0])
-
-
 def _draw_camera(rng: np.random.Generator) -> Camera:
   target = np.array([rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.06), rng.uniform(0.02, 0.08)])
   pitch, yaw, distance = np.deg2rad(rng.uniform(20, 42)), np.deg2rad(rng.uniform(-20, 20)), rng.uniform(0.75, 1.1)

@@ -2,9 +2,15 @@ import itertools
 
 import numpy as np
 
-from data_pipelines.builders.drumstick import materials, surface
-from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames, tip_pixel
+from data_pipelines.builders.drumstick import materials, picture, surface
+from data_pipelines.builders.drumstick.motion import Tip
+from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
 from data_pipelines.builders.drumstick.scene import draw_scene
+
+
+def tip_pixel(scene, time_s):
+  """Where the tip is in the frame at `time_s`, px [2], without the camera's shake (a few px)."""
+  return picture._draw_camera(scene.rng("picture")).project(Tip(scene).position(np.array([time_s]))[0])
 
 
 def test_frames_repeat_and_differ_between_videos():
@@ -42,6 +48,6 @@ def test_stick_is_at_the_contact_in_the_nearest_frame_and_not_before():
 
 def test_every_material_has_a_texture_in_range():
   for row in materials.MATERIALS.values():
-    picture = surface.surface_texture(row.look, np.random.default_rng(0))
-    assert picture.shape == (surface.SIZE, surface.SIZE, 3) and picture.dtype == np.float32
-    assert picture.min() >= 0 and picture.max() <= 255 and picture.std() > 1
+    texture = surface.surface_texture(row.look, np.random.default_rng(0))
+    assert texture.shape == (surface.SIZE, surface.SIZE, 3) and texture.dtype == np.float32
+    assert texture.min() >= 0 and texture.max() <= 255 and texture.std() > 1
