@@ -16,7 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from data_pipelines import lock
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PARTIAL = ".partial-"
 GRACE_S = 1.0  # for the command to end by itself after a second signal
 _noted: list[int] = []
 _held = False
@@ -88,14 +91,24 @@ def undone(undo: Callable[[], object]) -> Iterator[None]:
 def partial_folder(parent: Path) -> Iterator[Path]:
   """A new folder in `parent` for results that are not whole yet; what is left in it goes with it.
 
-  `parent` is made if it is not there, and removed again if it is empty in the end.
+  `parent` is made if it is not there, and removed again if it is empty in the end. Folders of processes that were
+  killed go too.
   """
   made = [p for p in (parent, *parent.parents) if not p.exists()]
-  folder = parent / f".partial-{secrets.token_hex(4)}"
+  folder = parent / f"{_PARTIAL}{secrets.token_hex(4)}"
   with undone(lambda: _remove(folder, made)):
     parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(parent)
     folder.mkdir()
-    yield folder
+    with lock.locked(folder):
+      yield folder
+
+
+def _remove_abandoned(parent: Path) -> None:
+  for folder in parent.glob(f"{_PARTIAL}*"):
+    with lock.locked(folder) as abandoned:
+      if abandoned and any(folder.iterdir()):  # An empty one may be about to be locked.
+        _remove(folder, [])
 
 
 def _remove(folder: Path, if_empty: list[Path]) -> None:

@@ -11,13 +11,14 @@ import functools
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from etils import epath
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import dataset, interrupt, records, seal, tfrecord
+from data_pipelines import dataset, interrupt, lock, records, seal, tfrecord
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError, printable
@@ -25,6 +26,8 @@ from data_pipelines.workers import mapped
 
 # Small enough that a stopped run loses little and a pod's hosts have shards enough, large enough for long reads.
 VIDEOS_PER_SHARD = 8
+# Folders of shards that no description tells of yet, and in them the mark of a dataset that is half replaced.
+_WORK, _MARK = ".prepare-", "publishing"
 Progress = Callable[[int, int], None]
 
 
@@ -65,13 +68,38 @@ def prepare(
     progress: called with (videos done, videos in all).
 
   Raises:
-    InputError: no videos, two with the same id, or none that can be used.
+    InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; or
+      another run is at work in `out_dir`.
   """
   _check_ids(sources)
+  if not re.fullmatch(r"[\w.-]+", split):
+    raise InputError(f"split `{printable(split)}`: files are named after it; use letters, digits, _ and - alone")
   out_dir = epath.Path(out_dir)
-  work = out_dir / f".prepare-{_fingerprint(sources, spec, name, split)}"
   made = [p for p in (out_dir, *out_dir.parents) if not p.exists()]
-  work.mkdir(parents=True, exist_ok=True)
+  out_dir.mkdir(parents=True, exist_ok=True)
+  with lock.locked(out_dir) as alone:
+    if alone is False:
+      raise InputError(f"{out_dir}: another run prepares data here; wait for its end or choose another folder")
+    _prepare(sources, out_dir, spec, name, split, mapper, progress, made)
+    if alone:
+      for left in out_dir.glob(f"{_WORK}*"):  # Of runs with other settings, which were killed.
+        left.rmtree()
+  return dataset.open_dataset(out_dir, spec)
+
+
+def _prepare(
+  sources: Sequence[Source],
+  out_dir: epath.Path,
+  spec: ClipSpec,
+  name: str,
+  split: str,
+  mapper: Mapper,
+  progress: Progress | None,
+  made: list[epath.Path],
+) -> None:
+  """As `prepare`, in an `out_dir` that is there and nobody else's; `made` are the folders to remove with nothing in."""
+  work = out_dir / f"{_WORK}{_fingerprint(sources, spec, name, split)}"
+  work.mkdir(exist_ok=True)
   groups = [tuple(sources[i : i + VIDEOS_PER_SHARD]) for i in range(0, len(sources), VIDEOS_PER_SHARD)]
   tasks = [ShardTask(os.fspath(work / f"{i:05d}"), group) for i, group in enumerate(groups)]
   try:
@@ -89,7 +117,6 @@ def prepare(
     raise InputError(f"{sources[0].video}: neither it nor the other videos can be used; the first: {reason}")
   _publish(tasks, shards, out_dir, functools.partial(dataset.describe, spec, name=name, split=split))
   work.rmtree()
-  return dataset.open_dataset(out_dir, spec)
 
 
 def in_processes(workers: int) -> Mapper:
@@ -200,7 +227,7 @@ def _publish(
   aside = moves[0][0].with_name(dataset.FILE_NAME)
   aside.write_text(seal.sealed(described))
   with interrupt.held():
-    _remove_dataset(out_dir, {target for _, target in moves}, aside.with_name("publishing"))
+    _remove_dataset(out_dir, {target for _, target in moves}, aside.with_name(_MARK))
     for source, target in moves:
       for before, after in ((tfrecord.index_path(source), tfrecord.index_path(target)), (source, target)):
         # What is not there any more was moved by a run that was killed here.
@@ -209,23 +236,27 @@ def _publish(
     aside.replace(out_dir / dataset.FILE_NAME)
 
 
-def _remove_dataset(directory: epath.Path, but: set[epath.Path], begun: epath.Path) -> None:
+def _remove_dataset(directory: epath.Path, but: set[epath.Path], mark: epath.Path) -> None:
   """Removes a dataset by the form of its names, so that an older schema or a damaged description is no obstacle.
 
   Args:
-    directory: of the dataset; where no description is in it, nothing is removed.
+    directory: of the dataset; where no description is in it, nothing is removed, unless a run was killed at it.
     but: shards to leave.
-    begun: a file that says that this was begun and not finished.
+    mark: file to make, which says that this was begun and not finished.
   """
   description = directory / dataset.FILE_NAME
-  if not description.exists() and not begun.exists():
+  if not description.exists() and not any(directory.glob(f"{_WORK}*/{_MARK}")):
     return
-  begun.touch()
+  mark.touch()
   description.unlink(missing_ok=True)
-  for shard in directory.glob("*-[0-9]*-of-[0-9]*.tfrecord"):
-    if shard not in but:
-      shard.unlink()
-      tfrecord.index_path(shard).unlink(missing_ok=True)
+  keep = but | {tfrecord.index_path(shard) for shard in but}
+  for suffix in (
+    "",
+    tfrecord.INDEX_SUFFIX,
+  ):  # A run can be killed between the moves of the two.
+    for path in directory.glob(f"*-[0-9]*-of-[0-9]*.tfrecord{suffix}"):
+      if path not in keep:
+        path.unlink()
 
 
 def _remove(work: epath.Path, if_empty: list[epath.Path]) -> None:

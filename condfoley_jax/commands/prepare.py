@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from data_pipelines import beam, prepare, verify
 from data_pipelines.builders import countix_av, folder, greatest_hits
 from data_pipelines.builders.drumstick import builder as drumstick
 from data_pipelines.builders.source import Source
+from data_pipelines.dataset import Dataset
 from data_pipelines.errors import InputError, is_utf8, printable
 
 MODELS = {"mini": MINI, "paper": PAPER}
@@ -47,11 +49,12 @@ class Settings:
 
 
 def run(settings: Settings, out: Path) -> None:
-  """Prepares a split in `out`, and says which videos were left out.
+  """Prepares a split in `out`, and says which videos and events were left out.
 
   Raises:
     InputError: the source or a choice cannot be used, or no video can.
   """
+  _check_flags(settings)
   with _Bar("preparing") as bar:
     sources = _sources(settings, out, bar)
     mapper = beam.on(settings.beam) if settings.beam else prepare.in_processes(settings.workers)
@@ -64,8 +67,8 @@ def run(settings: Settings, out: Path) -> None:
       mapper=mapper,
       progress=bar.show,
     )
-  for skipped in made.skipped:
-    print(printable(f"left out {skipped['source']}: {skipped['reason']}"), file=sys.stderr)
+  for note in _left_out(sources, made):
+    print(printable(f"left out {note}"), file=sys.stderr)
 
 
 def check(settings: Settings) -> None:
@@ -96,6 +99,28 @@ def verify_all(directory: Path) -> None:
   if found:
     raise InputError(f"{directory}: {found} problems; copy the folder again or prepare the data again")
   print(f"{directory}: whole")
+
+
+def _check_flags(settings: Settings) -> None:
+  """Raises InputError for a flag that would change nothing."""
+  public = tuple(PUBLIC)
+  flags = (
+    ("--source", settings.source, ("folder", *public)),
+    ("--annotations", settings.annotations, public),
+    ("--labels", settings.labels, ("folder",)),
+  )
+  for flag, value, datasets in flags:
+    if value is not None and settings.dataset not in datasets:
+      raise InputError(f"{flag}: goes with {', '.join(datasets)}, not with {settings.dataset}; leave it out")
+
+
+def _left_out(sources: Sequence[Source], made: Dataset) -> Iterator[str]:
+  for skipped in made.skipped:
+    yield f"{skipped['source']}: {skipped['reason']}"
+  given = {source.id: len(source.events) for source in sources}
+  for video in made.videos:
+    if late := given[video.id] - len(video.events):
+      yield f"{late} events of {video.source}: after its end; correct their times"
 
 
 def _sources(settings: Settings, out: Path, bar: "_Bar") -> list[Source]:

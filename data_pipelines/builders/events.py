@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from data_pipelines.errors import InputError
+from data_pipelines.errors import InputError, printable
 
 MATERIALS = (
   "carpet",
@@ -63,13 +63,15 @@ def parse_event(fields: Sequence[str | float], where: str) -> Event:
   Raises:
     InputError: not four fields, a time that is no time, a material or action that Greatest Hits does not know.
   """
+  if len(fields) != 4:
+    raise InputError(f"{where} is not `time material action reaction`; correct it")
+  time, material, action, reaction = fields
   try:
-    time_s = float(fields[0])
-    material, action, reaction = fields[1:]
-  except (ValueError, TypeError, IndexError):
-    raise InputError(f"{where} is not `time material action reaction`; correct it") from None
-  if not math.isfinite(time_s) or time_s < 0:
-    raise InputError(f"{where} has the time {fields[0]}; give seconds from the start of the video")
+    time_s = float(time)
+  except (ValueError, TypeError):
+    time_s = math.nan
+  if not 0 <= time_s < math.inf:
+    raise InputError(f"{where} has the time {printable(time)}; give seconds from the start of the video")
   if material not in (*MATERIALS, UNKNOWN) or action not in (*ACTIONS, UNKNOWN):
     raise InputError(f"{where} names no known material and action; use those of Greatest Hits, or {UNKNOWN}")
   return Event(time_s, material, action, reaction)

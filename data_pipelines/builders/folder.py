@@ -130,11 +130,15 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
     with open(path, encoding="utf-8-sig", newline="") as f:
       reader = csv.DictReader(f, strict=True)
       if set(reader.fieldnames or ()) != set(COLUMNS):
-        raise InputError(f"{path}: line 1 is not the header {','.join(COLUMNS)}; add it")
+        raise InputError(f"{path}: line 1 is not the header {','.join(COLUMNS)}; add it, with commas")
       for row in reader:
         where = f"{path}: line {reader.line_num}"
         if None in row or None in row.values():
           raise InputError(f"{where} has not {len(COLUMNS)} columns; correct it")
         yield where, row
-  except (OSError, UnicodeDecodeError, csv.Error) as e:
-    raise InputError(f"{path}: cannot be read as a CSV file ({type(e).__name__}); give the file of labels") from e
+  except UnicodeDecodeError as e:
+    raise InputError(f"{path}: is not UTF-8; save it as that") from e
+  except csv.Error as e:
+    raise InputError(f"{path}: line {reader.reader.line_num} is not CSV ({e}); correct it") from e
+  except OSError as e:
+    raise InputError(f"{path}: cannot be read ({e.strerror}); give the file of labels") from e

@@ -50,6 +50,16 @@ def test_a_partial_folder_goes_and_so_do_empty_ones_made_for_it(made, tmp_path):
   assert [p.name for p in (tmp_path / "a" / "b").iterdir()] == ["kept"]
 
 
+def test_partial_folders_of_killed_processes_go_and_those_of_live_ones_stay(tmp_path):
+  killed = tmp_path / ".partial-killed"
+  killed.mkdir()
+  (killed / "file").touch()
+  with interrupt.partial_folder(tmp_path) as first:
+    (first / "file").touch()
+    with interrupt.partial_folder(tmp_path) as second:
+      assert set(tmp_path.iterdir()) == {first, second} and (first / "file").exists()
+
+
 # A command that is deep in a library, which drops the exception of the first signal.
 _DEAF = """
 import pathlib, sys, time

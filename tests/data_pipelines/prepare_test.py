@@ -10,9 +10,12 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
-from data_pipelines import dataset, prepare, records, tfrecord, verify
+from condfoley_jax.clip import MINI
+from data_pipelines import dataset, lock, prepare, records, tfrecord, verify
+from data_pipelines.builders import folder
 from data_pipelines.builders.drumstick import builder, picture, render
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.errors import InputError
@@ -166,6 +169,51 @@ def test_a_stopped_run_keeps_the_older_dataset_and_goes_on_where_it_was(run, tmp
   assert converted == ["video-0", "video-1", "stopped", "video-2"]
   assert digests(out) == digests(tmp_path / "whole")
   assert [p for p in out.iterdir() if p.is_dir()] == []
+
+
+def killed_while_publishing(run, videos, out, moves):
+  """Leaves `out` as a run that is killed after that many of the moves to the final names."""
+  left = iter(range(moves))
+  kind = type(epath.Path(out))
+  replace = kind.replace
+
+  def move(path, target):
+    if path.parent.name.startswith(".prepare-") and Path(target).parent == out and next(left, None) is None:
+      raise MemoryError
+    return replace(path, target)
+
+  with pytest.MonkeyPatch.context() as patch, pytest.raises(MemoryError):
+    patch.setattr(kind, "replace", move)
+    run(videos, out)
+
+
+@pytest.mark.parametrize("moves", range(7))
+def test_killed_while_publishing_it_leaves_nothing_to_a_run_with_other_videos(run, tmp_path, monkeypatch, moves):
+  monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
+  videos = ruler.write_videos(tmp_path, [40, 50, 60], [[], [], []])
+  out = tmp_path / "out"
+  run(videos[:2], out)
+  killed_while_publishing(run, videos, out, moves)
+  run(videos[:1], out)
+  run(videos[:1], tmp_path / "alone")
+  assert digests(out) == digests(tmp_path / "alone")
+  assert [p for p in out.iterdir() if p.is_dir()] == []
+
+
+def test_one_run_at_a_time_in_a_folder(run, tmp_path):
+  videos = ruler.write_videos(tmp_path, [40], [[]])
+  opened = run(videos, tmp_path / "out")
+  with lock.locked(tmp_path / "out"), pytest.raises(InputError, match="out: another run prepares data here; wait"):
+    run(videos, tmp_path / "out")
+  assert run(videos, tmp_path / "out").videos == opened.videos
+
+
+@pytest.mark.parametrize("split", ["", "a/b", "../x", "a b", "a\nb"])
+def test_a_split_that_files_cannot_be_named_after_is_refused(tmp_path, world, split):
+  sources = folder.sources(world / "videos", "train", shares={"train": 1.0})
+  with pytest.raises(InputError, match="files are named after it; use letters") as caught:
+    prepare.prepare(sources, tmp_path / "out", MINI, name="x", split=split, mapper=prepare.in_processes(1))
+  assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
 def test_changed_videos_are_prepared_anew(run, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from condfoley_jax.clip import ClipSpec
 from data_pipelines.builders import base
 from data_pipelines.builders.drumstick.render import render_videos
 from data_pipelines.builders.events import read_events, times_path
-from data_pipelines.builders.source import Source
+from data_pipelines.builders.source import SPLITS, Source, require_split
 
 
 def sources(
@@ -29,7 +29,11 @@ def sources(
     count: number of videos.
     workers: processes that render; below 2 all is done in this one.
     progress: called with (videos done, videos in all).
+
+  Raises:
+    InputError: no such split.
   """
+  require_split(split, SPLITS, "drumstick")
   videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
 

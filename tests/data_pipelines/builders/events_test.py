@@ -34,7 +34,15 @@ def test_line_reads_as_greatest_hits_writes_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "line", ["metal hit static", "1.0 metal hit", "-1 metal hit static", "nan metal hit static", "1 jelly hit static"]
+  "line",
+  [
+    "metal hit static",
+    "1.0 metal hit",
+    "-1 metal hit static",
+    "nan metal hit static",
+    "x metal hit static",
+    "1 jelly hit static",
+  ],
 )
 def test_unusable_line_names_file_and_line(tmp_path, line):
   path = tmp_path / "a_times.txt"

@@ -50,15 +50,15 @@ def test_columns_may_come_in_another_order(videos):
 @pytest.mark.parametrize(
   ("text", "message"),
   [
-    ("", r"labels\.csv: line 1 is not the header file,time_s,material,action,reaction; add it"),
+    ("", r"labels\.csv: line 1 is not the header file,time_s,material,action,reaction; add it, with commas"),
     ("a.mp4,1,wood,hit,static\n", r"labels\.csv: line 1 is not the header"),
     (f"{HEADER}a.mp4,1,wood,hit,static\nb.mp4,1,wood,hit,static\n", r"labels\.csv: line 3 is of `b\.mp4`, no video of"),
     (f"{HEADER}a.mp4,1,wood,hit\n", r"labels\.csv: line 2 has not 5 columns"),
     (f"{HEADER}a.mp4,1,wood,hit,static,more\n", r"labels\.csv: line 2 has not 5 columns"),
-    (f"{HEADER}a.mp4,x,wood,hit,static\n", r"labels\.csv: line 2 is not `time"),
+    (f"{HEADER}a.mp4,x,wood,hit,static\n", r"labels\.csv: line 2 has the time x; give seconds"),
     (f"{HEADER}a.mp4,-1,wood,hit,static\n", r"labels\.csv: line 2 has the time -1"),
     (f"{HEADER}a.mp4,1,jelly,hit,static\n", r"labels\.csv: line 2 names no known material"),
-    (f'{HEADER}"a.mp4,1,wood,hit,static\n', r"labels\.csv: cannot be read as a CSV file"),
+    (f'{HEADER}"a.mp4,1,wood,hit,static\n', r"labels\.csv: line 2 is not CSV \(unexpected end of data\)"),
   ],
 )
 def test_csv_errors_name_file_and_line(videos, text, message):
@@ -71,7 +71,7 @@ def test_other_bad_input(videos):
   with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
     folder.sources(videos, "train", shares=ALL, labels=videos / "none.csv")
   (videos / "b.csv").write_bytes(b"\xff\xfe\x00")
-  with pytest.raises(InputError, match=r"b\.csv: cannot be read"):
+  with pytest.raises(InputError, match=r"b\.csv: is not UTF-8; save it as that"):
     folder.sources(videos, "train", shares=ALL, labels=videos / "b.csv")
   trees.touch(videos, "a_times.txt")
   with pytest.raises(InputError, match=r"a_times\.txt: the CSV file labels the same video; remove one"):

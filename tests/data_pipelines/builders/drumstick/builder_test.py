@@ -1,6 +1,9 @@
+import pytest
+
 from condfoley_jax.clip import MINI
 from data_pipelines.builders.drumstick import builder
 from data_pipelines.builders.segments import segments_of
+from data_pipelines.errors import InputError
 
 
 def test_sources_are_rendered_with_their_events(tmp_path):
@@ -14,3 +17,9 @@ def test_sources_are_rendered_with_their_events(tmp_path):
   segments = list(segments_of(source, MINI))
   assert tuple(e for s in segments for e in s.events) == source.events
   assert made.info.name == "drumstick" and "seed3" in str(made.data_path)
+
+
+def test_a_split_of_another_name_is_refused(tmp_path):
+  with pytest.raises(InputError, match="no split `nosuch`; choose one of train, val, test"):
+    builder.sources(tmp_path / "videos", "nosuch", seed=0, count=1, workers=1)
+  assert not (tmp_path / "videos").exists()

@@ -1,0 +1,30 @@
+import signal
+import subprocess
+import sys
+
+from data_pipelines import lock
+
+HOLDER = """
+import sys, time
+from data_pipelines import lock
+with lock.locked(sys.argv[1]) as alone:
+  print(alone, flush=True)
+  time.sleep(60)
+"""
+
+
+def test_one_process_has_a_folder_until_it_ends_even_if_killed(tmp_path):
+  with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+    assert other.stdout.readline() == "True\n"
+    with lock.locked(tmp_path) as alone:
+      assert alone is False
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+  for _ in range(2):
+    with lock.locked(tmp_path) as alone:
+      assert alone is True
+
+
+def test_nobody_knows_who_works_in_a_bucket():
+  with lock.locked("gs://bucket/data") as alone:
+    assert alone is None
