@@ -79,7 +79,7 @@ def _rate(read, count: int = PAIRS) -> float:
 
 
 def _read_ours(directory: Path, spec: ClipSpec) -> None:
-  batches = pipeline.pair_batches(directory, spec, batch_size=BATCH, seed=0, train=True)
+  batches = iter(pipeline.pair_batches(directory, spec, batch_size=BATCH, seed=0, train=True))
   for _ in range(PAIRS // BATCH):
     next(batches)
 

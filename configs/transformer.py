@@ -28,6 +28,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config.pretrained = ConfigDict(
     {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
   )
+  config.data.update({"cache": "", "cache_epochs": 8})
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
   config.update({"mini": _mini, "paper_gh": _paper}[preset]())
   return common.shrink(config) if "runlocal" in options else config

@@ -46,9 +46,9 @@ class Chooser(abc.ABC):
   @abc.abstractmethod
   def _draw(self, index: int, rng: np.random.Generator) -> Choice: ...
 
-  def choose(self, seed: int, number: int, index: int) -> Choice:
-    """Windows of example `index`, the one that comes `number`-th in the stream; the same for the same arguments."""
-    return self._draw(index, np.random.default_rng((seed, number)))
+  def choose(self, seed: int, epoch: int, index: int) -> Choice:
+    """Windows of example `index` in that epoch; the same for the same arguments."""
+    return self._draw(index, np.random.default_rng((seed, epoch, index)))
 
 
 def make_chooser(videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, overlap: bool = False) -> Chooser:

@@ -1,8 +1,8 @@
-"""Prepared dataset -> batches of NumPy arrays, as a Grain iterator.
+"""Prepared dataset, or a cache of model inputs -> batches of NumPy arrays, as a Grain dataset.
 
 The stream of examples is numbered from 0 on and endless in training; example n is a function of the dataset, the seed
 and n alone. Global batch b holds examples [b * B, (b + 1) * B), of which process i of p reads the i-th p-th, so the
-batches are the same whatever the number of processes, threads and shards. The iterator's `get_state()` counts batches:
+batches are the same whatever the number of processes, threads and shards. An iterator's `get_state()` counts batches:
 a run goes on with `set_state(state)` on any number of processes without losing or repeating an example.
 """
 
@@ -19,6 +19,7 @@ from data_pipelines import pairs
 from data_pipelines.builders.events import ACTIONS, MATERIALS
 from data_pipelines.dataset import Dataset, open_dataset
 from data_pipelines.errors import InputError
+from data_pipelines.side_shards import SideShards
 
 Example = dict[str, np.ndarray]
 
@@ -44,7 +45,7 @@ def pair_batches(
   mode: pairs.Mode = "uniform",
   overlap: bool = False,
   share: Share = Share(),
-) -> grain.DatasetIterator:
+) -> grain.IterDataset:
   """Batches of condition and target windows.
 
   Args:
@@ -66,16 +67,8 @@ def pair_batches(
   Raises:
     InputError: the folder cannot be used, or no video holds such a pair. While iterating: a record is damaged.
   """
-  dataset = open_dataset(data_dir, spec)
-  chooser = pairs.make_chooser(dataset.videos, spec.fps, spec.frames, mode, overlap=overlap)
-
-  def load(choice: pairs.Choice) -> Example:
-    target, condition = (_load_window(dataset, place, spec) for place in (choice.target, choice.condition))
-    return {f"target_{name}": value for name, value in target.items()} | {
-      f"condition_{name}": condition[name] for name in ("audio", "frames")
-    }
-
-  return _batches(data_dir, chooser, load, batch_size, seed, train, share)
+  pair_of = Pairs(data_dir, spec, seed=seed, mode=mode, overlap=overlap)
+  return _batches(data_dir, len(pair_of), pair_of, batch_size, seed, train, share)
 
 
 def clip_batches(
@@ -86,32 +79,77 @@ def clip_batches(
   seed: int,
   train: bool,
   share: Share = Share(),
-) -> grain.DatasetIterator:
+) -> grain.IterDataset:
   """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
   chooser = pairs.Clips(dataset.videos, spec.fps, spec.frames)
-  load = lambda choice: _load_window(dataset, choice.target, spec)
-  return _batches(data_dir, chooser, load, batch_size, seed, train, share)
+  _check_not_empty(data_dir, len(chooser))
+  load = lambda epoch, index: _load_window(dataset, chooser.choose(seed, epoch, index).target, spec)
+  return _batches(data_dir, len(chooser), load, batch_size, seed, train, share)
+
+
+def cached_batches(cache: SideShards, *, batch_size: int, seed: int, share: Share = Share()) -> grain.IterDataset:
+  """Batches of what `cache` holds of each pair, shuffled and endless.
+
+  Epoch e gives what the cache holds of epoch e modulo its number of epochs, in the order of `pair_batches`.
+
+  Raises:
+    InputError: while iterating: a record is damaged.
+  """
+  load = lambda epoch, index: cache.read(epoch % cache.epochs, index)
+  return _batches(cache.directory, cache.examples, load, batch_size, seed, True, share)
+
+
+class Pairs:
+  """The pairs that `pair_batches` batches, by epoch and position. Length: pairs of an epoch.
+
+  Raises:
+    InputError: as `pair_batches`.
+  """
+
+  def __init__(self, data_dir: str | os.PathLike, spec: ClipSpec, *, seed: int, mode: pairs.Mode, overlap: bool):
+    self._dataset, self._spec, self._seed = open_dataset(data_dir, spec), spec, seed
+    self._chooser = pairs.make_chooser(self._dataset.videos, spec.fps, spec.frames, mode, overlap=overlap)
+    _check_not_empty(data_dir, len(self))
+
+  def __len__(self) -> int:
+    return len(self._chooser)
+
+  def __call__(self, epoch: int, index: int) -> Example:
+    choice = self._chooser.choose(self._seed, epoch, index)
+    target, condition = (_load_window(self._dataset, p, self._spec) for p in (choice.target, choice.condition))
+    return {f"target_{name}": value for name, value in target.items()} | {
+      f"condition_{name}": condition[name] for name in ("audio", "frames")
+    }
+
+  def in_order(self, places: Sequence[tuple[int, int]], batch_size: int) -> grain.IterDataset:
+    """Batches of the pairs at (epoch, index) `places`; the last may be smaller."""
+    examples = grain.MapDataset.source(places).map(lambda place: self(*place))
+    return examples.batch(batch_size).to_iter_dataset(_AHEAD)
 
 
 def _batches(
-  data_dir: str | os.PathLike,
-  chooser: pairs.Chooser,
-  load: Callable[[pairs.Choice], Example],
+  source: str | os.PathLike,
+  count: int,
+  load: Callable[[int, int], Example],
   batch_size: int,
   seed: int,
   train: bool,
   share: Share,
-) -> grain.DatasetIterator:
-  if not len(chooser):
-    raise InputError(f"{data_dir}: no video is long enough for these windows; prepare longer videos")
+) -> grain.IterDataset:
+  """Batches of `load(epoch, index)` for `count` examples an epoch."""
   if batch_size % share.count:
-    raise InputError(f"{data_dir}: a batch of {batch_size} cannot be shared by {share.count} processes; choose another")
-  order = grain.MapDataset.range(len(chooser))
+    raise InputError(f"{source}: a batch of {batch_size} cannot be shared by {share.count} processes; choose another")
+  order = grain.MapDataset.range(count)
   order = order.shuffle(seed).repeat() if train else order
-  numbers = grain.MapDataset.source(_Numbers(batch_size // share.count, share, sys.maxsize if train else len(chooser)))
-  examples = numbers.map(lambda number: load(chooser.choose(seed, number, order[number])))
-  return iter(examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD))
+  numbers = grain.MapDataset.source(_Numbers(batch_size // share.count, share, sys.maxsize if train else count))
+  examples = numbers.map(lambda number: load(number // count, order[number]))
+  return examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD)
+
+
+def _check_not_empty(source: str | os.PathLike, count: int) -> None:
+  if not count:
+    raise InputError(f"{source}: no video is long enough for these windows; prepare longer videos")
 
 
 class _Numbers:

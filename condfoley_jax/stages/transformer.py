@@ -28,6 +28,17 @@ class TransformerStage(Stage):
     return {"transformer": self._loss}
 
   def _loss(self, model, batch: Batch, key: jax.Array):
+    # A cache gives what `inputs` makes.
+    inputs = batch if "target_codes" in batch else self.inputs(model, batch, key)
+    loss = self._cross_entropy(model, inputs)[0].mean()
+    return loss, {"loss": loss}
+
+  def inputs(self, model, batch: Batch, key: jax.Array) -> Batch:
+    """What the transformer reads of pairs, augmented by one key.
+
+    Returns:
+      {"target_codes", "condition_codes": int32 [B, L], "target_features", "condition_features": [B, T, D]}.
+    """
     sound_key, mask_key, query_key, condition_key = jax.random.split(key, 4)
     condition, target = augment_pair(batch["condition_audio"], batch["target_audio"], sound_key, self.sound)
     mels = {"condition": mask_mel(self.mel(condition), mask_key, self.sound), "target": self.mel(target)}
@@ -35,18 +46,28 @@ class TransformerStage(Stage):
       name: augment_frames(batch[f"{name}_frames"], key, self.clip.frame_size, self.picture)
       for name, key in (("target", query_key), ("condition", condition_key))
     }
-    losses, _ = self._cross_entropy(model, mels, frames)
-    loss = losses.mean()
-    return loss, {"loss": loss}
+    return self._frozen(model, mels, frames)
 
-  def _cross_entropy(self, model, mels: dict, frames: dict) -> tuple[jax.Array, jax.Array]:
+  def inputs_by_pair(self, model, batch: Batch, keys_B: jax.Array) -> Batch:
+    """`inputs` of each pair by itself: augmented by its own key, with its own statistics where bn_mode is `batch`."""
+
+    def of_one(pair: Batch, key: jax.Array) -> Batch:
+      made = self.inputs(model, {name: value[None] for name, value in pair.items()}, key)
+      return {name: value[0] for name, value in made.items()}
+
+    return jax.vmap(of_one)(batch, keys_B)
+
+  def _frozen(self, model, mels: dict, frames: dict) -> Batch:
+    codes = {f"{name}_codes": codes_to_sequence(model.vqgan.encode(mel)) for name, mel in mels.items()}
+    return codes | {f"{name}_features": self._features(model, f) for name, f in frames.items()}
+
+  def _cross_entropy(self, model, inputs: Batch) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy and whether the likeliest code is right, [B, L] each."""
-    codes = {name: codes_to_sequence(model.vqgan.encode(mel)) for name, mel in mels.items()}
-    features = {name: self._features(model, f) for name, f in frames.items()}
-    fed = jnp.concatenate([codes["condition"], codes["target"][:, :-1]], 1)
-    logits = model.transformer.target_logits(features["condition"], features["target"], fed)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), codes["target"])
-    return losses, logits.argmax(-1) == codes["target"]
+    target = inputs["target_codes"]
+    fed = jnp.concatenate([inputs["condition_codes"], target[:, :-1]], 1)
+    logits = model.transformer.target_logits(inputs["condition_features"], inputs["target_features"], fed)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), target)
+    return losses, logits.argmax(-1) == target
 
   def _features(self, model, frames: jax.Array) -> jax.Array:
     # A copy: statistics that move belong to nobody, the encoder being frozen.
@@ -57,15 +78,15 @@ class TransformerStage(Stage):
   def evaluate(self, model, batch, key):
     mels = {name: self.mel(batch[f"{name}_audio"]) for name in ("target", "condition")}
     frames = {name: center_crop(batch[f"{name}_frames"], self.clip.frame_size) for name in ("target", "condition")}
-    losses, right = self._cross_entropy(model, mels, frames)
+    inputs = self._frozen(model, mels, frames)
+    losses, right = self._cross_entropy(model, inputs)
     # The same with another clip's frames or example: how much each of them is used.
-    other_query = {**frames, "target": jnp.roll(frames["target"], 1, 0)}
-    other_example = {**mels, "condition": jnp.roll(mels["condition"], 1, 0)}
+    with_other = lambda name: self._cross_entropy(model, {**inputs, name: jnp.roll(inputs[name], 1, 0)})[0].mean()
     return {
       "loss": losses.mean(),
       "code_accuracy": right.astype(jnp.float32).mean(),
-      "loss_other_query": self._cross_entropy(model, mels, other_query)[0].mean(),
-      "loss_other_example": self._cross_entropy(model, other_example, frames)[0].mean(),
+      "loss_other_query": with_other("target_features"),
+      "loss_other_example": with_other("condition_codes"),
     }
 
   def components(self, model):

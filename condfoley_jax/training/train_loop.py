@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -19,12 +18,11 @@ from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Stage
 from condfoley_jax.training import sharding
 from condfoley_jax.training.checkpoints import Checkpoints
+from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter
 from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
 from condfoley_jax.training.state import Merger, TrainState, create_state, make_train_step
 from condfoley_jax.weights import folder
-from data_pipelines import pipeline
-from data_pipelines.errors import InputError
 
 
 class Run:
@@ -40,15 +38,14 @@ class Run:
   def __init__(self, config: Mapping[str, Any], workdir: Path):
     self.config, self.workdir = config, workdir
     self.stage: Stage = registry.create(config)
-    # Data first: what is wrong with it shows before anything slow.
-    self.batches = self._open("train", train=True)
+    self.mesh = sharding.make_mesh()
+    self.data = TrainingData(self.stage, self.mesh)
     self.key = jax.random.key(config["seed"])
     model = self.stage.create(nnx.Rngs(jax.random.fold_in(self.key, 0)))
     optimizers = {
       name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), config["steps"])
       for name, values in config["optimizers"].items()
     }
-    self.mesh = sharding.make_mesh()
     self.merge = Merger(model)
     self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
     self.train_step = functools.cache(functools.partial(self._compile, optimizers))
@@ -60,6 +57,7 @@ class Run:
   def go(self) -> dict[str, float]:
     """Trains, writes the weights, and returns the last validation scores."""
     with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
+      self.batches = self.data.train(self._model(self.state))
       self._resume()
       scores = self._steps()
     components = self.stage.components(self._model(self.state))
@@ -71,9 +69,7 @@ class Run:
     clock, done, train_key = time.monotonic(), first, jax.random.fold_in(self.key, 1)
     scores = {}
     for step in range(first + 1, steps + 1):
-      self.state, metrics = self.train_step(self.stage.phase(step - 1))(
-        self.state, self._place(next(self.batches)), train_key
-      )
+      self.state, metrics = self.train_step(self.stage.phase(step - 1))(self.state, next(self.batches), train_key)
       if step % every["log"] == 0 or step == steps:
         values = {k: float(v) for k, v in metrics.items()}
         seconds = (time.monotonic() - clock) / (step - done)
@@ -93,8 +89,7 @@ class Run:
     """Mean scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""
     key = jax.random.fold_in(self.key, 2)
     scores: list[dict[str, jax.Array]] = []
-    for i, batch in enumerate(self._validation_batches()):
-      batch = self._place(batch)
+    for i, batch in enumerate(self.data.validation()):
       scores.append(self.evaluate_batch(self.state, batch, jax.random.fold_in(key, i)))
       if i == 0:
         images, sounds = self.stage.pictures(self._model(self.state), batch, key)
@@ -104,16 +99,6 @@ class Run:
     self._log("validation", step, mean)
     return mean
 
-  def _validation_batches(self) -> list[dict[str, np.ndarray]]:
-    """The first `config.evaluate_batches` whole batches; a partial one would be compiled for itself."""
-    size = self.config["batch_size"] // jax.process_count()
-    first = itertools.islice(self._open("validation", train=False), self.config["evaluate_batches"])
-    whole = [batch for batch in first if len(next(iter(batch.values()))) == size]
-    if not whole:
-      where = self.config["data"]["validation"]
-      raise InputError(f"{where}: fewer than {size} examples; prepare more videos or lower --config.batch_size")
-    return whole
-
   def _resume(self) -> None:
     if (step := self.checkpoints.latest()) is not None:
       self.state, iterator_state = self.checkpoints.restore(step, self.state)
@@ -121,16 +106,6 @@ class Run:
 
   def _model(self, state: TrainState) -> nnx.Module:
     return self.merge(state.params, state.rest)
-
-  def _open(self, split: str, *, train: bool):
-    data, share = self.config["data"], pipeline.Share(jax.process_index(), jax.process_count())
-    options = {"batch_size": self.config["batch_size"], "seed": self.config["seed"], "train": train, "share": share}
-    if self.stage.batches == "clips":
-      return pipeline.clip_batches(data[split], self.stage.clip, **options)
-    return pipeline.pair_batches(data[split], self.stage.clip, mode=data["mode"], overlap=data["overlap"], **options)
-
-  def _place(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-    return sharding.place_batch(batch, self.mesh)
 
   def _log(self, kind: str, step: int, values: dict[str, float]) -> None:
     self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})

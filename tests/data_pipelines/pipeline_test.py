@@ -22,7 +22,7 @@ def data_dir(tmp_path_factory):
 
 
 def batches(make, data_dir, *, batch_size=4, seed=0, train=True, **options):
-  return make(data_dir, SPEC, batch_size=batch_size, seed=seed, train=train, **options)
+  return iter(make(data_dir, SPEC, batch_size=batch_size, seed=seed, train=train, **options))
 
 
 def take(iterator, count):

@@ -1,0 +1,71 @@
+"""What a run reads: batches of its stage, on the devices before they are asked for."""
+
+import itertools
+import sys
+from collections.abc import Iterator
+
+import grain
+import jax
+from flax import nnx
+from jax.sharding import Mesh
+
+from condfoley_jax.stages.stage import Batch, Stage
+from condfoley_jax.training import input_cache, sharding
+from data_pipelines import pipeline
+from data_pipelines.errors import InputError
+
+
+class TrainingData:
+  """Batches that `stage.config.data` names, split over `mesh`.
+
+  Raises:
+    InputError: the training data cannot be used.
+  """
+
+  def __init__(self, stage: Stage, mesh: Mesh):
+    self._stage, self._mesh, self._config = stage, mesh, stage.config
+    self._share = pipeline.Share(jax.process_index(), jax.process_count())
+    # Opened at once: what is wrong with the data shows before anything slow.
+    self._train = self._batches("train", train=True)
+
+  def train(self, model: nnx.Module) -> grain.DatasetIterator:
+    """Endless batches, one ahead; `get_state()` tells of the last that was taken. Fills the cache, where there is one.
+
+    Raises:
+      InputError: the cache is another one. While iterating: a record is damaged.
+    """
+    batches = self._cached(model) if self._config["data"].get("cache") else self._train
+    placed = batches.map(lambda batch: sharding.place_batch(batch, self._mesh))
+    return iter(grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=1))
+
+  def validation(self) -> Iterator[Batch]:
+    """The first `config.evaluate_batches` whole batches; a partial one would be compiled for itself.
+
+    Raises:
+      InputError: there is none.
+    """
+    size = self._config["batch_size"] // self._share.count
+    first = itertools.islice(self._batches("validation", train=False), self._config["evaluate_batches"])
+    whole = [batch for batch in first if len(next(iter(batch.values()))) == size]
+    if not whole:
+      where = self._config["data"]["validation"]
+      raise InputError(f"{where}: fewer than {size} examples; prepare more videos or lower --config.batch_size")
+    return (sharding.place_batch(batch, self._mesh) for batch in whole)
+
+  def _batches(self, split: str, *, train: bool) -> grain.IterDataset:
+    data, options = self._config["data"], self._options() | {"train": train}
+    if self._stage.batches == "clips":
+      return pipeline.clip_batches(data[split], self._stage.clip, **options)
+    return pipeline.pair_batches(data[split], self._stage.clip, mode=data["mode"], overlap=data["overlap"], **options)
+
+  def _cached(self, model: nnx.Module) -> grain.IterDataset:
+    data = self._config["data"]
+    pairs = pipeline.Pairs(
+      data["train"], self._stage.clip, seed=self._config["seed"], mode=data["mode"], overlap=data["overlap"]
+    )
+    tell = lambda line: print(line, file=sys.stderr, flush=True)
+    cache = input_cache.filled(self._stage, model, pairs, share=self._share, report=tell)
+    return pipeline.cached_batches(cache, **self._options())
+
+  def _options(self) -> dict:
+    return {"batch_size": self._config["batch_size"], "seed": self._config["seed"], "share": self._share}

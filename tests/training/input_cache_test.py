@@ -1,0 +1,173 @@
+"""The cache holds what the frozen models make of each pair, whoever fills it, and training reads it."""
+
+import itertools
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from flax import nnx
+
+from condfoley_jax import cli
+from condfoley_jax.stages import registry
+from condfoley_jax.training import input_cache
+from condfoley_jax.weights import folder
+from configs import transformer
+from data_pipelines import pipeline, side_shards
+from data_pipelines.errors import InputError
+from data_pipelines.pipeline import Share
+
+SHIPPED = str(folder.SHIPPED)
+
+
+def _config(world, cache, **changes):
+  config = transformer.get_config("mini,runlocal").to_dict()
+  config["pretrained"] = dict.fromkeys(config["pretrained"], SHIPPED)
+  config["model"]["transformer"] |= {"layers": 1}
+  config["data"] |= {"train": str(world), "validation": str(world), "cache": str(cache), "cache_epochs": 2}
+  return config | changes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_shards():
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(side_shards, "RECORDS_PER_SHARD", 6)
+    patch.setattr(input_cache, "_PAIRS_PER_DEVICE", 4)
+    yield
+
+
+ALONE = Share()
+
+
+def _fill(config, share=ALONE):
+  stage = registry.create(config)
+  model = stage.create(nnx.Rngs(0))
+  return stage, model, input_cache.filled(stage, model, _pairs(config, stage), share=share, report=lambda line: None)
+
+
+def _pairs(config, stage):
+  return pipeline.Pairs(config["data"]["train"], stage.clip, seed=config["seed"], mode="uniform", overlap=False)
+
+
+@pytest.fixture(scope="module")
+def filled(world, tmp_path_factory):
+  config = _config(world, tmp_path_factory.mktemp("cache"))
+  return config, *_fill(config)
+
+
+def _bytes(directory):
+  return {p.name: p.read_bytes() for p in epath.Path(directory).iterdir()}
+
+
+def test_holds_the_inputs_of_each_pair_by_its_own_key(filled):
+  config, stage, model, cache = filled
+  pairs = _pairs(config, stage)
+  last = len(pairs) - 1
+  for epoch, index in ((0, 0), (0, last), (1, 3)):
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config["seed"]), epoch), index)
+    expected = stage.inputs(model, {k: v[None] for k, v in pairs(epoch, index).items()}, key)
+    found = cache.read(epoch, index)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+      if name.endswith("codes"):
+        # Rounding differs with the batch: a code on the fence may fall to the other side.
+        assert np.mean(value == np.asarray(expected[name][0])) > 0.98
+      else:
+        np.testing.assert_allclose(value, expected[name][0], rtol=1e-3, atol=1e-4)
+
+
+def test_epochs_are_other_draws(filled):
+  *_, cache = filled
+  first, second = (cache.read(epoch, 0) for epoch in (0, 1))
+  assert all((first[name] != second[name]).any() for name in first)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_that_fill_it_together_write_the_same(filled, world, tmp_path, monkeypatch, count):
+  monkeypatch.setattr(input_cache.multihost_utils, "sync_global_devices", lambda name: None)
+  for index in reversed(range(count)):
+    if index:
+      with pytest.raises(InputError, match="cannot be read"):  # The others' shards are not there yet.
+        _fill(_config(world, tmp_path), Share(index, count))
+    else:
+      _fill(_config(world, tmp_path), Share(index, count))
+  assert _bytes(tmp_path) == _bytes(filled[0]["data"]["cache"])
+
+
+def test_goes_on_where_it_was_stopped(filled, world, tmp_path):
+  shutil.copytree(filled[0]["data"]["cache"], tmp_path, dirs_exist_ok=True)
+  gone = sorted(tmp_path.glob("*.tfrecord"))[1]
+  kept = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir() if not p.name.startswith(gone.name)}
+  gone.unlink()
+  _fill(_config(world, tmp_path))
+  assert _bytes(tmp_path) == _bytes(filled[0]["data"]["cache"])
+  assert kept == {p: p.stat().st_mtime_ns for p in kept}
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"seed": 1}, "another seed"),
+    ({"dtype": "bfloat16"}, "another (arrays|dtype)"),
+    ({"sound": None}, "another sound"),
+  ],
+)
+def test_another_runs_cache_is_refused(filled, world, change, words):
+  config = _config(world, filled[0]["data"]["cache"])
+  with pytest.raises(InputError, match=words):
+    _fill(config | ({"sound": {"gain_db": (0.0, 1.0)}} if "sound" in change else change))
+
+
+def test_batch_statistics_are_of_each_clip(filled, world):
+  """The same pair gives the same features beside any other pairs."""
+  config = _config(world, "unused")
+  config["conventions"] |= {"bn_mode": "batch"}
+  stage, pairs = registry.create(config), _pairs(config, filled[1])
+  model, inputs = filled[2], jax.jit(lambda m, b, k: stage.inputs_by_pair(m, b, k))
+  keys = jax.random.split(jax.random.key(0), 2)
+  beside = lambda other: inputs(model, {k: np.stack([v, pairs(0, other)[k]]) for k, v in pairs(0, 0).items()}, keys)[
+    "target_features"
+  ][0]
+  np.testing.assert_allclose(beside(1), beside(5), rtol=1e-4, atol=1e-5)
+  running = filled[1].inputs_by_pair(model, {k: v[None] for k, v in pairs(0, 0).items()}, keys[:1])
+  assert not np.allclose(beside(1), running["target_features"][0], rtol=1e-2, atol=1e-3)
+
+
+def test_training_reads_the_cache(filled, world, tmp_path):
+  cache = tmp_path / "cache"
+  shutil.copytree(filled[0]["data"]["cache"], cache)
+  arguments = ["train", "--config", "configs/transformer.py:mini,runlocal", "--workdir", str(tmp_path / "run")]
+  options = [f"--config.pretrained.{part}={SHIPPED}" for part in filled[0]["pretrained"]]
+  options += [f"--config.data.{split}={world}" for split in ("train", "validation")]
+  options += [f"--config.data.cache={cache}", "--config.data.cache_epochs=2", "--config.model.transformer.layers=1"]
+  assert cli.main([*arguments, *options]) == 0
+  shard = next(cache.glob("*.tfrecord"))
+  raw = bytearray(shard.read_bytes())
+  raw[len(raw) // 2] ^= 1
+  shard.write_bytes(raw)
+  with pytest.raises(InputError, match=f"{shard.name}: record . is damaged"):
+    list(itertools.islice(pipeline.cached_batches(_open(cache), batch_size=2, seed=0), 40))
+
+
+def _open(directory):
+  return side_shards.SideShards(side_shards.read_plan(epath.Path(directory)))
+
+
+def test_cached_batches_repeat_after_its_epochs(filled):
+  *_, cache = filled
+  batches = iter(pipeline.cached_batches(cache, batch_size=cache.examples, seed=0))
+  epochs = [next(batches)["target_codes"] for _ in range(4)]
+  held = [np.stack([cache.read(e, i)["target_codes"] for i in range(cache.examples)]) for e in range(2)]
+  rows = lambda codes: sorted(map(bytes, codes))
+  assert [rows(e) for e in epochs] == [rows(held[0]), rows(held[1])] * 2
+  assert (epochs[0] != epochs[2]).any()
+
+
+def test_shares_of_cached_batches_make_up_the_whole(filled):
+  *_, cache = filled
+  read = lambda share: next(iter(pipeline.cached_batches(cache, batch_size=4, seed=0, share=share)))
+  parts = [read(Share(i, 2)) for i in range(2)]
+  whole = read(Share())
+  for name, value in whole.items():
+    np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), value)
