@@ -250,10 +250,8 @@ def _remove_dataset(directory: epath.Path, but: set[epath.Path], mark: epath.Pat
   mark.touch()
   description.unlink(missing_ok=True)
   keep = but | {tfrecord.index_path(shard) for shard in but}
-  for suffix in (
-    "",
-    tfrecord.INDEX_SUFFIX,
-  ):  # A run can be killed between the moves of the two.
+  # Each by itself: a run can be killed between the moves of a shard and its index.
+  for suffix in ("", tfrecord.INDEX_SUFFIX):
     for path in directory.glob(f"*-[0-9]*-of-[0-9]*.tfrecord{suffix}"):
       if path not in keep:
         path.unlink()
