@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import pairs, sampler
+from benchmarks import demand, pairs, sampler
 
-BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows}
+BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows, "demand": demand.rows}
 
 
 def main() -> int:

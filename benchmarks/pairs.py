@@ -17,27 +17,29 @@ from PIL import Image
 from condfoley_jax.clip import MINI, PAPER, ClipSpec
 from data_pipelines import media, pairs, pipeline, prepare
 from data_pipelines.builders.drumstick import builder
+from data_pipelines.builders.source import Source
 from data_pipelines.dataset import Dataset, open_dataset
 
 VIDEOS, PAIRS, ROUNDS, BATCH = 6, 48, 3, 8
 _SIZES = {"mini": MINI, "paper": PAPER}
 _WIDTH, _HEIGHT = 640, 360
-# The transformer's training step at paper size, cached features, in FLOP for each pair: 6 x parameters x positions.
-_STEP_FLOP = 6 * 305e6 * 159
-# A v5e chip's peak in bf16, FLOP/s, and the share of it that a well-made step reaches.
-_V5E_FLOPS, _MFU, _CHIPS = 197e12, 0.4, 8
 
 
 def rows() -> list[dict]:
-  """A row for each picture size, and what a pod slice asks of its hosts."""
+  """A row for each picture size."""
   with tempfile.TemporaryDirectory() as directory:
     root = Path(directory)
-    sources = builder.sources(root / "videos", "train", seed=0, count=VIDEOS, workers=2)
-    for source in sources:
+    for source in make_datasets(root):
       _unpack(source.video, root / "published" / source.id)
-    for name, spec in _SIZES.items():
-      prepare.prepare(sources, root / name, spec, name="bench", split="train", mapper=prepare.in_processes(2))
-    return [*(_row(root, name, spec) for name, spec in _SIZES.items()), _demand(root)]
+    return [_row(root, name, spec) for name, spec in _SIZES.items()]
+
+
+def make_datasets(root: Path) -> list[Source]:
+  """Renders videos and prepares them at each picture size, in a folder of its name."""
+  sources = builder.sources(root / "videos", "train", seed=0, count=VIDEOS, workers=2)
+  for name, spec in _SIZES.items():
+    prepare.prepare(sources, root / name, spec, name="bench", split="train", mapper=prepare.in_processes(2))
+  return sources
 
 
 def _row(root: Path, name: str, spec: ClipSpec) -> dict:
@@ -45,20 +47,13 @@ def _row(root: Path, name: str, spec: ClipSpec) -> dict:
   chosen = _choices(dataset, spec)
   mine, theirs = [], []
   for _ in range(ROUNDS):
-    mine.append(_rate(lambda: _read_ours(root / name, spec)))
-    theirs.append(_rate(lambda: [_published_pair(root / "published", dataset, c, spec) for c in chosen], len(chosen)))
-  return _as_row(f"{name}: pairs of 2 s windows", max(mine), max(theirs), "the published loader", 20)
+    mine.append(rate(lambda: read_ours(root / name, spec)))
+    theirs.append(rate(lambda: [_published_pair(root / "published", dataset, c, spec) for c in chosen], len(chosen)))
+  return as_row(f"{name}: pairs of 2 s windows", max(mine), max(theirs), "the published loader", 20)
 
 
-def _demand(root: Path) -> dict:
-  """Pairs that eight v5e chips take in a second at paper size, against what one core here reads."""
-  needed = _CHIPS * _V5E_FLOPS * _MFU / _STEP_FLOP
-  per_core = max(_rate(lambda: _read_ours(root / "paper", PAPER)) for _ in range(ROUNDS))
-  case = f"paper: a v5e-8 at {_MFU:.0%} of peak takes {needed:.0f} pairs/s, which {needed / per_core:.1f} cores read"
-  return _as_row(case, per_core, needed, "what the slice takes", None)
-
-
-def _as_row(case: str, ours: float, other: float, against: str, goal: float | None) -> dict:
+def as_row(case: str, ours: float, other: float, against: str, goal: float | None) -> dict:
+  """A row of pairs per second of CPU time."""
   return {
     "case": case,
     "ours": ours,
@@ -71,14 +66,15 @@ def _as_row(case: str, ours: float, other: float, against: str, goal: float | No
   }
 
 
-def _rate(read, count: int = PAIRS) -> float:
+def rate(read, count: int = PAIRS) -> float:
   """Pairs per second of CPU time, threads included."""
   start = time.process_time()
   read()
   return count / (time.process_time() - start)
 
 
-def _read_ours(directory: Path, spec: ClipSpec) -> None:
+def read_ours(directory: Path, spec: ClipSpec) -> None:
+  """Reads PAIRS pairs of a prepared folder."""
   batches = iter(pipeline.pair_batches(directory, spec, batch_size=BATCH, seed=0, train=True))
   for _ in range(PAIRS // BATCH):
     next(batches)

@@ -175,7 +175,7 @@ def read_description(path: epath.Path) -> dict[str, Any]:
   try:
     description = json.loads(path.read_text(encoding="utf-8"))
     version = description["schema_version"]
-  except (ValueError, KeyError, TypeError) as e:
+  except (ValueError, KeyError, TypeError, RecursionError) as e:
     raise _invalid(path, e) from e
   if version != SCHEMA_VERSION:
     raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; prepare the data again")

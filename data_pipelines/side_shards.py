@@ -8,7 +8,7 @@ little-endian.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_dtypes  # noqa: F401 (tells NumPy of bfloat16)
@@ -17,7 +17,7 @@ from etils import epath
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_generated_pb2 as example_pb2
 
-from data_pipelines import tfrecord
+from data_pipelines import seal, tfrecord
 from data_pipelines.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -72,13 +72,28 @@ class Plan:
       return
     self.directory.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{FILE_NAME}")
-    aside.write_text(json.dumps(content, indent=1) + "\n")
+    aside.write_text(seal.sealed(content))
     aside.replace(path)
 
   def write(self, shard: int, examples: Iterable[Mapping[str, np.ndarray]]) -> None:
     """Writes a shard of its examples, in the order of `places`."""
     places = self.places(shard)
     tfrecord.write(self.path(shard), (_encode(*place, e) for place, e in zip(places, examples, strict=True)))
+
+  def open(self, number: int) -> tfrecord.Shard:
+    """A shard that is there. Raises InputError if it is not, or has another number of records."""
+    shard, expected = tfrecord.Shard(self.path(number)), len(self.places(number))
+    if len(shard) != expected:
+      raise InputError(f"{shard.path}: {len(shard)} records, expected {expected}; remove it")
+    return shard
+
+  def decode(self, shard: tfrecord.Shard, number: int, record: int) -> dict[str, np.ndarray]:
+    """Arrays of a record of shard `number`. Raises InputError if it is damaged or another one."""
+    place = divmod(number * RECORDS_PER_SHARD + record, self.examples)
+    try:
+      return _decode(shard[record], place, self.arrays)
+    except ValueError as e:
+      raise InputError(f"{shard.path}: record {record} is not of this cache ({e}); remove the shard") from e
 
   def _content(self) -> dict[str, Any]:
     told = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "directory"}
@@ -94,24 +109,36 @@ class SideShards:
 
   def __init__(self, plan: Plan):
     self.directory, self.examples, self.epochs = plan.directory, plan.examples, plan.epochs
-    self._arrays = {name: (np.dtype(dtype), shape) for name, (dtype, shape) in plan.arrays.items()}
-    self._shards = [tfrecord.Shard(plan.path(i)) for i in range(plan.shards)]
-    for i, shard in enumerate(self._shards):
-      if len(shard) != len(plan.places(i)):
-        raise InputError(f"{shard.path}: {len(shard)} records, expected {len(plan.places(i))}; remove it")
+    self._plan, self._shards = plan, [plan.open(number) for number in range(plan.shards)]
 
   def read(self, epoch: int, index: int) -> dict[str, np.ndarray]:
-    """What is held of a pair.
-
-    Raises:
-      InputError: the record is damaged, or another one.
-    """
+    """What is held of a pair. Raises InputError if its record is damaged or another one."""
     number, record = divmod(epoch * self.examples + index, RECORDS_PER_SHARD)
-    shard = self._shards[number]
+    return self._plan.decode(self._shards[number], number, record)
+
+
+def problems(directory: epath.Path) -> Iterator[str]:
+  """One line for each thing that is wrong with a cache, naming the shard and, where it can, the record.
+
+  Raises:
+    InputError: its `cache.json` is absent or cannot be read.
+  """
+  path = directory / FILE_NAME
+  plan = read_plan(directory)
+  if not seal.is_whole(path.read_bytes()):
+    yield f"{path}: not as it was written (sha256); remove the folder"
+    return
+  for number in range(plan.shards):
     try:
-      return _decode(shard[record], (epoch, index), self._arrays)
-    except ValueError as e:
-      raise InputError(f"{shard.path}: record {record} is not of this cache ({e}); remove the shard") from e
+      shard = plan.open(number)
+    except InputError as e:
+      yield str(e)
+      continue
+    for record in range(len(shard)):
+      try:
+        plan.decode(shard, number, record)
+      except InputError as e:
+        yield str(e)
 
 
 def read_plan(directory: epath.Path) -> Plan:
@@ -133,7 +160,7 @@ def _read(path: epath.Path) -> dict[str, Any]:
   try:
     content = json.loads(path.read_text(encoding="utf-8"))
     version = content["schema_version"]
-  except (OSError, ValueError, KeyError, TypeError) as e:
+  except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
     raise _invalid(path, e) from e
   if version != SCHEMA_VERSION:
     raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; remove the folder")
@@ -163,7 +190,7 @@ def _encode(epoch: int, index: int, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _decode(
-  record: bytes, place: tuple[int, int], arrays: Mapping[str, tuple[np.dtype, tuple[int, ...]]]
+  record: bytes, place: tuple[int, int], arrays: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> dict[str, np.ndarray]:
   """Arrays of a record. Raises ValueError if it is not that of `place`."""
   try:
@@ -174,4 +201,4 @@ def _decode(
   if found != place:
     raise ValueError(f"(epoch, index) is {found}, expected {place}")
   raw = {name: b"".join(feature[name].bytes_list.value) for name in arrays}
-  return {name: np.frombuffer(raw[name], dtype).reshape(shape) for name, (dtype, shape) in arrays.items()}
+  return {name: np.frombuffer(raw[name], np.dtype(dtype)).reshape(shape) for name, (dtype, shape) in arrays.items()}

@@ -1,11 +1,11 @@
-"""Reads every byte of a prepared dataset and says what is wrong with it."""
+"""Reads every byte of a prepared dataset, or of a cache, and says what is wrong with it."""
 
 import os
 from collections.abc import Iterator
 
 from etils import epath
 
-from data_pipelines import dataset, records, seal, tfrecord
+from data_pipelines import dataset, records, seal, side_shards, tfrecord
 from data_pipelines.errors import InputError
 
 
@@ -16,6 +16,9 @@ def problems(directory: str | os.PathLike) -> Iterator[str]:
     InputError: there is no dataset.json, or it cannot be read.
   """
   directory = epath.Path(directory)
+  if (directory / side_shards.FILE_NAME).exists():
+    yield from side_shards.problems(directory)
+    return
   path = directory / dataset.FILE_NAME
   description = dataset.read_description(path)
   if not seal.is_whole(path.read_bytes()):
