@@ -1,11 +1,13 @@
 """Frozen dataclasses to plain dicts (JSON, ConfigDict) and back."""
 
 import dataclasses
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PLAIN = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -25,8 +27,26 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     raise ValueError(f"{cls.__name__} has no {', '.join(unknown)}")
   if missing := sorted(required - set(values)):
     raise ValueError(f"{cls.__name__} needs {', '.join(missing)}")
-  types = typing.get_type_hints(cls)
-  return cls(**{name: _value(types[name], value) for name, value in values.items()})
+  annotations = typing.get_type_hints(cls)
+  for name, value in values.items():
+    if not _fits(value, annotations[name]):
+      raise ValueError(f"{cls.__name__}.{name} is {value!r}, not of type {_named(annotations[name])}")
+  return cls(**{name: _value(annotations[name], value) for name, value in values.items()})
+
+
+def _named(annotation: Any) -> str:
+  return annotation.__name__ if annotation in _PLAIN else str(annotation)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+  """Whether a value is of a plain type, or one of several; those of other annotations are checked by their class."""
+  if isinstance(annotation, types.UnionType):
+    return any(_fits(value, option) for option in typing.get_args(annotation))
+  if annotation is types.NoneType:
+    return value is None
+  if annotation not in _PLAIN:
+    return True
+  return isinstance(value, _PLAIN[annotation]) and isinstance(value, bool) == (annotation is bool)
 
 
 def _value(annotation: Any, value: Any) -> Any:

@@ -54,3 +54,9 @@ def test_unknown_and_missing_settings_are_named(nested):
 def test_what_the_class_itself_refuses_is_refused():
   with pytest.raises(ValueError, match="17 fps"):
     config_tree.from_dict(ClipSpec, dataclasses.asdict(MINI) | {"fps": 17})
+
+
+@pytest.mark.parametrize(("field", "value"), [("fps", "15"), ("fps", 15.0), ("fps", True), ("mel_crop", "all")])
+def test_a_value_of_another_type_is_named(field, value):
+  with pytest.raises(ValueError, match=rf"ClipSpec\.{field} is {value!r}, not of type"):
+    config_tree.from_dict(ClipSpec, dataclasses.asdict(MINI) | {field: value})

@@ -17,8 +17,10 @@ DIRECTORY = pathlib.Path(os.environ.get("CONDFOLEY_GOLDEN", _DEFAULT))
 
 
 def require() -> None:
-  """Skips the calling test where the vectors are absent."""
+  """Skips the calling test where the vectors are absent; fails it where a folder was named that has none."""
   if not (DIRECTORY / "salt.txt").exists():
+    if "CONDFOLEY_GOLDEN" in os.environ:
+      pytest.fail(f"no golden vectors in {DIRECTORY}, which CONDFOLEY_GOLDEN names")
     pytest.skip(f"no golden vectors in {DIRECTORY} (set CONDFOLEY_GOLDEN)")
 
 

@@ -47,6 +47,8 @@ def run(source: Path, out: Path, settings: Settings) -> None:
   """
   if settings.vocoder and settings.kind != "transformer":
     raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
+  if settings.kind != "transformer" and (settings.published, settings.heads) != (False, 16):
+    raise InputError(f"--published and --heads go with --kind transformer; leave them out for {settings.kind}")
   if (out / "config.json").exists():
     raise InputError(f"{out}: holds weights already; choose another folder")
   seconds: dict[str, float] = {}
@@ -92,6 +94,5 @@ def _tell(out: Path, components: dict[str, nnx.Module], settings: Settings) -> N
     console.print(f"{name}: {size:,} parameters")
   if settings.kind == "transformer" and (wanted := [name for name in COMPONENTS if name not in components]):
     console.print(f"`condfoley generate` needs {wanted[0]} too: convert again with --vocoder FILE")
-  console.print(
-    f"{out}: {'published behaviour' if settings.published else 'repaired behaviour'}; see docs/published.md"
-  )
+  behaviour = "published behaviour" if settings.published else "repaired behaviour"
+  console.print(f"{out}: {behaviour if settings.kind == 'transformer' else 'converted'}; see docs/published.md")

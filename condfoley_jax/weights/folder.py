@@ -119,7 +119,7 @@ def _refused_as_input(what: str):
   try:
     yield
   except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise InputError(f"{what}: {error}; export the weights again") from error
+    raise InputError(f"{what}: {error}; undo the change, or convert or train the weights again") from error
 
 
 def _read_config(directory: Path) -> dict:
@@ -186,7 +186,8 @@ def _stored(name: str, key: str, value: np.ndarray, dtype: type[np.floating]) ->
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
   """A path to write to, which becomes `path` when all went well."""
-  aside = path.with_name(f".{path.name}.{os.getpid()}")
+  # Always the same name: what a killed run leaves is written over by the next.
+  aside = path.with_name(f".{path.name}.partial")
   try:
     yield aside
     os.replace(aside, path)

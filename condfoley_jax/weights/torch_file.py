@@ -63,7 +63,7 @@ def _found(tree: Any) -> dict[str, Tensor]:
   if not isinstance(tree, dict):
     raise Malformed("it holds no state dict", _ASK)
   inner = [tree[name] for name in ("state_dict", "model", "model_state_dict") if isinstance(tree.get(name), dict)]
-  found = inner[0] if inner else tree
+  found = next(filter(None, inner), tree)
   bad = [name for name, x in found.items() if not (isinstance(name, str) and isinstance(x, Tensor))]
   if bad or not found:
     names = [shown(name) if isinstance(name, str) else f"a {type(name).__name__}" for name in bad[:5]]

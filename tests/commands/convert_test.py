@@ -104,7 +104,7 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
     tmp_path / "broken.ckpt": "quant_conv.bias",
     tmp_path / "hostile.ckpt": "system",
     tmp_path / "absent.ckpt": "",
-    files / "best_netG.pt": "is this a transformer checkpoint",
+    files / "best_netG.pt": "no tensor first_stage_permuter.forward_shuffle_idx, first_stage_permuter.backward",
   }
   for source, message in cases.items():
     assert convert("--kind", "transformer", source, tmp_path / "w") == 2
@@ -112,6 +112,40 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
     assert "\n" not in error and str(source) in error and message in error
   assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", "--vocoder", files / "best_netG.pt") == 2
   assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("option", [["--published"], ["--heads", 8]])
+def test_options_of_a_transformer_are_refused_elsewhere(files, tmp_path, capsys, option):
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", *option) == 2
+  assert f"{option[0]}" in capsys.readouterr().err
+  assert not (tmp_path / "w").exists()
+
+
+def test_a_vocoder_alone_has_no_behaviour(files, tmp_path, capsys):
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w") == 0
+  assert "behaviour" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("section", "field", "value", "words"),
+  [
+    ("conventions", "crop", "middle", "Conventions.crop is one of center, first, not middle"),
+    ("conventions", "top_k", "x", "Conventions.top_k is 'x', not of type int"),
+    ("clip", "mel_crop", "x", "ClipSpec.mel_crop is 'x', not of type int | None"),
+    ("clip", "fps", True, "ClipSpec.fps is True, not of type int"),
+  ],
+)
+def test_an_edited_config_is_told_by_its_field(files, videos, tmp_path, capsys, section, field, value, words):
+  run(files, tmp_path / "w")
+  path = tmp_path / "w" / "config.json"
+  config = json.loads(path.read_text())
+  config[section][field] = value
+  path.write_text(json.dumps(config))
+  capsys.readouterr()
+  command = ["generate", videos[0], "--example", videos[1], "--weights", tmp_path / "w", "--out", tmp_path / "x"]
+  assert cli.main([str(word) for word in command]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert words in line and "undo the change" in line
 
 
 def test_a_folder_that_holds_weights_is_not_written_over(files, tmp_path, capsys):
@@ -140,7 +174,10 @@ def test_a_checkpoint_of_paper_size_generates_and_gives_the_published_greedy_cod
     state |= {f"{prefix}{k}": x for k, x in golden.state_dict(keys).items() if not k.startswith(("loss.", "wav_"))}
   state |= {f"cond_stage_model.model.{k}": x for k, x in golden.state_dict("r2plus1d").items()}
   order = np.arange(50).reshape(5, 10).T.ravel()
-  state |= {"first_stage_permuter.forward_shuffle_idx": order, "first_stage_permuter.backward_shuffle_idx": order}
+  state |= {
+    "first_stage_permuter.forward_shuffle_idx": order,
+    "first_stage_permuter.backward_shuffle_idx": np.argsort(order),
+  }
   torch_writer.write(tmp_path / "last.ckpt", lightning(state))
   torch_writer.write(tmp_path / "best_netG.pt", golden.state_dict("melgan_G"))
   weights = tmp_path / "w"

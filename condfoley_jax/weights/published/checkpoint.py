@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from flax import nnx
 
@@ -13,6 +14,10 @@ from condfoley_jax.weights import registry, tree
 from condfoley_jax.weights.published import layers, lpaps, melgan, sparsesync, transformer, vggishish, vqgan
 from condfoley_jax.weights.published import video_encoder as r2plus1d
 from condfoley_jax.weights.published.layers import State
+
+
+# Tensors of whole numbers: counters of batches, and the permuter's orders.
+_WHOLE = ("num_batches_tracked", "shuffle_idx")
 
 
 class Converted(NamedTuple):
@@ -36,7 +41,18 @@ def convert(kind: str, state: State, *, heads: int) -> Converted:
   """
   # The mel front end is not learned; ours is in `ClipSpec`.
   state = {name: x for name, x in state.items() if "wav_transforms." not in name}
+  _check_floats(state)
   return KINDS[kind](state, heads)
+
+
+def _check_floats(state: State) -> None:
+  wrong = [
+    f"{name} ({x.dtype})"
+    for name, x in sorted(state.items())
+    if not (np.issubdtype(x.dtype, np.floating) or x.dtype == ml_dtypes.bfloat16 or name.endswith(_WHOLE))
+  ]
+  if wrong:
+    raise ValueError(f"tensors without floats ({len(wrong)}): {', '.join(wrong)}")
 
 
 def _transformer(state: State, heads: int) -> Converted:
@@ -124,13 +140,19 @@ def _grid(permuter: State) -> tuple[int, int]:
   """Rows and columns of codes: the permuter's order runs down the columns of a row-major grid.
 
   Raises:
+    KeyError: it is not there.
     ValueError: it is some other order.
   """
-  order = permuter["forward_shuffle_idx"].astype(np.int64)
+  names = ("forward_shuffle_idx", "backward_shuffle_idx")
+  if absent := [f"first_stage_permuter.{name}" for name in names if name not in permuter]:
+    raise KeyError(", ".join(absent))
+  order, back = (permuter[name].astype(np.int64) for name in names)
   columns = int(order[1]) if len(order) > 1 else 1
   expected = np.arange(len(order)).reshape(-1, columns).T.ravel() if columns and len(order) % columns == 0 else None
   if expected is None or not np.array_equal(order, expected):
     raise ValueError("first_stage_permuter does not order codes column by column")
+  if not np.array_equal(back, np.argsort(order)):
+    raise ValueError("first_stage_permuter.backward_shuffle_idx does not undo forward_shuffle_idx")
   return len(order) // columns, columns
 
 

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -51,6 +52,10 @@ class _Missing:
   __getitem__ = __add__ = __radd__ = __call__
 
 
+class Misshapen(ValueError):
+  """A tensor of another shape than those beside it; says which."""
+
+
 @contextlib.contextmanager
 def taking(state: State) -> Iterator[Tensors]:
   """The tensors to take.
@@ -61,17 +66,19 @@ def taking(state: State) -> Iterator[Tensors]:
   tensors = Tensors(state)
   try:
     yield tensors
+  except Misshapen:
+    raise
   except (IndexError, TypeError, ValueError) as error:
-    raise ValueError(f"tensor {tensors.last} is not what was published ({error})") from error
+    raise ValueError(f"tensor {tensors.last} is not what was published") from error
   _account(missing=tensors.missing, left_over=tensors)
 
 
 def refuse_left_over(state: State) -> None:
   """Raises ValueError if there is a tensor, listing all."""
-  _account(missing=(), left_over=state)
+  _account(left_over=state)
 
 
-def _account(*, missing: Iterable[str], left_over: Iterable[str]) -> None:
+def _account(*, missing: Iterable[str] = (), left_over: Iterable[str]) -> None:
   lists = {"missing": sorted(missing), "left over": sorted(left_over)}
   if any(lists.values()):
     raise ValueError("; ".join(f"tensors {what} ({len(n)}): {', '.join(n)}" for what, n in lists.items() if n))
@@ -105,8 +112,20 @@ def linear(state: State, source: str, target: str, *, bias: bool = True) -> Stat
 
 
 def fused(state: State, sources: list[str], target: str) -> State:
-  """Linear layers that read the same input, as one: outputs in the order of `sources`."""
+  """Linear layers of one size that read the same input, as one: outputs in the order of `sources`.
+
+  Raises:
+    Misshapen: one is of another size than most.
+  """
+  for part in ("weight", "bias"):
+    _check_alike({name: state[name].shape for source in sources if (name := f"{source}.{part}") in state})
   return side_by_side([linear(state, source, target) for source in sources])
+
+
+def _check_alike(shapes: dict[str, tuple[int, ...]]) -> None:
+  expected = Counter(shapes.values()).most_common(1)[0][0] if shapes else ()
+  if odd := [f"{name} is {shape}, beside it {expected}" for name, shape in shapes.items() if shape != expected]:
+    raise Misshapen(f"tensors of another shape ({len(odd)}): {', '.join(odd)}")
 
 
 def side_by_side(parts: Sequence[State]) -> State:

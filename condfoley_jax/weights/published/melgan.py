@@ -19,9 +19,9 @@ def config_from_torch(state: State) -> MelGANConfig:
     ValueError: no upsampling stage is there.
   """
   convolutions = sorted(int(name.split(".")[1]) for name in state if _PLAIN.fullmatch(name))
-  _, *upsamples, last = [f"model.{i}.weight_v" for i in convolutions]
-  if not upsamples:
+  if len(convolutions) < 3:
     raise ValueError("no upsampling stage, so this is no MelGAN generator")
+  _, *upsamples, last = [f"model.{i}.weight_v" for i in convolutions]
   residuals = {name.split(".")[1] for name in state if ".block." in name}
   return MelGANConfig(
     n_mels=state["model.1.weight_v"].shape[1],

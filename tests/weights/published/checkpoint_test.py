@@ -73,8 +73,30 @@ DAMAGES = {
   "no condition": ({"transformer.pos_emb": (1, 80, 32)}, "80 positions do not hold"),
   "too few positions": ({"transformer.pos_emb": (1, 150, 32)}, "150 positions do not hold"),
   "permuter by rows": ({"first_stage_permuter.forward_shuffle_idx": np.arange(50)[::-1]}, "column by column"),
+  "permuter that does not undo": (
+    {"first_stage_permuter.backward_shuffle_idx": np.arange(50).reshape(5, 10).T.ravel()},
+    "backward_shuffle_idx does not undo",
+  ),
+  "permuter one way": (
+    {"first_stage_permuter.backward_shuffle_idx": None},
+    "first_stage_permuter.backward_shuffle_idx",
+  ),
+  "misshapen within a fused layer": (
+    {"transformer.blocks.0.attn.query.weight": (16, 32), "transformer.blocks.0.attn.key.bias": (32,)},
+    r"under transformer: .* blocks\.0\.attn\.query\.weight is \(16, 32\), beside it \(32, 32\)$",
+  ),
+  "whole and complex numbers": (
+    {
+      "transformer.ln_f.bias": np.zeros(32, np.int64),
+      "transformer.ln_f.weight": np.zeros(32, np.complex64),
+    },
+    r"tensors without floats \(2\): transformer\.ln_f\.bias \(int64\), transformer\.ln_f\.weight \(complex64\)",
+  ),
   "rows that do not fit": (
-    {"first_stage_permuter.forward_shuffle_idx": np.arange(40).reshape(4, 10).T.ravel()},
+    {
+      "first_stage_permuter.forward_shuffle_idx": np.arange(40).reshape(4, 10).T.ravel(),
+      "first_stage_permuter.backward_shuffle_idx": np.argsort(np.arange(40).reshape(4, 10).T.ravel()),
+    },
     "4 rows of codes for 16 mel bins",
   ),
   "a convolution without depth": (
@@ -92,7 +114,7 @@ def test_what_is_not_as_published_is_listed(published, name):
     state.pop(key, None)
     if new is not None:
       state[key] = new if isinstance(new, np.ndarray) else np.zeros(new, np.float32)
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises((ValueError, KeyError), match=message):
     convert("transformer", state)
 
 
@@ -101,3 +123,5 @@ def test_another_kind_of_checkpoint_is_refused(published):
     convert("vqgan", published)
   with pytest.raises((ValueError, KeyError)):
     convert("transformer", tiny.tensors(tiny.melgan()))
+  with pytest.raises(ValueError, match="no upsampling stage"):
+    convert("melgan", published)
