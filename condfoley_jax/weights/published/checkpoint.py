@@ -15,7 +15,6 @@ from condfoley_jax.weights.published import layers, lpaps, melgan, sparsesync, t
 from condfoley_jax.weights.published import video_encoder as r2plus1d
 from condfoley_jax.weights.published.layers import State
 
-
 # Tensors of whole numbers: counters of batches, and the permuter's orders.
 _WHOLE = ("num_batches_tracked", "shuffle_idx")
 
