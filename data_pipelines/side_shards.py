@@ -176,7 +176,9 @@ def _check_same(path: epath.Path, wanted: dict[str, Any]) -> None:
   flat = [{**content, **content.get("made_with", {})} for content in (found, wanted)]
   for name in flat[1]:
     if name != "made_with" and flat[0].get(name) != flat[1][name]:
-      raise InputError(f"{path}: made with another {name}; name another --config.data.cache or remove the folder")
+      raise InputError(
+        f"{path}: its {name} is not that of this run; name another --config.data.cache or remove the folder"
+      )
 
 
 def _encode(epoch: int, index: int, arrays: Mapping[str, np.ndarray]) -> bytes:

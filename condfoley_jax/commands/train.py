@@ -20,7 +20,8 @@ def run(config: str, workdir: Path, *, overrides: Sequence[str]) -> dict[str, fl
     InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
   """
   values = read_config(config, overrides)
-  for name in ("steps", "batch_size", *(f"every.{k}" for k in values.every)):
+  cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
+  for name in ("steps", "batch_size", *cached, *(f"every.{k}" for k in values.every)):
     if operator.attrgetter(name)(values) < 1:
       raise InputError(f"{config}: --config.{name} must be 1 or more")
   try:

@@ -50,6 +50,8 @@ class Run:
     self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
     self.train_step = functools.cache(functools.partial(self._compile, optimizers))
     self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
+    # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
+    self.batches = self.data.train(model)
     workdir.mkdir(parents=True, exist_ok=True)
     self.checkpoints = Checkpoints(workdir / "checkpoints")
     self.writer = MetricWriter(workdir)
@@ -57,7 +59,6 @@ class Run:
   def go(self) -> dict[str, float]:
     """Trains, writes the weights, and returns the last validation scores."""
     with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
-      self.batches = self.data.train(self._model(self.state))
       self._resume()
       scores = self._steps()
     components = self.stage.components(self._model(self.state))

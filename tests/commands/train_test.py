@@ -87,6 +87,7 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vqgan.py:mini", ["--config.data.train=nowhere"], "nowhere"),
     ("configs/vqgan.py:mini", ["--config.batch_size=0"], "batch_size"),
     ("configs/vqgan.py:mini", ["--config.every.log=0"], "every.log"),
+    ("configs/transformer.py:mini", ["--config.data.cache_epochs=0"], "data.cache_epochs must be 1 or more"),
     ("configs/vqgan.py:mini", ["--config.stage=foo"], "foo"),
     ("configs/vqgan.py:mini", ["--config.dtype=foo"], "foo"),
     ("configs/vqgan.py:mini", ["--config.clip.n_mels=81"], "81"),

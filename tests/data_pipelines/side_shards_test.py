@@ -120,7 +120,7 @@ def test_a_shard_in_anothers_place_is_found(cache):
 @pytest.mark.parametrize("change", [{"examples": 6}, {"epochs": 3}, {"seed": 1}, {"seed": 0, "mode": "paper"}])
 def test_another_cache_is_refused_before_anything_is_written(cache, change):
   before = {p.name: p.read_bytes() for p in cache.iterdir()}
-  with pytest.raises(InputError, match=f"cache.json: made with another {list(change)[-1]}"):
+  with pytest.raises(InputError, match=f"cache.json: its {list(change)[-1]} is not that of this run"):
     make(cache, **{"seed": 0} | change)
   assert before == {p.name: p.read_bytes() for p in cache.iterdir()}
 
@@ -129,7 +129,7 @@ def test_another_cache_is_refused_before_anything_is_written(cache, change):
 def test_a_damaged_description_is_one_line(cache, text):
   (cache / "cache.json").write_text(text)
   for attempt in (lambda: list(verify.problems(cache)), lambda: make(cache, seed=0)):
-    with pytest.raises(InputError, match=r"cache.json: (no valid description|made with another)"):
+    with pytest.raises(InputError, match=r"cache.json: (no valid description|its .* is not that of this run)"):
       attempt()
 
 

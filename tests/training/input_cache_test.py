@@ -12,6 +12,7 @@ from flax import nnx
 from condfoley_jax import cli
 from condfoley_jax.stages import registry
 from condfoley_jax.training import input_cache
+from condfoley_jax.training.train_loop import Run
 from condfoley_jax.weights import folder
 from configs import transformer
 from data_pipelines import pipeline, side_shards
@@ -108,9 +109,9 @@ def test_goes_on_where_it_was_stopped(filled, world, tmp_path):
 @pytest.mark.parametrize(
   ("change", "words"),
   [
-    ({"seed": 1}, "another seed"),
-    ({"dtype": "bfloat16"}, "another (arrays|dtype)"),
-    ({"sound": None}, "another sound"),
+    ({"seed": 1}, "its seed"),
+    ({"dtype": "bfloat16"}, "its (arrays|dtype)"),
+    ({"sound": None}, "its sound"),
   ],
 )
 def test_another_runs_cache_is_refused(filled, world, change, words):
@@ -148,6 +149,13 @@ def test_training_reads_the_cache(filled, world, tmp_path):
   shard.write_bytes(raw)
   with pytest.raises(InputError, match=f"{shard.name}: record . is damaged"):
     list(itertools.islice(pipeline.cached_batches(_open(cache), batch_size=2, seed=0), 40))
+
+
+def test_a_run_with_anothers_cache_leaves_nothing(filled, world, tmp_path):
+  config = _config(world, filled[0]["data"]["cache"]) | {"seed": 5}
+  with pytest.raises(InputError, match="its seed is not that of this run"):
+    Run(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def _open(directory):
