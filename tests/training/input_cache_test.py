@@ -64,10 +64,10 @@ def _bytes(directory):
 def test_holds_the_inputs_of_each_pair_by_its_own_key(filled):
   config, stage, model, cache = filled
   pairs = _pairs(config, stage)
-  last = len(pairs) - 1
+  last, inputs = len(pairs) - 1, jax.jit(stage.inputs)
   for epoch, index in ((0, 0), (0, last), (1, 3)):
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config["seed"]), epoch), index)
-    expected = stage.inputs(model, {k: v[None] for k, v in pairs(epoch, index).items()}, key)
+    expected = inputs(model, {k: v[None] for k, v in pairs(epoch, index).items()}, key)
     found = cache.read(epoch, index)
     assert found.keys() == expected.keys()
     for name, value in found.items():
@@ -84,7 +84,7 @@ def test_epochs_are_other_draws(filled):
   assert all((first[name] != second[name]).any() for name in first)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [3])
 def test_processes_that_fill_it_together_write_the_same(filled, world, tmp_path, monkeypatch, count):
   monkeypatch.setattr(input_cache.multihost_utils, "sync_global_devices", lambda name: None)
   for index in reversed(range(count)):
