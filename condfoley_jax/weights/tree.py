@@ -17,6 +17,11 @@ def flatten(model: nnx.Module) -> dict[str, np.ndarray]:
   return {name: np.asarray(value) for name, value in _named(nnx.state(model, SAVED)).items()}
 
 
+def shapes(model: nnx.Module) -> dict[str, tuple[int, ...]]:
+  """Shape of all that `flatten` gives; `model` may be of shapes alone."""
+  return {name: tuple(value.shape) for name, value in _named(nnx.state(model, SAVED)).items()}
+
+
 def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
   """Overwrites the weights of `model` with `flat`, in the model's dtypes.
 

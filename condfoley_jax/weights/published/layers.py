@@ -1,37 +1,57 @@
 """Layers that several published models have: each function takes its tensors out of a PyTorch state dict.
 
-`state` maps names to arrays; `source` is the layer's name there, `target` its path with us.
+`state` maps names to arrays and knows our shapes; `source` is the layer's name there, `target` its path with us. A bias
+is taken where our layer has one.
 """
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flax import nnx
+
+from condfoley_jax.weights import tree
 
 State = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Tensors(State):
-  """Tensors of a state dict, each to be popped once; one that is not there is noted, and nothing comes of it."""
+  """Tensors of a state dict, each to be popped once; one that does not fit is noted, and nothing comes of it.
 
-  def __init__(self, state: State):
+  Attributes:
+    shapes: of our parameters, by path.
+    missing, misshapen: what did not fit.
+  """
+
+  def __init__(self, state: State, shapes: Shapes):
     # Batch counters are read by nothing.
     super().__init__({name: x for name, x in state.items() if not name.endswith("num_batches_tracked")})
+    self.shapes = shapes
     self.missing: list[str] = []
-    self.last = ""
+    self.misshapen: list[str] = []
 
-  def pop(self, name: str) -> Any:
-    self.last = f"{name} of shape {self[name].shape}" if name in self else name
-    if name in self:
-      return super().pop(name)
-    self.missing.append(name)
-    return _Missing()
+  def pop(self, name: str, shape: Sequence[int | None]) -> Any:
+    """The tensor, if it has the published `shape`, in which None stands for any size."""
+    if name not in self:
+      self.missing.append(name)
+      return _Missing()
+    x = super().pop(name)
+    if x.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape, strict=True)):
+      wanted = ", ".join("any" if n is None else str(n) for n in shape)
+      self.misshapen.append(f"{name} is {list(x.shape)} and should be [{wanted}]")
+      return _Missing()
+    return x
+
+  def pop_same(self, name: str, target: str) -> Any:
+    """The tensor, if it has the shape that `target` has with us."""
+    return self.pop(name, self.shapes[target])
 
 
 class _Missing:
-  """Stands in for a tensor that is not there, so that one error can list all: what is done to it gives it again."""
+  """Stands in for a tensor that does not fit, so that one error can list all: what is done to it gives it again."""
 
   __array_ufunc__ = None
 
@@ -52,25 +72,35 @@ class _Missing:
   __getitem__ = __add__ = __radd__ = __call__
 
 
-class Misshapen(ValueError):
-  """A tensor of another shape than those beside it; says which."""
-
-
 @contextlib.contextmanager
-def taking(state: State) -> Iterator[Tensors]:
-  """The tensors to take.
+def taking(state: State, shapes: Shapes) -> Iterator[Tensors]:
+  """The tensors to take, for a model of such `shapes`.
 
   Raises:
-    ValueError: lists those that are missing or were not taken, or names the one that could not be converted.
+    ValueError: lists those that are missing, of another shape, or not taken.
   """
-  tensors = Tensors(state)
-  try:
-    yield tensors
-  except Misshapen:
-    raise
-  except (IndexError, TypeError, ValueError) as error:
-    raise ValueError(f"tensor {tensors.last} is not what was published") from error
-  _account(missing=tensors.missing, left_over=tensors)
+  tensors = Tensors(state, shapes)
+  yield tensors
+  _account(missing=tensors.missing, misshapen=tensors.misshapen, left_over=tensors)
+
+
+@functools.cache
+def shapes_of(model: type[nnx.Module], config: Any) -> Shapes:
+  """Shapes of what `model(config)` saves, by path."""
+  return tree.shapes(nnx.eval_shape(lambda: model(config, rngs=nnx.Rngs(0))))
+
+
+def shape(state: State, name: str, rank: int) -> tuple[int, ...]:
+  """Shape of a tensor that sizes are told from.
+
+  Raises:
+    KeyError: it is not there.
+    ValueError: it has not `rank` axes, or no elements.
+  """
+  found = state[name].shape
+  if len(found) != rank or 0 in found:
+    raise ValueError(f"{name} is {list(found)} and should have {rank} axes and elements")
+  return found
 
 
 def refuse_left_over(state: State) -> None:
@@ -78,54 +108,56 @@ def refuse_left_over(state: State) -> None:
   _account(left_over=state)
 
 
-def _account(*, missing: Iterable[str] = (), left_over: Iterable[str]) -> None:
-  lists = {"missing": sorted(missing), "left over": sorted(left_over)}
+def _account(*, missing: Iterable[str] = (), misshapen: Iterable[str] = (), left_over: Iterable[str]) -> None:
+  lists = {"missing": sorted(missing), "of another shape": sorted(misshapen), "left over": sorted(left_over)}
   if any(lists.values()):
     raise ValueError("; ".join(f"tensors {what} ({len(n)}): {', '.join(n)}" for what, n in lists.items() if n))
 
 
-def conv2d(state: State, source: str, target: str, *, bias: bool = True) -> State:
+def conv2d(state: Tensors, source: str, target: str) -> State:
   """Convolution [C', C, h, w]."""
-  params = {f"{target}/kernel": state.pop(f"{source}.weight").transpose(2, 3, 1, 0)}
-  if bias:
-    params[f"{target}/bias"] = state.pop(f"{source}.bias")
-  return params
+  h, w, before, after = state.shapes[f"{target}/kernel"]
+  kernel = state.pop(f"{source}.weight", (after, before, h, w)).transpose(2, 3, 1, 0)
+  return {f"{target}/kernel": kernel} | _bias(state, source, target, after)
 
 
-def spatial_conv(state: State, source: str, target: str) -> State:
+def spatial_conv(state: Tensors, source: str, target: str) -> State:
   """Convolution within frames [C', C, 1, h, w], without bias."""
-  return {f"{target}/kernel": state.pop(f"{source}.weight")[:, :, 0].transpose(2, 3, 1, 0)}
+  h, w, before, after = state.shapes[f"{target}/kernel"]
+  weight = state.pop(f"{source}.weight", (after, before, 1, h, w))
+  return {f"{target}/kernel": weight[:, :, 0].transpose(2, 3, 1, 0)}
 
 
-def temporal_conv(state: State, source: str, target: str) -> State:
+def temporal_conv(state: Tensors, source: str, target: str) -> State:
   """Convolution over frames [C', C, t, 1, 1], without bias."""
-  return {f"{target}/kernel": state.pop(f"{source}.weight")[..., 0, 0].transpose(2, 1, 0)}
+  taps, before, after = state.shapes[f"{target}/kernel"]
+  weight = state.pop(f"{source}.weight", (after, before, taps, 1, 1))
+  return {f"{target}/kernel": weight[..., 0, 0].transpose(2, 1, 0)}
 
 
-def linear(state: State, source: str, target: str, *, bias: bool = True) -> State:
-  """Linear layer; a convolution [C', C, 1...] is one too."""
-  weight = state.pop(f"{source}.weight")
-  params = {f"{target}/kernel": weight.reshape(weight.shape[:2]).T}
-  if bias:
-    params[f"{target}/bias"] = state.pop(f"{source}.bias")
-  return params
+def linear(state: Tensors, source: str, target: str, *, width: int | None = None) -> State:
+  """Linear layer; a convolution [C', C, 1...] is one too.
 
-
-def fused(state: State, sources: list[str], target: str) -> State:
-  """Linear layers of one size that read the same input, as one: outputs in the order of `sources`.
-
-  Raises:
-    Misshapen: one is of another size than most.
+  Args:
+    state, source, target: as everywhere here.
+    width: outputs, where the layer is one of several that are one with us.
   """
-  for part in ("weight", "bias"):
-    _check_alike({name: state[name].shape for source in sources if (name := f"{source}.{part}") in state})
-  return side_by_side([linear(state, source, target) for source in sources])
+  before, after = state.shapes[f"{target}/kernel"]
+  after, name = width or after, f"{source}.weight"
+  ones = [1] * (state[name].ndim - 2) if name in state else []
+  weight = state.pop(name, (after, before, *ones))
+  return {f"{target}/kernel": weight.reshape(weight.shape[:2]).T} | _bias(state, source, target, after)
 
 
-def _check_alike(shapes: dict[str, tuple[int, ...]]) -> None:
-  expected = Counter(shapes.values()).most_common(1)[0][0] if shapes else ()
-  if odd := [f"{name} is {shape}, beside it {expected}" for name, shape in shapes.items() if shape != expected]:
-    raise Misshapen(f"tensors of another shape ({len(odd)}): {', '.join(odd)}")
+def _bias(state: Tensors, source: str, target: str, width: int) -> State:
+  target = f"{target}/bias"
+  return {target: state.pop(f"{source}.bias", (width,))} if target in state.shapes else {}
+
+
+def fused(state: Tensors, sources: list[str], target: str) -> State:
+  """Linear layers of one size that read the same input, as one: outputs in the order of `sources`."""
+  width = state.shapes[f"{target}/kernel"][-1] // len(sources)
+  return side_by_side([linear(state, source, target, width=width) for source in sources])
 
 
 def side_by_side(parts: Sequence[State]) -> State:
@@ -133,15 +165,19 @@ def side_by_side(parts: Sequence[State]) -> State:
   return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
-def norm(state: State, source: str, target: str) -> State:
-  """Layer or group norm."""
-  return {f"{target}/scale": state.pop(f"{source}.weight"), f"{target}/bias": state.pop(f"{source}.bias")}
+def norm(state: Tensors, source: str, target: str, *, width: int | None = None) -> State:
+  """Layer or group norm; `width` as for `linear`."""
+  return _vectors(state, source, target, width, scale="weight", bias="bias")
 
 
-def batch_norm(state: State, source: str, target: str) -> State:
-  """Batch norm with its running statistics."""
-  statistics = {f"{target}/{ours}": state.pop(f"{source}.running_{ours}") for ours in ("mean", "var")}
-  return norm(state, source, target) | statistics
+def batch_norm(state: Tensors, source: str, target: str, *, width: int | None = None) -> State:
+  """Batch norm with its running statistics; `width` as for `linear`."""
+  return _vectors(state, source, target, width, scale="weight", bias="bias", mean="running_mean", var="running_var")
+
+
+def _vectors(state: Tensors, source: str, target: str, width: int | None, **names: str) -> State:
+  shape = (width,) if width else state.shapes[f"{target}/scale"]
+  return {f"{target}/{ours}": state.pop(f"{source}.{theirs}", shape) for ours, theirs in names.items()}
 
 
 def count(state: State, prefix: str) -> int:

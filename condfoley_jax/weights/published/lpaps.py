@@ -1,8 +1,6 @@
 """Published LPAPS weights (keys relative to it; in a VQGAN checkpoint under `loss.perceptual_loss.`) in our names."""
 
-import numpy as np
-
-from condfoley_jax.models.lpaps import LPAPSConfig
+from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
 from condfoley_jax.weights.published.vggishish import block_widths, conv_indices, statistics
@@ -11,7 +9,9 @@ from condfoley_jax.weights.published.vggsound_statistics import DEVIATIONS, MEAN
 
 def config_from_torch(state: State) -> LPAPSConfig:
   """Sizes from the tensors."""
-  return LPAPSConfig(len(_statistics(state)[0]), block_widths(state, r"net\.slice\d\.(\d+)\.weight"))
+  shift = "scaling_layer.shift"
+  n_mels = layers.shape(state, shift, 4)[2] if shift in state else len(MEANS)
+  return LPAPSConfig(n_mels, block_widths(state, r"net\.slice\d\.(\d+)\.weight"))
 
 
 def params_from_torch(state: State, config: LPAPSConfig) -> State:
@@ -22,20 +22,15 @@ def params_from_torch(state: State, config: LPAPSConfig) -> State:
     config: gives the blocks.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over; the file of the features alone lacks the heads, which
-      a VQGAN checkpoint has under `loss.perceptual_loss.`.
+    ValueError: lists the tensors that are missing, of another shape, or left over; the file of the features alone
+      lacks the heads, which a VQGAN checkpoint has under `loss.perceptual_loss.`.
   """
-  params = statistics(*_statistics(state))
-  with layers.taking({name: x for name, x in state.items() if not name.startswith("scaling_layer.")}) as state:
+  published = {"scaling_layer.shift": 2 * MEANS - 1, "scaling_layer.scale": 2 * DEVIATIONS}
+  state = {name: x.reshape(1, 1, -1, 1) for name, x in published.items()} | state
+  with layers.taking(state, layers.shapes_of(LPAPS, config)) as state:
+    params = statistics(*(state.pop(name, (1, 1, config.n_mels, 1)).reshape(-1) for name in published))
     for block, indices in enumerate(conv_indices(config.widths)):
-      params[f"heads/{block}/kernel"] = state.pop(f"lin{block}.model.1.weight")[:, :, 0, 0].T
+      params |= layers.linear(state, f"lin{block}.model.1", f"heads/{block}")
       for i, index in enumerate(indices):
         params |= layers.conv2d(state, f"net.slice{block + 1}.{index}", f"features/blocks/{block}/{i}")
   return params
-
-
-def _statistics(state: State) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and deviation [F] of mels in [-1, 1]."""
-  shift = state.get("scaling_layer.shift", 2 * MEANS - 1)
-  scale = state.get("scaling_layer.scale", 2 * DEVIATIONS)
-  return shift.reshape(-1), scale.reshape(-1)

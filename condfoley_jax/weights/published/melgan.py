@@ -2,12 +2,12 @@
 
 import re
 
-from condfoley_jax.models.melgan import MelGANConfig, MelGANDiscriminatorConfig
+from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.weights.published import layers
-from condfoley_jax.weights.published.layers import State
+from condfoley_jax.weights.published.layers import Shapes, State
 
 _PLAIN = re.compile(r"model\.\d+\.weight_v")
-# PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C'].
+# PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C']; and back.
 _CONV, _UPSAMPLE = (2, 1, 0), (0, 2, 1)
 
 
@@ -24,11 +24,11 @@ def config_from_torch(state: State) -> MelGANConfig:
   _, *upsamples, last = [f"model.{i}.weight_v" for i in convolutions]
   residuals = {name.split(".")[1] for name in state if ".block." in name}
   return MelGANConfig(
-    n_mels=state["model.1.weight_v"].shape[1],
-    width=state[last].shape[1],
+    n_mels=layers.shape(state, "model.1.weight_v", 3)[1],
+    width=layers.shape(state, last, 3)[1],
     residual_layers=len(residuals) // len(upsamples),
     # An upsampling by r is a transposed convolution of 2 r taps.
-    ratios=tuple(state[name].shape[2] // 2 for name in upsamples),
+    ratios=tuple(layers.shape(state, name, 3)[2] // 2 for name in upsamples),
   )
 
 
@@ -36,7 +36,7 @@ def params_from_torch(state: State, config: MelGANConfig) -> State:
   """Weights of `MelGAN(config)` from the state dict of the published generator.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over.
+    ValueError: lists the tensors that are missing, of another shape, or left over.
   """
   stride = 2 + config.residual_layers
   sources = {"first": ("model.1", _CONV), "last": (f"model.{4 + stride * len(config.ratios)}", _CONV)}
@@ -46,7 +46,7 @@ def params_from_torch(state: State, config: MelGANConfig) -> State:
     for j in range(config.residual_layers):
       for ours, theirs in (("dilated", "block.2"), ("pointwise", "block.4"), ("shortcut", "shortcut")):
         sources[f"stages/{i}/residuals/{j}/{ours}"] = (f"model.{upsample + 1 + j}.{theirs}", _CONV)
-  return _convert(state, sources)
+  return _convert(state, sources, layers.shapes_of(MelGAN, config))
 
 
 def discriminator_params_from_torch(state: State, config: MelGANDiscriminatorConfig) -> State:
@@ -57,14 +57,15 @@ def discriminator_params_from_torch(state: State, config: MelGANDiscriminatorCon
     suffixes = [".1", *[".0"] * (config.layers + 1), ""]
     for j, (ours, suffix) in enumerate(zip(parts, suffixes, strict=True)):
       sources[f"scales/{i}/{ours}"] = (f"model.disc_{i}.model.layer_{j}{suffix}", _CONV)
-  return _convert(state, sources)
+  return _convert(state, sources, layers.shapes_of(MelGANDiscriminator, config))
 
 
-def _convert(state: State, sources: dict[str, tuple[str, tuple[int, int, int]]]) -> State:
+def _convert(state: State, sources: dict[str, tuple[str, tuple[int, int, int]]], shapes: Shapes) -> State:
   params = {}
-  with layers.taking(state) as state:
+  with layers.taking(state, shapes) as state:
     for ours, (theirs, axes) in sources.items():
-      params[f"{ours}/kernel"] = state.pop(f"{theirs}.weight_v").transpose(axes)
-      params[f"{ours}/gain"] = state.pop(f"{theirs}.weight_g").reshape(-1)
-      params[f"{ours}/bias"] = state.pop(f"{theirs}.bias")
+      shape = [shapes[f"{ours}/kernel"][axis] for axis in axes]
+      params[f"{ours}/kernel"] = state.pop(f"{theirs}.weight_v", shape).transpose(axes)
+      params[f"{ours}/gain"] = state.pop(f"{theirs}.weight_g", (*shapes[f"{ours}/gain"], 1, 1)).reshape(-1)
+      params[f"{ours}/bias"] = state.pop_same(f"{theirs}.bias", f"{ours}/bias")
   return params

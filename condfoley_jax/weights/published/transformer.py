@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from condfoley_jax.models.transformer import TransformerConfig
+from condfoley_jax.models.transformer import Transformer, TransformerConfig
 from condfoley_jax.weights.published import layers
-from condfoley_jax.weights.published.layers import State
+from condfoley_jax.weights.published.layers import State, Tensors
 
 # Video frames of a published clip: the position table may be longer than what is read.
 _FRAMES = 30
@@ -19,9 +19,10 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
     heads: attention heads, which no tensor tells.
 
   Raises:
-    ValueError: the position table is too short for condition and target.
+    KeyError: a tensor that tells one is missing.
+    ValueError: one has another number of axes, or the position table is too short for condition and target.
   """
-  _, positions, width = state["pos_emb"].shape
+  _, positions, width = layers.shape(state, "pos_emb", 3)
   codes = rows * columns
   # The last code of a clip is never fed, so a table may lack its place.
   frames = min(_FRAMES, (positions + 1 - 2 * codes) // 2)
@@ -33,11 +34,11 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
     frames=frames,
     code_rows=rows,
     code_columns=columns,
-    vocab=len(state["tok_emb.weight"]),
+    vocab=layers.shape(state, "tok_emb.weight", 2)[0],
     layers=layers.count(state, "blocks"),
     heads=heads,
     width=width,
-    feature_width=state["embedder.weight"].shape[1],
+    feature_width=layers.shape(state, "embedder.weight", 3)[1],
   )
 
 
@@ -49,14 +50,14 @@ def params_from_torch(state: State, config: TransformerConfig) -> State:
     config: gives the number of layers.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over.
+    ValueError: lists the tensors that are missing, of another shape, or left over.
   """
   state = {name: x for name, x in state.items() if not name.endswith("attn.mask")}
-  with layers.taking(state) as state:
+  with layers.taking(state, layers.shapes_of(Transformer, config)) as state:
     params = {
-      "positions/table": _positions(state.pop("pos_emb")[0], config.length),
-      "tokens/embedding": state.pop("tok_emb.weight"),
-      "head/kernel": state.pop("head.weight").T,
+      "positions/table": _positions(state.pop("pos_emb", (1, None, config.width))[0], config.length),
+      "tokens/embedding": state.pop_same("tok_emb.weight", "tokens/embedding"),
+      **layers.linear(state, "head", "head"),
       **layers.linear(state, "embedder", "embedder"),
       **layers.norm(state, "ln_f", "norm"),
     }
@@ -65,7 +66,7 @@ def params_from_torch(state: State, config: TransformerConfig) -> State:
   return params
 
 
-def _block(state: State, source: str, target: str) -> State:
+def _block(state: Tensors, source: str, target: str) -> State:
   return {
     **layers.fused(state, [f"{source}.attn.{part}" for part in ("query", "key", "value")], f"{target}/attention/qkv"),
     **layers.linear(state, f"{source}.attn.proj", f"{target}/attention/out"),

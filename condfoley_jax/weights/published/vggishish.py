@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from condfoley_jax.models.classifier import VGGishishConfig
+from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State
 from condfoley_jax.weights.published.vggsound_statistics import DEVIATIONS, MEANS
@@ -17,9 +17,10 @@ def config_from_torch(state: State) -> VGGishishConfig:
   """Sizes of a published classifier from its tensors.
 
   Raises:
-    KeyError: a tensor of the linear layers is missing.
+    KeyError: a tensor that tells one is missing.
+    ValueError: one has another number of axes.
   """
-  hidden, classes = len(state["classifier.0.weight"]), len(state["classifier.4.weight"])
+  hidden, classes = (layers.shape(state, f"classifier.{i}.weight", 2)[0] for i in (0, 4))
   return VGGishishConfig(classes, len(MEANS), block_widths(state, r"features\.(\d+)\.weight"), hidden=hidden)
 
 
@@ -34,11 +35,11 @@ def params_from_torch(state: State, config: VGGishishConfig) -> State:
     config: gives the blocks.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over.
+    ValueError: lists the tensors that are missing, of another shape, or left over.
   """
   doubled = config.classes == VGGSOUND_CLASSES
   params = statistics(*((2 * MEANS - 1, 2 * DEVIATIONS) if doubled else (MEANS, DEVIATIONS)))
-  with layers.taking(state) as state:
+  with layers.taking(state, layers.shapes_of(VGGishish, config)) as state:
     for block, indices in enumerate(conv_indices(config.widths)):
       for i, index in enumerate(indices):
         params |= layers.conv2d(state, f"features.{index}", f"features/blocks/{block}/{i}")
@@ -56,8 +57,14 @@ def statistics(mean: np.ndarray, deviation: np.ndarray) -> State:
 
 
 def block_widths(state: State, pattern: str) -> tuple[tuple[int, ...], ...]:
-  """Channels of the convolutions, block by block; group 1 of `pattern` is a convolution's index among all layers."""
-  found = {int(m[1]): state[name].shape[0] for name in state if (m := re.fullmatch(pattern, name))}
+  """Channels of the convolutions, block by block; group 1 of `pattern` is a convolution's index among all layers.
+
+  Raises:
+    ValueError: there are none, or one has another number of axes.
+  """
+  found = {int(m[1]): layers.shape(state, name, 4)[0] for name in state if (m := re.fullmatch(pattern, name))}
+  if not found:
+    raise ValueError("no convolutions of a VGG")
   # An activation lies between the convolutions of a block, a pooling too between blocks.
   blocks: list[list[int]] = []
   for index in sorted(found):

@@ -1,8 +1,8 @@
 """Published video encoder weights (R(2+1)D-18 without temporal stride, keys relative to it) in our names and shapes."""
 
-from condfoley_jax.models.video_encoder import VideoEncoderConfig
+from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
 from condfoley_jax.weights.published import layers
-from condfoley_jax.weights.published.layers import State
+from condfoley_jax.weights.published.layers import State, Tensors
 
 # The stem's spatial stride, which no tensor tells.
 _STEM_STRIDE = 2
@@ -11,12 +11,12 @@ _STEM_STRIDE = 2
 def config_from_torch(state: State) -> VideoEncoderConfig:
   """Sizes that the tensors tell."""
   names = [f"layer{i}" for i in range(1, 1 + sum(f"layer{i}.0.conv1.0.0.weight" in state for i in range(1, 10)))]
-  stem = state["stem.0.weight"]
+  stem_mid, *_, stem_kernel = layers.shape(state, "stem.0.weight", 5)
   return VideoEncoderConfig(
-    stem_kernel=stem.shape[-1],
+    stem_kernel=stem_kernel,
     stem_stride=_STEM_STRIDE,
-    stem_mid=len(stem),
-    widths=tuple(len(state[f"{name}.0.conv1.0.3.weight"]) for name in names),
+    stem_mid=stem_mid,
+    widths=tuple(layers.shape(state, f"{name}.0.conv1.0.3.weight", 5)[0] for name in names),
     blocks=tuple(layers.count(state, name) for name in names),
   )
 
@@ -29,9 +29,9 @@ def params_from_torch(state: State, config: VideoEncoderConfig) -> State:
     config: gives the number of blocks.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over.
+    ValueError: lists the tensors that are missing, of another shape, or left over.
   """
-  with layers.taking(state) as state:
+  with layers.taking(state, layers.shapes_of(VideoEncoder, config)) as state:
     params = {
       **layers.spatial_conv(state, "stem.0", "stem/spatial/conv"),
       **layers.batch_norm(state, "stem.1", "stem/spatial_norm"),
@@ -44,15 +44,15 @@ def params_from_torch(state: State, config: VideoEncoderConfig) -> State:
   return params
 
 
-def _block(state: State, source: str, target: str) -> State:
+def _block(state: Tensors, source: str, target: str) -> State:
   params = _conv(state, f"{source}.conv1", f"{target}/conv1") | _conv(state, f"{source}.conv2", f"{target}/conv2")
-  if f"{source}.downsample.0.weight" in state:
+  if f"{target}/shortcut/conv/kernel" in state.shapes:
     params |= layers.spatial_conv(state, f"{source}.downsample.0", f"{target}/shortcut/conv")
     params |= layers.batch_norm(state, f"{source}.downsample.1", f"{target}/shortcut_norm")
   return params
 
 
-def _conv(state: State, source: str, target: str) -> State:
+def _conv(state: Tensors, source: str, target: str) -> State:
   return {
     **layers.spatial_conv(state, f"{source}.0.0", f"{target}/spatial/conv"),
     **layers.batch_norm(state, f"{source}.0.1", f"{target}/spatial_norm"),

@@ -1,26 +1,26 @@
 """Published VQGAN and PatchGAN weights in our names and shapes."""
 
-from condfoley_jax.models.discriminator import DiscriminatorConfig
+from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
-from condfoley_jax.models.vqgan import VQGANConfig
+from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
 from condfoley_jax.weights.published import layers
-from condfoley_jax.weights.published.layers import State
+from condfoley_jax.weights.published.layers import State, Tensors
 
 
 def config_from_torch(state: State) -> VQGANConfig:
   """Sizes that the tensors tell; published VQGANs halve both axes between levels and take groups of 32 channels."""
   levels = layers.count(state, "encoder.down")
-  vocab, width = state["quantize.embedding.weight"].shape
+  vocab, width = layers.shape(state, "quantize.embedding.weight", 2)
   return VQGANConfig(
     patch=(1, 1),
-    widths=tuple(len(state[f"encoder.down.{i}.block.0.conv1.weight"]) for i in range(levels)),
+    widths=tuple(layers.shape(state, f"encoder.down.{i}.block.0.conv1.weight", 4)[0] for i in range(levels)),
     strides=((2, 2),) * (levels - 1),
     encoder_blocks=layers.count(state, "encoder.down.0.block"),
     decoder_blocks=layers.count(state, "decoder.up.0.block"),
     attention_levels=tuple(i for i in range(levels) if layers.count(state, f"encoder.down.{i}.attn")),
     mid_attention="encoder.mid.attn_1.q.weight" in state,
     norm="group",
-    z_channels=len(state["encoder.conv_out.weight"]),
+    z_channels=layers.shape(state, "encoder.conv_out.weight", 4)[0],
     quantizer=QuantizerConfig(vocab=vocab, width=width, loss="published"),
   )
 
@@ -28,7 +28,7 @@ def config_from_torch(state: State) -> VQGANConfig:
 def discriminator_config_from_torch(state: State) -> DiscriminatorConfig:
   """Sizes of the PatchGAN that the tensors tell."""
   norms = [name for name in state if name.endswith("running_mean")]
-  return DiscriminatorConfig(width=len(state["main.0.weight"]), layers=len(norms))
+  return DiscriminatorConfig(width=layers.shape(state, "main.0.weight", 4)[0], layers=len(norms))
 
 
 def params_from_torch(state: State, config: VQGANConfig) -> State:
@@ -39,11 +39,11 @@ def params_from_torch(state: State, config: VQGANConfig) -> State:
     config: gives the number of levels and blocks and where attention is.
 
   Raises:
-    ValueError: lists the tensors that are missing or left over.
+    ValueError: lists the tensors that are missing, of another shape, or left over.
   """
-  with layers.taking(state) as state:
+  with layers.taking(state, layers.shapes_of(VQGAN, config)) as state:
     params = {
-      "quantizer/codebook": state.pop("quantize.embedding.weight"),
+      "quantizer/codebook": state.pop_same("quantize.embedding.weight", "quantizer/codebook"),
       **layers.conv2d(state, "quant_conv", "quant_conv"),
       **layers.conv2d(state, "post_quant_conv", "post_quant_conv"),
       **_ends(state, "encoder", config),
@@ -62,17 +62,17 @@ def params_from_torch(state: State, config: VQGANConfig) -> State:
 
 def discriminator_params_from_torch(state: State, config: DiscriminatorConfig) -> State:
   """Maps the PyTorch tensors of the PatchGAN (keys relative to it), with its batch statistics; raises likewise."""
-  with layers.taking(state) as state:
+  with layers.taking(state, layers.shapes_of(Discriminator, config)) as state:
     params = layers.conv2d(state, "main.0", "conv_in")
     for i in range(config.layers):
       # Convolution, norm and activation of each layer follow the first convolution and its activation.
-      params |= layers.conv2d(state, f"main.{2 + 3 * i}", f"convs/{i}", bias=False)
+      params |= layers.conv2d(state, f"main.{2 + 3 * i}", f"convs/{i}")
       params |= layers.batch_norm(state, f"main.{3 + 3 * i}", f"norms/{i}")
     params |= layers.conv2d(state, f"main.{2 + 3 * config.layers}", "conv_out")
   return params
 
 
-def _ends(state: State, side: str, config: VQGANConfig) -> State:
+def _ends(state: Tensors, side: str, config: VQGANConfig) -> State:
   """First and last layers of the encoder or the decoder, and its coarsest blocks."""
   params = {
     **layers.conv2d(state, f"{side}.conv_in", f"{side}/conv_in"),
@@ -86,7 +86,7 @@ def _ends(state: State, side: str, config: VQGANConfig) -> State:
   return params
 
 
-def _level(state: State, source: str, target: str, blocks: int, attention: bool) -> State:
+def _level(state: Tensors, source: str, target: str, blocks: int, attention: bool) -> State:
   params = {}
   for i in range(blocks):
     params |= _block(state, f"{source}.block.{i}", f"{target}/blocks/{i}")
@@ -95,17 +95,17 @@ def _level(state: State, source: str, target: str, blocks: int, attention: bool)
   return params
 
 
-def _block(state: State, source: str, target: str) -> State:
+def _block(state: Tensors, source: str, target: str) -> State:
   params = {}
   for i in (1, 2):
     params |= layers.norm(state, f"{source}.norm{i}", f"{target}/norm_{i}")
     params |= layers.conv2d(state, f"{source}.conv{i}", f"{target}/conv_{i}")
-  if f"{source}.nin_shortcut.weight" in state:
+  if f"{target}/shortcut/kernel" in state.shapes:
     params |= layers.conv2d(state, f"{source}.nin_shortcut", f"{target}/shortcut")
   return params
 
 
-def _attention(state: State, source: str, target: str) -> State:
+def _attention(state: Tensors, source: str, target: str) -> State:
   return {
     **layers.norm(state, f"{source}.norm", f"{target}/norm"),
     **layers.fused(state, [f"{source}.{part}" for part in "qkv"], f"{target}/qkv"),

@@ -68,8 +68,8 @@ DAMAGES = {
   ),
   "left over inside": ({"transformer.extra": (3,)}, r"under transformer: tensors left over \(1\): extra"),
   "left over outside": ({"second_stage.a": (3,), "b": (1,)}, r"^tensors left over \(2\): b, second_stage\.a"),
-  "misshapen": ({"transformer.ln_f.bias": (31,)}, r"norm/bias is \(31,\), expected \(32,\)"),
-  "of another rank": ({"transformer.head.weight": (16,)}, r"head/kernel is \(16,\)"),
+  "misshapen": ({"transformer.ln_f.bias": (31,)}, r"under transformer: .*: ln_f\.bias is \[31\] and should be \[32\]$"),
+  "of another rank": ({"transformer.head.weight": (16,)}, r"head\.weight is \[16\] and should be \[16, 32\]$"),
   "no condition": ({"transformer.pos_emb": (1, 80, 32)}, "80 positions do not hold"),
   "too few positions": ({"transformer.pos_emb": (1, 150, 32)}, "150 positions do not hold"),
   "permuter by rows": ({"first_stage_permuter.forward_shuffle_idx": np.arange(50)[::-1]}, "column by column"),
@@ -83,7 +83,7 @@ DAMAGES = {
   ),
   "misshapen within a fused layer": (
     {"transformer.blocks.0.attn.query.weight": (16, 32), "transformer.blocks.0.attn.key.bias": (32,)},
-    r"under transformer: .* blocks\.0\.attn\.query\.weight is \(16, 32\), beside it \(32, 32\)$",
+    r"under transformer: .*: blocks\.0\.attn\.query\.weight is \[16, 32\] and should be \[32, 32\]$",
   ),
   "whole and complex numbers": (
     {
@@ -101,7 +101,7 @@ DAMAGES = {
   ),
   "a convolution without depth": (
     {"cond_stage_model.model.stem.3.weight": (4, 3)},
-    r"tensor stem\.3\.weight of shape \(4, 3\)",
+    r"under cond_stage_model\.model: .*: stem\.3\.weight is \[4, 3\] and should be \[4, 3, 3, 1, 1\]$",
   ),
 }
 

@@ -1,5 +1,7 @@
 """PyTorch layers under our names compute what they computed there."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -12,62 +14,91 @@ def tensor(*shape):
   return RNG.standard_normal(shape).astype(np.float32)
 
 
+def taken(take, state, *args, shapes):
+  """What `take` makes of the whole of `state` for a model of these shapes."""
+  with layers.taking(state, shapes) as tensors:
+    return take(tensors, *args)
+
+
 @pytest.mark.parametrize("ones", [(), (1,), (1, 1)])
 def test_linear_layers_and_pointwise_convolutions_are_transposed(ones):
   weight, bias, x = tensor(4, 3), tensor(4), tensor(3)
   state = {"there.weight": weight.reshape(4, 3, *ones), "there.bias": bias}
-  params = layers.linear(state, "there", "here")
+  params = taken(layers.linear, state, "there", "here", shapes={"here/kernel": (3, 4), "here/bias": (4,)})
   np.testing.assert_allclose(x @ params["here/kernel"] + params["here/bias"], weight @ x + bias, rtol=1e-5)
-  assert not state
 
 
 def test_fused_layers_keep_the_order_of_their_sources():
   state = {f"{part}.{kind}": tensor(*shape) for part in "qkv" for kind, shape in (("weight", (2, 3)), ("bias", (2,)))}
   expected = np.concatenate([state[f"{part}.bias"] for part in "qkv"])
   weights = np.concatenate([state[f"{part}.weight"] for part in "qkv"])
-  params = layers.fused(state, ["q", "k", "v"], "qkv")
+  params = taken(layers.fused, state, ["q", "k", "v"], "qkv", shapes={"qkv/kernel": (3, 6), "qkv/bias": (6,)})
   np.testing.assert_array_equal(params["qkv/bias"], expected)
   np.testing.assert_array_equal(params["qkv/kernel"], weights.T)
 
 
 def test_convolutions_become_height_width_in_out():
   weight = tensor(5, 4, 3, 2)
-  params = layers.conv2d({"there.weight": weight}, "there", "here", bias=False)
+  params = taken(layers.conv2d, {"there.weight": weight}, "there", "here", shapes={"here/kernel": (3, 2, 4, 5)})
   assert params.keys() == {"here/kernel"}
   assert params["here/kernel"].shape == (3, 2, 4, 5) and params["here/kernel"][2, 1, 3, 4] == weight[4, 3, 2, 1]
 
 
 def test_batch_norm_takes_its_statistics_and_its_counter_is_dropped():
   state = {f"bn.{name}": tensor(2) for name in ("weight", "bias", "running_mean", "running_var")}
-  with layers.taking(state | {"bn.num_batches_tracked": np.array(3)}) as tensors:
-    params = layers.batch_norm(tensors, "bn", "norm")
+  counted = state | {"bn.num_batches_tracked": np.array(3)}
+  params = taken(layers.batch_norm, counted, "bn", "norm", shapes={"norm/scale": (2,)})
   assert params.keys() == {f"norm/{name}" for name in ("scale", "bias", "mean", "var")}
   assert params["norm/mean"] is state["bn.running_mean"] and params["norm/var"] is state["bn.running_var"]
 
 
-def test_all_that_is_missing_and_left_over_is_listed_in_one_error():
-  state = {"q.weight": tensor(2, 3), "k.bias": tensor(2), "spare": tensor(1), "extra": tensor(1)}
-  missing = r"tensors missing \(6\): conv.bias, conv.weight, k.weight, norm.bias, norm.weight, q.bias"
-  error = missing + r"; tensors left over \(2\): extra, spare"
-  with pytest.raises(ValueError, match=error), layers.taking(state) as tensors:
+def test_all_that_does_not_fit_is_listed_in_one_error():
+  shapes = {"qk/kernel": (3, 4), "qk/bias": (4,), "conv/kernel": (3, 3, 2, 1), "conv/bias": (1,), "norm/scale": (2,)}
+  state = {"q.weight": tensor(2, 5), "k.bias": tensor(2), "norm.bias": tensor(2, 1), "spare": tensor(1)}
+  missing = r"tensors missing \(5\): conv.bias, conv.weight, k.weight, norm.weight, q.bias"
+  misshapen = r"of another shape \(2\): norm.bias is \[2, 1\] and should be \[2\], q.weight is \[2, 5\] .* \[2, 3\]"
+  with (
+    pytest.raises(ValueError, match=f"{missing}; tensors {misshapen}; tensors left over .*: spare"),
+    layers.taking(state, shapes) as tensors,
+  ):
     layers.fused(tensors, ["q", "k"], "qk")
     layers.conv2d(tensors, "conv", "conv")
     layers.norm(tensors, "norm", "norm")
 
 
-@pytest.mark.parametrize("shape", [(5,), (5, 4, 3)])
-def test_a_tensor_of_another_shape_is_named(shape):
-  with (
-    pytest.raises(ValueError, match=r"tensor conv\.weight of shape \(5"),
-    layers.taking({"conv.weight": tensor(*shape)}) as t,
-  ):
-    layers.conv2d(t, "conv", "conv", bias=False)
+@pytest.mark.parametrize(
+  ("take", "shape", "ours", "wanted"),
+  [
+    (layers.conv2d, (5,), (3, 3, 4, 5), "[5, 4, 3, 3]"),
+    (layers.conv2d, (5, 4, 3, 2), (3, 3, 4, 5), "[5, 4, 3, 3]"),
+    (layers.spatial_conv, (5, 4, 2, 3, 3), (3, 3, 4, 5), "[5, 4, 1, 3, 3]"),
+    (layers.temporal_conv, (5, 4, 3, 1, 3), (3, 4, 5), "[5, 4, 3, 1, 1]"),
+    (layers.linear, (4, 5), (4, 5), "[5, 4]"),
+    (layers.linear, (5, 4, 2), (4, 5), "[5, 4, 1]"),
+  ],
+)
+def test_a_tensor_of_another_shape_is_named_with_the_published_one(take, shape, ours, wanted):
+  message = f"there.weight is {list(shape)} and should be {wanted}"
+  with pytest.raises(ValueError, match=re.escape(message)):
+    taken(take, {"there.weight": tensor(*shape)}, "there", "here", shapes={"here/kernel": ours})
+
+
+def test_any_size_will_do_where_none_is_asked():
+  with layers.taking({"a": tensor(1, 7, 2)}, {}) as tensors:
+    assert tensors.pop("a", (1, None, 2)).shape == (1, 7, 2)
 
 
 def test_what_stands_in_for_a_missing_tensor_swallows_arithmetic():
-  with pytest.raises(ValueError, match=r"missing .*: b"), layers.taking({"a": tensor(2)}) as tensors:
-    a, b = tensors.pop("a"), tensors.pop("b")
+  with pytest.raises(ValueError, match=r"missing .*: b"), layers.taking({"a": tensor(2)}, {}) as tensors:
+    a, b = tensors.pop("a", (2,)), tensors.pop("b", (2,))
     assert (a + b) is b and (b + a) is b and np.concatenate([a, b]) is b and b.reshape(3, -1)[0].T is b
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (0, 3)])
+def test_sizes_are_told_from_tensors_of_the_right_rank(shape):
+  assert layers.shape({"a": tensor(2, 3)}, "a", 2) == (2, 3)
+  with pytest.raises(ValueError, match=r"a is .* and should have 2 axes"):
+    layers.shape({"a": tensor(*shape)}, "a", 2)
 
 
 def test_layers_are_counted_by_their_numbers():
