@@ -102,9 +102,8 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     samples = _query_samples(query, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
     clips = generator.example_clips(len(frames))
-    start_s, example = read_example(settings.example, settings.example_start_s, spec, clips=clips)
-    if weights.conventions.denoise:
-      example = example._replace(audio=denoise(example.audio, spec.sample_rate))
+    denoised = weights.conventions.denoise
+    start_s, example = read_example(settings.example, settings.example_start_s, spec, clips=clips, denoised=denoised)
   with timed("sample and vocode", seconds):
     sampling = Sampling(settings.temperature, min(settings.top_k, 2**31 - 1), settings.top_p)
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
@@ -140,8 +139,17 @@ def _query_samples(query: Path, spec: ClipSpec) -> int:
   return samples
 
 
-def read_example(path: Path, start_s: float | None, spec: ClipSpec, *, clips: int = 1) -> tuple[float, sampler.Example]:
+def read_example(
+  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool
+) -> tuple[float, sampler.Example]:
   """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
+
+  Args:
+    path: a video with sound.
+    start_s: where its clips start; None for where the most energy is.
+    spec: grid of the clips.
+    clips: how many, one after another.
+    denoised: the noise of the whole sound is removed before clips are cut.
 
   Raises:
     InputError: unreadable, without pictures or sound, silent, or no such start.
@@ -152,6 +160,8 @@ def read_example(path: Path, start_s: float | None, spec: ClipSpec, *, clips: in
   if not info.has_audio:
     raise InputError(f"{path}: has no sound; choose an example that has")
   audio = media.decode_audio(path, spec.sample_rate)
+  if denoised:
+    audio = denoise(audio, spec.sample_rate)
   if start_s is None:
     start_s = _loudest(audio, spec, clips) / spec.fps
   if start_s >= info.duration_s:

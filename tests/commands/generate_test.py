@@ -10,9 +10,11 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
+from condfoley_jax.commands import generation
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
 from data_pipelines.builders.drumstick.render import write_mp4
+from data_pipelines.denoise import denoise
 
 RATE = MINI.sample_rate
 
@@ -136,6 +138,16 @@ def test_unusable_input_is_one_line_and_leaves_nothing(kind, role, videos, tmp_p
   (line,) = capsys.readouterr().err.strip().splitlines()
   assert str(bad) in line
   assert not (tmp_path / "out").exists()
+
+
+def test_the_noise_of_the_whole_example_is_gone_before_it_is_cut(videos):
+  start_s, noisy = generation.read_example(videos[1], None, MINI, clips=1, denoised=False)
+  _, clean = generation.read_example(videos[1], start_s, MINI, clips=1, denoised=True)
+  first = round(start_s * RATE)
+  cut = denoise(_sound(videos[1]), RATE)[first : first + MINI.example_samples]
+  np.testing.assert_array_equal(clean.audio[: len(cut)], cut)
+  assert np.abs(clean.audio - noisy.audio).max() > 1e-3
+  np.testing.assert_array_equal(clean.frames, noisy.frames)
 
 
 def test_example_without_sound_and_start_past_its_end(videos, tmp_path, capsys):

@@ -19,6 +19,14 @@ def test_noise_goes_and_clicks_stay():
   assert np.abs(clean).max() > 0.5 * np.abs(audio).max()
 
 
+@pytest.mark.parametrize("samples", [1, RATE, 30 * RATE])
+def test_digital_silence_stays_silence_and_spoils_nothing(samples):
+  clicks = np.random.default_rng(0).standard_normal(2000).astype(np.float32) * 0.1
+  clean = denoise(np.concatenate([np.zeros(samples, np.float32), clicks]), RATE)
+  assert np.isfinite(clean).all() and np.abs(clean[-2000:]).max() > 0.05
+  assert np.abs(denoise(np.zeros(samples, np.float32), RATE)).max() < 1e-8
+
+
 @pytest.mark.golden
 @pytest.mark.parametrize("clip", ["hitting_metal", "chopping"])
 def test_it_equals_the_published_gate(clip):
