@@ -19,7 +19,7 @@ class TrainingData:
   """Batches that `stage.config.data` names, split over `mesh`.
 
   Raises:
-    InputError: the training data cannot be used.
+    InputError: the training data cannot be used, or there is less than a batch of validation data.
   """
 
   def __init__(self, stage: Stage, mesh: Mesh):
@@ -27,6 +27,7 @@ class TrainingData:
     self._share = pipeline.Share(jax.process_index(), jax.process_count())
     # Opened at once: what is wrong with the data shows before anything slow.
     self._train = self._batches("train", train=True)
+    self._whole(1)
 
   def train(self, model: nnx.Module) -> grain.DatasetIterator:
     """Endless batches, one ahead; `get_state()` tells of the last that was taken. Fills the cache, where there is one.
@@ -39,18 +40,18 @@ class TrainingData:
     return iter(grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=1))
 
   def validation(self) -> Iterator[Batch]:
-    """The first `config.evaluate_batches` whole batches; a partial one would be compiled for itself.
+    """The first `config.evaluate_batches` whole batches; a partial one would be compiled for itself."""
+    return (sharding.place_batch(batch, self._mesh) for batch in self._whole(self._config["evaluate_batches"]))
 
-    Raises:
-      InputError: there is none.
-    """
+  def _whole(self, count: int) -> list[Batch]:
+    """Whole ones among the first `count` validation batches. Raises InputError if there is none."""
     size = self._config["batch_size"] // self._share.count
-    first = itertools.islice(self._batches("validation", train=False), self._config["evaluate_batches"])
+    first = itertools.islice(self._batches("validation", train=False), count)
     whole = [batch for batch in first if len(next(iter(batch.values()))) == size]
     if not whole:
       where = self._config["data"]["validation"]
       raise InputError(f"{where}: fewer than {size} examples; prepare more videos or lower --config.batch_size")
-    return (sharding.place_batch(batch, self._mesh) for batch in whole)
+    return whole
 
   def _batches(self, split: str, *, train: bool) -> grain.IterDataset:
     data, options = self._config["data"], self._options() | {"train": train}

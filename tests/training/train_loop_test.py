@@ -54,9 +54,10 @@ def test_another_seed_gives_other_weights(world, unbroken, tmp_path):
   assert _tensors(tmp_path) != _tensors(unbroken[0])
 
 
-def test_too_little_validation_data_is_said(world, tmp_path):
+def test_too_little_validation_data_is_said_before_anything_is_written(world, tmp_path):
   with pytest.raises(InputError, match="fewer than 64 examples"):
-    _train(_config(world, 1) | {"batch_size": 64}, tmp_path)
+    _train(_config(world, 1) | {"batch_size": 64}, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_weights_load(unbroken):
