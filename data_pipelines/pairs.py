@@ -38,7 +38,13 @@ class Choice:
 
 
 class Chooser(abc.ABC):
-  """Examples of an epoch, each drawn anew in every epoch. Length: examples of an epoch."""
+  """Examples of an epoch, each drawn anew in every epoch. Length: examples of an epoch.
+
+  Attributes:
+    empty: what is wrong where there is none, and the remedy.
+  """
+
+  empty: str
 
   @abc.abstractmethod
   def __len__(self) -> int: ...
@@ -61,8 +67,8 @@ def make_chooser(videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, 
     mode: `paper`: both windows around labelled onsets of one video, another onset for the condition, each shifted at
       random by up to half a second. `uniform`: anywhere in one video, where an event is if there are labels. `outside`:
       the target as in `uniform`, the condition likewise in another video (the paper's random condition).
-    overlap: the windows of a pair may overlap; otherwise they are a window apart (in `uniform`, where the video has the
-      room).
+    overlap: the windows of a pair may overlap; otherwise they are a window apart, and videos without the room for that
+      give no pair.
   """
   match mode:
     case "paper":
@@ -81,6 +87,8 @@ class Clips(Chooser):
   slice of the video's admissible starts and draws from that slice, so that every epoch covers every video.
   """
 
+  empty = "no video is as long as a window; prepare longer videos"
+
   def __init__(self, videos: Sequence[Video], fps: int, frames: int):
     self._slices = _slices(videos, frames, [_clip_starts(_holds_event(v, fps, frames)) for v in videos])
 
@@ -95,11 +103,12 @@ class Clips(Chooser):
 class UniformPairs(Chooser):
   """Two windows anywhere in one video; targets are laid out as in `Clips`."""
 
+  empty = "no video has room for two windows; prepare longer videos, or let windows overlap with --config.data.overlap"
+
   def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
     self._holds = [_holds_event(v, fps, frames) for v in videos]
-    self._apart = [_least_distance(h.size, frames, overlap) for h in self._holds]
-    starts = [_target_starts(h, distance) for h, distance in zip(self._holds, self._apart, strict=True)]
-    self._slices = _slices(videos, frames, starts)
+    self._apart = _least_distance(frames, overlap)
+    self._slices = _slices(videos, frames, [_target_starts(h, self._apart) for h in self._holds])
 
   def __len__(self) -> int:
     return len(self._slices)
@@ -111,13 +120,15 @@ class UniformPairs(Chooser):
 
   def _condition_starts(self, video: int, target: int) -> np.ndarray:
     holds = self._holds[video]
-    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target) >= self._apart[video])
+    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target) >= self._apart)
     with_event = starts[holds[starts]]
     return with_event if with_event.size else starts
 
 
 class OutsidePairs(Chooser):
   """A window and one of another video."""
+
+  empty = "fewer than two videos are as long as a window; prepare more or longer videos"
 
   def __init__(self, videos: Sequence[Video], fps: int, frames: int):
     self._targets = Clips(videos, fps, frames)
@@ -136,8 +147,13 @@ class OutsidePairs(Chooser):
 class OnsetPairs(Chooser):
   """Two windows around labelled onsets of one video; one example per onset that has a partner."""
 
+  empty = (
+    "no video has two labelled contacts far enough apart; prepare labelled or longer videos, or choose another"
+    " --config.data.mode"
+  )
+
   def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
-    self._apart = 1 if overlap else frames
+    self._apart = _least_distance(frames, overlap)
     self._ranges = [_onset_starts(v, fps, frames) for v in videos]
     self._examples = [
       (video, onset)
@@ -227,9 +243,9 @@ def _target_starts(holds: np.ndarray, distance: int) -> np.ndarray:
   return np.arange(0)
 
 
-def _least_distance(starts: int, frames: int, overlap: bool) -> int:
-  """Least distance between the two starts: a window, so that they do not overlap, unless the video is too short."""
-  return frames if starts > frames and not overlap else 1
+def _least_distance(frames: int, overlap: bool) -> int:
+  """Least distance between the starts of a pair's windows."""
+  return 1 if overlap else frames
 
 
 def _any_at_distance(flags: np.ndarray, distance: int) -> np.ndarray:

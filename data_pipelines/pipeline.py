@@ -83,7 +83,7 @@ def clip_batches(
   """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
   chooser = pairs.Clips(dataset.videos, spec.fps, spec.frames)
-  _check_not_empty(data_dir, len(chooser))
+  _check_not_empty(data_dir, chooser)
   load = lambda epoch, index: _load_window(dataset, chooser.choose(seed, epoch, index).target, spec)
   return _batches(data_dir, len(chooser), load, batch_size, seed, train, share)
 
@@ -110,7 +110,7 @@ class Pairs:
   def __init__(self, data_dir: str | os.PathLike, spec: ClipSpec, *, seed: int, mode: pairs.Mode, overlap: bool):
     self._dataset, self._spec, self._seed = open_dataset(data_dir, spec), spec, seed
     self._chooser = pairs.make_chooser(self._dataset.videos, spec.fps, spec.frames, mode, overlap=overlap)
-    _check_not_empty(data_dir, len(self))
+    _check_not_empty(data_dir, self._chooser)
 
   def __len__(self) -> int:
     return len(self._chooser)
@@ -147,9 +147,9 @@ def _batches(
   return examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD)
 
 
-def _check_not_empty(source: str | os.PathLike, count: int) -> None:
-  if not count:
-    raise InputError(f"{source}: no video is long enough for these windows; prepare longer videos")
+def _check_not_empty(source: str | os.PathLike, chooser: pairs.Chooser) -> None:
+  if not len(chooser):
+    raise InputError(f"{source}: {chooser.empty}")
 
 
 class _Numbers:

@@ -1,10 +1,12 @@
 """`condfoley train`: a config and its overrides to a run of the train loop."""
 
 import operator
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
@@ -21,15 +23,35 @@ def run(config: str, workdir: Path, *, overrides: Sequence[str]) -> dict[str, fl
   """
   values = read_config(config, overrides)
   cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
-  for name in ("steps", "batch_size", *cached, *(f"every.{k}" for k in values.every)):
+  for name in ("steps", "batch_size", "evaluate_batches", *cached, *(f"every.{k}" for k in values.every)):
     if operator.attrgetter(name)(values) < 1:
       raise InputError(f"{config}: --config.{name} must be 1 or more")
+  _join_processes()
   try:
     run = Run(values.to_dict(), workdir)
+  except InputError:
+    raise
   except (ValueError, TypeError, KeyError) as error:
     raise InputError(f"{config}: {_one_line(error)}") from error
-  (workdir / "config.json").write_text(values.to_json_best_effort(indent=1) + "\n")
   return run.go()
+
+
+def _join_processes() -> None:
+  """Joins the other processes of this run, where JAX_COORDINATOR_ADDRESS says that there are some.
+
+  Raises:
+    InputError: JAX_NUM_PROCESSES or JAX_PROCESS_ID is no number.
+  """
+  if not os.environ.get("JAX_COORDINATOR_ADDRESS") or jax.distributed.is_initialized():
+    return
+  numbers = {}
+  for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
+    if not (text := os.environ.get(name, "")).isdecimal():
+      raise InputError(f"{name}: `{text}` is not a number; set it beside JAX_COORDINATOR_ADDRESS")
+    numbers[name] = int(text)
+  if numbers["JAX_PROCESS_ID"] >= numbers["JAX_NUM_PROCESSES"]:
+    raise InputError(f"JAX_PROCESS_ID: {numbers['JAX_PROCESS_ID']} is not below JAX_NUM_PROCESSES; number from 0")
+  jax.distributed.initialize(num_processes=numbers["JAX_NUM_PROCESSES"], process_id=numbers["JAX_PROCESS_ID"])
 
 
 def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:

@@ -19,12 +19,16 @@ class TrainingData:
   """Batches that `stage.config.data` names, split over `mesh`.
 
   Raises:
-    InputError: the training data cannot be used, or there is less than a batch of validation data.
+    InputError: the data cannot be used, there is less than a batch of validation data, or a batch cannot be split.
   """
 
   def __init__(self, stage: Stage, mesh: Mesh):
     self._stage, self._mesh, self._config = stage, mesh, stage.config
     self._share = pipeline.Share(jax.process_index(), jax.process_count())
+    if self._config["batch_size"] % mesh.size:
+      raise InputError(
+        f"--config.batch_size: {self._config['batch_size']} does not divide over {mesh.size} devices; choose another"
+      )
     # Opened at once: what is wrong with the data shows before anything slow.
     self._train = self._batches("train", train=True)
     self._whole(1)

@@ -8,11 +8,17 @@ from tensorboardX import SummaryWriter
 
 
 class MetricWriter:
-  """Appends to `workdir/metrics.jsonl` (one object a line) and writes TensorBoard events beside it."""
+  """Appends to `workdir/metrics.jsonl` (one object a line) and writes TensorBoard events beside it.
 
-  def __init__(self, workdir: Path):
-    self._file = open(workdir / "metrics.jsonl", "a", buffering=1)  # noqa: SIM115 (closed in close())
-    self._board = SummaryWriter(str(workdir / "tensorboard"))
+  What an ended run told of steps after `last_step`, which are done again, is dropped.
+  """
+
+  def __init__(self, workdir: Path, *, last_step: int):
+    path = workdir / "metrics.jsonl"
+    if path.exists():
+      _drop_after(path, last_step)
+    self._file = open(path, "a", buffering=1)  # noqa: SIM115 (closed in close())
+    self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Numbers of one step."""
@@ -34,3 +40,30 @@ class MetricWriter:
     """Flushes and closes both."""
     self._file.close()
     self._board.close()
+
+
+class NoWriter:
+  """Writes nothing: for all processes but the first."""
+
+  def scalars(self, step: int, values: dict[str, float]) -> None: ...
+
+  def images(self, step: int, images: dict[str, np.ndarray]) -> None: ...
+
+  def audio(self, step: int, audio: dict[str, np.ndarray], sample_rate: int) -> None: ...
+
+  def close(self) -> None: ...
+
+
+def _drop_after(path: Path, last_step: int) -> None:
+  kept = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= last_step]
+  aside = path.with_name(f".{path.name}.partial")
+  aside.write_text("".join(kept))
+  aside.replace(path)
+
+
+def _step_of(line: str) -> float:
+  """Of a line that a killed run left half-written: none."""
+  try:
+    return json.loads(line)["step"]
+  except (ValueError, TypeError, KeyError):
+    return float("inf")

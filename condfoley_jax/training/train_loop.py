@@ -16,10 +16,10 @@ from flax import nnx
 from condfoley_jax import config_tree
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Stage
-from condfoley_jax.training import sharding
+from condfoley_jax.training import run_config, sharding
 from condfoley_jax.training.checkpoints import Checkpoints
 from condfoley_jax.training.data import TrainingData
-from condfoley_jax.training.metrics import MetricWriter
+from condfoley_jax.training.metrics import MetricWriter, NoWriter
 from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
 from condfoley_jax.training.state import Merger, TrainState, create_state, make_train_step
 from condfoley_jax.weights import folder
@@ -28,10 +28,11 @@ from condfoley_jax.weights import folder
 class Run:
   """Trains the stage of `config` to `config.steps`, going on from the last checkpoint in `workdir`.
 
-  Writes `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `weights/`.
+  Writes `config.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `weights/`. Of several
+  processes the first does; the checkpoints all write together.
 
   Raises:
-    InputError: the data or the pretrained weights cannot be used.
+    InputError: the data, the pretrained weights or `workdir` cannot be used, or another config was trained there.
     ValueError, TypeError, KeyError: the config does not fit together.
   """
 
@@ -40,6 +41,7 @@ class Run:
     self.stage: Stage = registry.create(config)
     self.mesh = sharding.make_mesh()
     self.data = TrainingData(self.stage, self.mesh)
+    run_config.check(config, workdir)
     self.key = jax.random.key(config["seed"])
     model = self.stage.create(nnx.Rngs(jax.random.fold_in(self.key, 0)))
     optimizers = {
@@ -54,15 +56,19 @@ class Run:
     self.batches = self.data.train(model)
     workdir.mkdir(parents=True, exist_ok=True)
     self.checkpoints = Checkpoints(workdir / "checkpoints")
-    self.writer = MetricWriter(workdir)
+    self.lead = jax.process_index() == 0
+    self.writer = MetricWriter(workdir, last_step=self.checkpoints.latest() or 0) if self.lead else NoWriter()
+    if self.lead:
+      run_config.write(config, workdir)
 
   def go(self) -> dict[str, float]:
     """Trains, writes the weights, and returns the last validation scores."""
     with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
       self._resume()
       scores = self._steps()
-    components = self.stage.components(self._model(self.state))
-    folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
+    if self.lead:
+      components = self.stage.components(self._model(self.state))
+      folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
     return scores
 
   def _steps(self) -> dict[str, float]:
@@ -76,11 +82,11 @@ class Run:
         seconds = (time.monotonic() - clock) / (step - done)
         clock, done = time.monotonic(), step
         self._log("train", step, values | {"seconds_per_step": seconds})
-      if step % every["evaluate"] == 0 or step == steps:
-        scores = self.evaluate(step)
       if step % every["checkpoint"] == 0 or step == steps:
         self.checkpoints.save(step, self.state, self.batches.get_state())
-    return scores
+      if step % every["evaluate"] == 0 or step == steps:
+        scores = self.evaluate(step)
+    return scores or self.evaluate(steps)
 
   def _compile(self, optimizers: dict[str, optax.GradientTransformation], phase: str):
     step = make_train_step(self.merge, self.stage.losses(phase), optimizers, self.stage.after_step)
@@ -93,6 +99,8 @@ class Run:
     for i, batch in enumerate(self.data.validation()):
       scores.append(self.evaluate_batch(self.state, batch, jax.random.fold_in(key, i)))
       if i == 0:
+        # Whole on every device, so that every process can look at it.
+        batch = jax.jit(lambda x: x, out_shardings=sharding.replicated(self.mesh))(batch)
         images, sounds = self.stage.pictures(self._model(self.state), batch, key)
         self.writer.images(step, images)
         self.writer.audio(step, sounds, self.stage.clip.sample_rate)
@@ -112,6 +120,8 @@ class Run:
     self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})
     numbers = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
     left = (self.config["steps"] - step) * values.get("seconds_per_step", 0) / 60
+    if not self.lead:
+      return
     print(
       f"{kind} {step}/{self.config['steps']}  {numbers}" + (f"  {left:.0f} min left" if left else ""),
       file=sys.stderr,

@@ -129,7 +129,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
   try:
     with open(path, encoding="utf-8-sig", newline="") as f:
       reader = csv.DictReader(f, strict=True)
-      if set(reader.fieldnames or ()) != set(COLUMNS):
+      if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
         raise InputError(f"{path}: line 1 is not the header {','.join(COLUMNS)}; add it, with commas")
       for row in reader:
         where = f"{path}: line {reader.line_num}"

@@ -87,6 +87,7 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vqgan.py:mini", ["--config.data.train=nowhere"], "nowhere"),
     ("configs/vqgan.py:mini", ["--config.batch_size=0"], "batch_size"),
     ("configs/vqgan.py:mini", ["--config.every.log=0"], "every.log"),
+    ("configs/vqgan.py:mini", ["--config.evaluate_batches=0"], "evaluate_batches must be 1 or more"),
     ("configs/transformer.py:mini", ["--config.data.cache_epochs=0"], "data.cache_epochs must be 1 or more"),
     ("configs/vqgan.py:mini", ["--config.stage=foo"], "foo"),
     ("configs/vqgan.py:mini", ["--config.dtype=foo"], "foo"),

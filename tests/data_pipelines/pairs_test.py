@@ -127,7 +127,7 @@ def test_an_epoch_covers_a_video():
   assert np.diff(targets).max() < 2 * W
 
 
-@pytest.mark.parametrize(("frames", "clips", "pairs_"), [(29, 0, 0), (30, 1, 0), (31, 1, 1)])
+@pytest.mark.parametrize(("frames", "clips", "pairs_"), [(29, 0, 0), (30, 1, 0), (59, 1, 0), (60, 2, 2)])
 def test_short_videos(frames, clips, pairs_):
   assert len(pairs.Clips([video(frames)], FPS, W)) == clips
   assert len(pairs.make_chooser([video(frames)], FPS, W, "uniform")) == pairs_

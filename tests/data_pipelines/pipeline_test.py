@@ -200,11 +200,24 @@ def test_every_mode_gives_aligned_pairs(data_dir, mode):
     check_aligned(batch["condition_audio"], batch["condition_frames"])
 
 
-def test_too_short_videos_are_refused(tmp_path):
+@pytest.mark.parametrize(
+  ("mode", "frames", "words"),
+  [
+    ("uniform", [59], "no video has room for two windows; prepare longer videos, or"),
+    ("outside", [60], "fewer than two videos are as long as a window; prepare more"),
+    ("outside", [40, 29], "fewer than two videos are as long as a window; prepare more"),
+    ("paper", [90], "no video has two labelled contacts far enough apart; prepare labelled"),
+  ],
+)
+def test_data_without_a_pair_say_why(tmp_path, mode, frames, words):
+  directory = ruler.make_dataset(tmp_path, frames, [[] for _ in frames])
+  with pytest.raises(InputError, match=words):
+    batches(pipeline.pair_batches, directory, batch_size=1, mode=mode)
+
+
+def test_one_window_is_enough_for_clips(tmp_path):
   directory = ruler.make_dataset(tmp_path, [30], [[]])
   assert next(batches(pipeline.clip_batches, directory, batch_size=1))["audio"].shape == (1, N)
-  with pytest.raises(InputError, match="no video is long enough"):
-    batches(pipeline.pair_batches, directory)
 
 
 def test_damaged_record_reaches_the_caller(tmp_path):

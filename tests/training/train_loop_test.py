@@ -1,6 +1,7 @@
 """A run that is stopped and started again ends where an unbroken one ends; one step's metrics are pinned."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -40,6 +41,41 @@ def test_resumed_run_ends_in_the_same_weights(world, unbroken, tmp_path):
   assert _tensors(tmp_path) == _tensors(unbroken[0])
   lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
   assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_a_killed_run_told_of_steps_that_are_done_again_is_dropped(world, unbroken, tmp_path):
+  _train(_config(world, 4), tmp_path)
+  with (tmp_path / "metrics.jsonl").open("a") as f:
+    f.write('{"step": 5, "train/loss": 9.0}\n{"step": 6, "trai')
+  _train(_config(world, 6), tmp_path)
+  expected = {k: v for k, v in _numbers(unbroken[0]).items() if k[1] == "train/loss"}
+  assert {k: v for k, v in _numbers(tmp_path).items() if k[1] == "train/loss"} == expected
+
+
+def _numbers(workdir):
+  """Every line's (step, name) and value; a second of the same step and name would be an error."""
+  found = {}
+  for line in map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines()):
+    for name in ("train/loss", "validation/loss"):
+      if name in line:
+        assert (line["step"], name) not in found
+        found[line["step"], name] = line[name]
+  return found
+
+
+def test_another_config_is_refused_where_a_run_goes_on(world, unbroken):
+  workdir = unbroken[0]
+  before = (workdir / "metrics.jsonl").read_bytes()
+  with pytest.raises(InputError, match=r"trained with seed 0, not 1; name another --workdir"):
+    _train(_config(world, 8) | {"seed": 1}, workdir)
+  assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_that_was_done_is_scored_and_writes_its_weights_again(world, unbroken, tmp_path):
+  shutil.copytree(unbroken[0], tmp_path / "copy")
+  shutil.rmtree(tmp_path / "copy" / "weights")
+  assert _train(_config(world, 6), tmp_path / "copy") == pytest.approx(unbroken[1])
+  assert _tensors(tmp_path / "copy") == _tensors(unbroken[0])
 
 
 def test_scores_are_returned_and_written(unbroken):

@@ -40,6 +40,7 @@ def test_line_reads_as_greatest_hits_writes_it(tmp_path):
     "1.0 metal hit",
     "-1 metal hit static",
     "nan metal hit static",
+    "1_0 metal hit static",
     "x metal hit static",
     "1 jelly hit static",
   ],

@@ -51,6 +51,7 @@ def test_columns_may_come_in_another_order(videos):
   ("text", "message"),
   [
     ("", r"labels\.csv: line 1 is not the header file,time_s,material,action,reaction; add it, with commas"),
+    ("file,time_s,material,action,reaction,action\n", r"labels\.csv: line 1 is not the header"),
     ("a.mp4,1,wood,hit,static\n", r"labels\.csv: line 1 is not the header"),
     (f"{HEADER}a.mp4,1,wood,hit,static\nb.mp4,1,wood,hit,static\n", r"labels\.csv: line 3 is of `b\.mp4`, no video of"),
     (f"{HEADER}a.mp4,1,wood,hit\n", r"labels\.csv: line 2 has not 5 columns"),

@@ -1,0 +1,61 @@
+"""The config that a workdir was trained with: `config.json`, and what of it may change when a run goes on."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.errors import InputError
+
+FILE_NAME = "config.json"
+# How long, how often and from where do not change what a step does; the learning rate's schedule follows the new end.
+_FREE = (
+  "steps",
+  "every",
+  "evaluate_batches",
+  "data.train",
+  "data.validation",
+  "data.cache",
+  "data.cache_epochs",
+  "pretrained",
+)
+
+
+def check(config: Mapping[str, Any], workdir: Path) -> None:
+  """Whether the run in `workdir`, if there is one, can go on with `config`.
+
+  Raises:
+    InputError: it was trained with another config, or `workdir` is a file.
+  """
+  if workdir.exists() and not workdir.is_dir():
+    raise InputError(f"{workdir}: a file; name another --workdir")
+  path = workdir / FILE_NAME
+  if not (path.exists() and any((workdir / "checkpoints").glob("[0-9]*"))):
+    return
+  try:
+    before = dict(_leaves(json.loads(path.read_text(encoding="utf-8"))))
+  except (ValueError, AttributeError) as error:
+    raise InputError(f"{path}: damaged ({type(error).__name__}); name another --workdir") from error
+  for name, value in _leaves(json.loads(_text(config))):
+    if not name.startswith(_FREE) and before.get(name) != value:
+      raise InputError(
+        f"{workdir}: trained with {name} {before.get(name)}, not {value}; name another --workdir or leave it as it was"
+      )
+
+
+def write(config: Mapping[str, Any], workdir: Path) -> None:
+  """Writes `workdir`/config.json."""
+  (workdir / FILE_NAME).write_text(_text(config), encoding="utf-8")
+
+
+def _text(config: Mapping[str, Any]) -> str:
+  return json.dumps(config, indent=1, default=str) + "\n"
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+  """(name with dots, value) of all that is not a mapping."""
+  for name, value in config.items():
+    if isinstance(value, Mapping) and value:
+      yield from _leaves(value, f"{prefix}{name}.")
+    else:
+      yield f"{prefix}{name}", value
