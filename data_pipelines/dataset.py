@@ -182,8 +182,13 @@ def read_description(path: epath.Path) -> dict[str, Any]:
   return description
 
 
+def short(cause: Exception) -> str:
+  """What an exception says, without the file that some of them quote."""
+  return f"{type(cause).__name__}: {cause}"[:120]
+
+
 def _invalid(path: epath.Path, cause: Exception) -> InputError:
-  return InputError(f"{path}: no valid description of a dataset ({cause!r}); remove it and prepare the data again")
+  return InputError(f"{path}: no valid description of a dataset ({short(cause)}); remove it and prepare the data again")
 
 
 def _check_spec(path: epath.Path, description: dict[str, Any], spec: ClipSpec) -> None:

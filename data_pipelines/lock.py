@@ -1,19 +1,24 @@
-"""Folders that one process at a time works in."""
+"""Folders that one process at a time works in, and files that appear whole or not at all."""
 
 import contextlib
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
+
+from etils import epath
+
+_PARTIAL = ".partial"
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[bool | None]:
-  """Whether this process has `folder` to itself during the block; the lock ends with the process, even a killed one.
+def locked(path: str | os.PathLike) -> Iterator[bool | None]:
+  """Whether this process has a folder, or a file, to itself during the block; a lock ends with its process.
 
   None where nobody knows: in buckets, and on file systems without locks.
   """
   try:
-    opened = os.open(folder, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY)
   except OSError:
     yield None
     return
@@ -21,6 +26,31 @@ def locked(folder: str | os.PathLike) -> Iterator[bool | None]:
     yield _lock(opened)
   finally:
     os.close(opened)
+
+
+@contextlib.contextmanager
+def aside(path: epath.Path) -> Iterator[epath.Path]:
+  """A file of this process alone, beside `path`, to write: renamed to `path` after the block, removed if that fails."""
+  new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+  partial = new.with_name(f"{new.name}{_PARTIAL}")
+  try:
+    new.touch()
+    with locked(new):
+      new.replace(partial)  # It is locked before it has the name by which `remove_abandoned` looks for it.
+      yield partial
+      partial.replace(path)
+  finally:
+    for left in (new, partial):
+      left.unlink(missing_ok=True)
+
+
+def remove_abandoned(directory: epath.Path) -> None:
+  """Removes what killed processes left of `aside`; files that others still write stay."""
+  for path in directory.glob(f".*{_PARTIAL}"):
+    with locked(path) as abandoned:
+      if abandoned:
+        with contextlib.suppress(OSError):  # It is gone already, or another user's.
+          path.unlink()
 
 
 def _lock(opened: int) -> bool | None:

@@ -18,7 +18,7 @@ from typing import Any
 from etils import epath
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import dataset, interrupt, lock, records, seal, tfrecord
+from data_pipelines import dataset, interrupt, lock, records, seal, side_shards, tfrecord
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError, printable
@@ -68,13 +68,15 @@ def prepare(
     progress: called with (videos done, videos in all).
 
   Raises:
-    InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; or
-      another run is at work in `out_dir`.
+    InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; a
+      cache of a training run is in `out_dir`, or another run is at work there.
   """
   _check_ids(sources)
   if not re.fullmatch(r"[\w.-]+", split):
     raise InputError(f"split `{printable(split)}`: files are named after it; use letters, digits, _ and - alone")
   out_dir = epath.Path(out_dir)
+  if side_shards.is_in(out_dir):
+    raise InputError(f"{out_dir}: holds a cache of a training run; choose another folder")
   made = [p for p in (out_dir, *out_dir.parents) if not p.exists()]
   out_dir.mkdir(parents=True, exist_ok=True)
   with lock.locked(out_dir) as alone:

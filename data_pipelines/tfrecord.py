@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 from etils import epath
 
+from data_pipelines import lock
 from data_pipelines.errors import InputError
 
 INDEX_SUFFIX = ".idx"
@@ -36,21 +37,20 @@ def frame(data: bytes) -> bytes:
 
 
 def write(path: str | os.PathLike, records: Iterable[bytes]) -> int:
-  """Writes a shard and its index, each aside and then renamed; returns the number of records. gs:// paths work too."""
+  """Writes a shard and its index, each aside and then renamed; returns the number of records. gs:// paths work too.
+
+  Several processes may write the same shard at a time: each renames what it has finished. The lengths of its records
+  must be the same in all, for the index to be that of any of them.
+  """
   path = epath.Path(path)
-  shard_aside, index_aside = (p.with_name(f".{p.name}.partial") for p in (path, index_path(path)))
   pairs, offset = [], 0
-  try:
-    with shard_aside.open("wb") as f:
+  with lock.aside(path) as shard:
+    with shard.open("wb") as f:
       for data in records:
         pairs.append((offset, len(data)))
         offset += f.write(frame(data))
-    index_aside.write_bytes(np.asarray(pairs, "<u8").tobytes())
-    index_aside.replace(index_path(path))
-    shard_aside.replace(path)
-  finally:
-    shard_aside.unlink(missing_ok=True)
-    index_aside.unlink(missing_ok=True)
+    with lock.aside(index_path(path)) as index:
+      index.write_bytes(np.asarray(pairs, "<u8").tobytes())
   return len(pairs)
 
 
@@ -59,12 +59,16 @@ class Shard:
 
   Opens the file for each read, so that it may be shared by threads, pickled, and held by the thousand.
 
+  Args:
+    path: of the shard.
+    remedy: what errors tell the user to do.
+
   Raises (on opening):
     InputError: the shard or its index is absent, or they do not belong together.
   """
 
-  def __init__(self, path: str | os.PathLike):
-    self.path = epath.Path(path)
+  def __init__(self, path: str | os.PathLike, *, remedy: str = "copy it again or prepare the data again"):
+    self.path, self._remedy = epath.Path(path), remedy
     self._index = self._read_index()
 
   def __len__(self) -> int:
@@ -117,8 +121,8 @@ class Shard:
   def _read_index(self) -> np.ndarray:
     """Offsets and lengths, uint64 [records, 2]."""
     index = index_path(self.path)
-    size = _readable(self.path, lambda: self.path.stat().length)
-    raw = _readable(index, index.read_bytes)
+    size = self._readable(self.path, lambda: self.path.stat().length)
+    raw = self._readable(index, index.read_bytes)
     if len(raw) % 16 == 0:
       spans = np.frombuffer(raw, "<u8").reshape(-1, 2)
       ends = np.cumsum(spans[:, 1] + np.uint64(_FRAMING))
@@ -127,19 +131,18 @@ class Shard:
         return spans
     raise self._not_indexed()
 
+  def _readable(self, path: epath.Path, read: Callable[[], Result]) -> Result:
+    """What `read` gives. Raises InputError, naming `path`, if it cannot be read."""
+    try:
+      return read()
+    except OSError as e:
+      raise InputError(f"{path}: cannot be read ({e.strerror or e}); {self._remedy}") from e
+
   def _not_indexed(self) -> InputError:
-    return InputError(f"{index_path(self.path)}: does not belong to {self.path.name}; prepare the data again")
+    return InputError(f"{index_path(self.path)}: does not belong to {self.path.name}; {self._remedy}")
 
   def _damaged(self, record: int) -> InputError:
-    return InputError(f"{self.path}: record {record} is damaged (checksum); copy the shard or prepare the data again")
-
-
-def _readable(path: epath.Path, read: Callable[[], Result]) -> Result:
-  """What `read` gives. Raises InputError, naming `path`, if it cannot be read."""
-  try:
-    return read()
-  except OSError as e:
-    raise InputError(f"{path}: cannot be read ({e.strerror or e}); prepare the data again") from e
+    return InputError(f"{self.path}: record {record} is damaged (checksum); {self._remedy}")
 
 
 def _masked_crc(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Reads every byte of a prepared dataset, or of a cache, and says what is wrong with it."""
+"""Reads every byte of a prepared dataset, of a cache, or of both in one folder, and says what is wrong with it."""
 
 import os
 from collections.abc import Iterator
@@ -10,15 +10,20 @@ from data_pipelines.errors import InputError
 
 
 def problems(directory: str | os.PathLike) -> Iterator[str]:
-  """One line for each thing that is wrong, naming the shard and, where it can, the record; none for a whole dataset.
+  """One line for each thing that is wrong, naming the shard and, where it can, the record; none where all is whole.
 
   Raises:
-    InputError: there is no dataset.json, or it cannot be read.
+    InputError: there is neither a dataset nor a cache, or its description cannot be read.
   """
   directory = epath.Path(directory)
-  if (directory / side_shards.FILE_NAME).exists():
+  cached = side_shards.is_in(directory)
+  if cached:
     yield from side_shards.problems(directory)
-    return
+  if not cached or (directory / dataset.FILE_NAME).exists():
+    yield from _of_dataset(directory)
+
+
+def _of_dataset(directory: epath.Path) -> Iterator[str]:
   path = directory / dataset.FILE_NAME
   description = dataset.read_description(path)
   if not seal.is_whole(path.read_bytes()):

@@ -120,7 +120,7 @@ def _left_out(sources: Sequence[Source], made: Dataset) -> Iterator[str]:
   given = {source.id: len(source.events) for source in sources}
   for video in made.videos:
     if late := given[video.id] - len(video.events):
-      yield f"{late} events of {video.source}: after its end; correct their times"
+      yield f"{late} event{'s' * (late > 1)} of {video.source}: after its end; correct the times"
 
 
 def _sources(settings: Settings, out: Path, bar: "_Bar") -> list[Source]:

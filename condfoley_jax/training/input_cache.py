@@ -1,13 +1,16 @@
 """Fills a cache of what a stage's frozen models make of the pairs of the first epochs, augmentation included.
 
-Every process fills its own shards on its own devices, without a word to the others, and goes on where a stopped one
-ended. A pair's content depends on the seed, its epoch and its place in it alone.
+Every process fills its own shards on its own devices and goes on where a stopped one ended. After each shard it hears
+whether the others got on too, so that none waits for one that failed. Runs may fill one cache at the same time: a
+pair's content depends on the seed, its epoch and its place in it alone.
 """
 
+import dataclasses
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +22,7 @@ from condfoley_jax.stages.stage import Batch, Trained
 from condfoley_jax.stages.transformer import TransformerStage
 from condfoley_jax.training import sharding
 from data_pipelines import dataset
+from data_pipelines.errors import InputError
 from data_pipelines.pipeline import Pairs, Share
 from data_pipelines.side_shards import Plan, SideShards
 
@@ -26,6 +30,9 @@ from data_pipelines.side_shards import Plan, SideShards
 _PAIRS_PER_DEVICE = 8
 _REPORT_S = 10.0
 _FROZEN = ("vqgan", "video_encoder")
+# Bytes of what processes tell one another.
+_MESSAGE = 1024
+Result = TypeVar("Result")
 
 
 def filled(
@@ -37,23 +44,64 @@ def filled(
     stage: whose inputs they are.
     model: the stage's; its frozen parts are used.
     pairs: that training reads.
-    share: shards `index`, `index + count`, ... are made here.
+    share: of this process; shards `index`, `index + count`, ... are made here.
     report: told how far it is.
 
   Raises:
-    InputError: the folder holds another cache, or a record cannot be read.
+    InputError: the folder holds another cache, a record cannot be read or a shard written, here or in another process.
   """
   frozen = Trained(**{name: getattr(model, name) for name in _FROZEN})
+  plan = _together(share, lambda: _begun(stage, frozen, pairs, first=share.index == 0))
+  own = range(share.index, plan.shards, share.count)
+  missing = [shard for shard in own if not plan.has(shard)]
+  tell = _Progress(sum(len(plan.places(shard)) for shard in missing), report)
+  maker = functools.cache(lambda: _Maker(stage, frozen))
+  for first in range(0, plan.shards, share.count):
+    shard = first + share.index
+    _together(share, lambda shard=shard: _fill(plan, shard, maker, pairs, tell) if shard in missing else None)
+  return _together(share, lambda: SideShards(plan))
+
+
+def _begun(stage: TransformerStage, frozen: nnx.Module, pairs: Pairs, *, first: bool) -> Plan:
   plan = _plan(stage, frozen, pairs)
-  plan.begin()
-  missing = [i for i in range(share.index, plan.shards, share.count) if not plan.path(i).exists()]
-  if missing:
-    make, tell = _Maker(stage, frozen), _Progress(sum(len(plan.places(i)) for i in missing), report)
-    for shard in missing:
-      plan.write(shard, tell(make(pairs, plan.places(shard))))
-  if share.count > 1:
-    multihost_utils.sync_global_devices("cache filled")
-  return SideShards(plan)
+  if first:
+    plan.begin()
+  return plan
+
+
+def _fill(plan: Plan, shard: int, maker: Callable[[], "_Maker"], pairs: Pairs, tell: "_Progress") -> None:
+  places = plan.places(shard)
+  if plan.has(shard):  # By now: another run fills the same cache.
+    tell.skip(len(places))
+  else:
+    plan.write(shard, tell(maker()(pairs, places)))
+
+
+def _together(share: Share, work: Callable[[], Result]) -> Result:
+  """What `work` gives here, once it is done in every process. Raises InputError if it failed in another one."""
+  result, failure = None, None
+  try:
+    result = work()
+  except Exception as e:
+    failure = e
+  messages = _told_by_all(_message(failure)) if share.count > 1 else []
+  if failure:
+    raise failure
+  if told := next(filter(None, messages), None):
+    raise InputError(told)
+  return result
+
+
+def _message(failure: Exception | None) -> str:
+  if failure is None or isinstance(failure, InputError):
+    return str(failure or "")
+  return f"another process of this run failed ({dataset.short(failure)}); see what it says"
+
+
+def _told_by_all(message: str) -> list[str]:
+  """The message of every process."""
+  raw = np.frombuffer(message.encode()[:_MESSAGE].ljust(_MESSAGE), np.uint8)
+  return [bytes(row).decode(errors="replace").strip() for row in np.asarray(multihost_utils.process_allgather(raw))]
 
 
 class _Maker:
@@ -88,13 +136,14 @@ class _Maker:
 
 
 def _plan(stage: TransformerStage, frozen: nnx.Module, pairs: Pairs) -> Plan:
-  data = stage.config["data"]
+  config, data = stage.config, stage.config["data"]
   example = jax.tree.map(lambda x: x[None], pairs(0, 0))
   shapes = nnx.eval_shape(lambda model: stage.inputs(model, example, jax.random.key(0)), frozen)
+  read = -(-config["steps"] * config["batch_size"] // len(pairs))
   return Plan(
     directory=epath.Path(data["cache"]),
     examples=len(pairs),
-    epochs=data["cache_epochs"],
+    epochs=min(data["cache_epochs"], read),
     arrays={name: (str(x.dtype), x.shape[1:]) for name, x in shapes.items()},
     made_with=_made_with(stage, frozen),
   )
@@ -104,21 +153,21 @@ def _made_with(stage: TransformerStage, frozen: nnx.Module) -> dict[str, Any]:
   """All that a pair's inputs depend on."""
   config, data = stage.config, stage.config["data"]
   return {
-    "data": dataset.sha256(epath.Path(data["train"]) / dataset.FILE_NAME),
-    **{name: data[name] for name in ("mode", "overlap")},
     **{name: config[name] for name in ("seed", "dtype", "clip", "conventions", "sound", "picture")},
-    **{name: _digest(getattr(frozen, name)) for name in _FROZEN},
+    **{f"data.{name}": data[name] for name in ("mode", "overlap")},
+    "data.train": dataset.sha256(epath.Path(data["train"]) / dataset.FILE_NAME)[:16],
+    **{name: _described(getattr(frozen, name)) for name in _FROZEN},
   }
 
 
-def _digest(module: nnx.Module) -> str:
-  """Of all that a module holds."""
+def _described(module: nnx.Module) -> dict[str, Any]:
+  """A frozen module's config, and a hash of all that it holds."""
   digest = hashlib.sha256()
   for path, value in jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(nnx.state(module))):
     array = np.asarray(value)
     digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
     digest.update(array.tobytes())
-  return digest.hexdigest()[:16]
+  return {"config": dataclasses.asdict(module.config), "weights": digest.hexdigest()[:16]}
 
 
 class _Progress:
@@ -127,6 +176,10 @@ class _Progress:
   def __init__(self, total: int, report: Callable[[str], None]):
     self._total, self._report, self._done = total, report, 0
     self._start = self._told = time.monotonic()
+
+  def skip(self, count: int) -> None:
+    """So many will not pass."""
+    self._total -= count
 
   def __call__(self, rows: Iterator[Mapping[str, np.ndarray]]) -> Iterator[Mapping[str, np.ndarray]]:
     for row in rows:

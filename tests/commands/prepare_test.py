@@ -18,7 +18,7 @@ def test_events_after_the_end_are_left_out_and_told(videos, tmp_path, capsys):
   code, lines = prepare(
     capsys, "folder", "--source", tmp_path / "in", "--labels", tmp_path / "l.csv", "--out", tmp_path / "out"
   )
-  assert (code, lines) == (0, ["left out 1 events of a.mp4: after its end; correct their times"])
+  assert (code, lines) == (0, ["left out 1 event of a.mp4: after its end; correct the times"])
   (video,) = json.loads((tmp_path / "out" / "dataset.json").read_text())["videos"]
   assert [event["time_s"] for event in video["events"]] == [1.0]
 

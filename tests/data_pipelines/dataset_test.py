@@ -80,6 +80,14 @@ def test_broken_description(data_dir, text):
   check_refused(data_dir, "dataset.json")
 
 
+def test_a_byte_that_is_no_text_is_a_short_line(data_dir):
+  path = data_dir / "dataset.json"
+  path.write_bytes(path.read_bytes().replace(b"video-0", b"video-\xff", 1) + b" " * 20_000)
+  with pytest.raises(InputError, match="no valid description") as caught:
+    dataset.open_dataset(data_dir, ruler.SPEC)
+  assert len(str(caught.value)) < 300 + len(str(path))
+
+
 def test_absent_shard(data_dir):
   next(data_dir.glob("*.tfrecord")).unlink()
   check_refused(data_dir, "ruler-val-00000-of-00001.tfrecord")

@@ -208,6 +208,15 @@ def test_one_run_at_a_time_in_a_folder(run, tmp_path):
   assert run(videos, tmp_path / "out").videos == opened.videos
 
 
+def test_a_folder_of_a_cache_is_refused_and_left_alone(run, tmp_path):
+  out = tmp_path / "out"
+  out.mkdir()
+  (out / "cache-00000.tfrecord").write_bytes(b"mine")
+  with pytest.raises(InputError, match="out: holds a cache of a training run; choose another folder"):
+    run(ruler.write_videos(tmp_path, [40], [[]]), out)
+  assert [p.name for p in out.iterdir()] == ["cache-00000.tfrecord"]
+
+
 @pytest.mark.parametrize("split", ["", "a/b", "../x", "a b", "a\nb"])
 def test_a_split_that_files_cannot_be_named_after_is_refused(tmp_path, world, split):
   sources = folder.sources(world / "videos", "train", shares={"train": 1.0})

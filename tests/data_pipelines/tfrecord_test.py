@@ -137,3 +137,31 @@ def test_failed_write_leaves_nothing(tmp_path):
 def test_index_out_of_range(shard, record):
   with pytest.raises(IndexError):
     tfrecord.Shard(shard)[record]
+
+
+def test_a_shard_that_another_still_writes_is_not_published(tmp_path):
+  path, records = tmp_path / "x.tfrecord", [bytes([i]) * 20_000 for i in range(20)]
+
+  def other():
+    for i, record in enumerate(records):
+      if i == 3:
+        assert tfrecord.write(path, iter(records)) == 20
+        assert read_all(path) == records
+      yield record
+
+  tfrecord.write(path, other())
+  assert read_all(path) == records
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["x.tfrecord", "x.tfrecord.idx"]
+
+
+def test_errors_tell_the_remedy_that_was_given(tmp_path):
+  tfrecord.write(tmp_path / "x.tfrecord", RECORDS)
+  opened = tfrecord.Shard(tmp_path / "x.tfrecord", remedy="make tea")
+  raw = bytearray((tmp_path / "x.tfrecord").read_bytes())
+  raw[13] ^= 1
+  (tmp_path / "x.tfrecord").write_bytes(raw)
+  with pytest.raises(InputError, match=r"checksum\); make tea$"):
+    opened[0]
+  (tmp_path / "x.tfrecord.idx").unlink()
+  with pytest.raises(InputError, match=r"cannot be read .*; make tea$"):
+    tfrecord.Shard(tmp_path / "x.tfrecord", remedy="make tea")

@@ -7,11 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
+from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condfoley_jax import cli
-from data_pipelines import dataset, prepare, records, seal, tfrecord, verify
+from data_pipelines import dataset, prepare, records, seal, side_shards, tfrecord, verify
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
@@ -152,3 +153,11 @@ def test_reading_says_the_same(data):
   opened = dataset.open_dataset(data, ruler.SPEC)
   with pytest.raises(InputError, match=r"00000-of-00002\.tfrecord: record 0 is of another schema"):
     opened.read_window(opened.videos[0], 0, 30)
+
+
+def test_a_cache_in_the_same_folder_is_checked_too(data):
+  side_shards.Plan(epath.Path(data / "cache"), 3, 1, {}, {}).begin()
+  (data / "cache" / "cache.json").rename(data / "cache.json")
+  flip(shard(data), 1)
+  unfilled, damaged = verify.problems(data)
+  assert "not filled yet: 0 of 1 shards" in unfilled and "record 1 is damaged" in damaged
