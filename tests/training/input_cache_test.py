@@ -1,7 +1,13 @@
 """The cache holds what the frozen models make of each pair, whoever fills it, and training reads it."""
 
+import dataclasses
 import itertools
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -27,15 +33,19 @@ def _config(world, cache, **changes):
   config["pretrained"] = dict.fromkeys(config["pretrained"], SHIPPED)
   config["model"]["transformer"] |= {"layers": 1}
   config["data"] |= {"train": str(world), "validation": str(world), "cache": str(cache), "cache_epochs": 2}
-  return config | changes
+  return config | {"steps": 100} | changes
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_shards():
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(side_shards, "RECORDS_PER_SHARD", 6)
-    patch.setattr(input_cache, "_PAIRS_PER_DEVICE", 4)
+    _small(patch.setattr)
     yield
+
+
+def _small(set_attribute):
+  set_attribute(side_shards, "RECORDS_PER_SHARD", 6)
+  set_attribute(input_cache, "_PAIRS_PER_DEVICE", 4)
 
 
 ALONE = Share()
@@ -84,22 +94,63 @@ def test_epochs_are_other_draws(filled):
   assert all((first[name] != second[name]).any() for name in first)
 
 
-@pytest.mark.parametrize("count", [3])
-def test_processes_that_fill_it_together_write_the_same(filled, world, tmp_path, monkeypatch, count):
-  monkeypatch.setattr(input_cache.multihost_utils, "sync_global_devices", lambda name: None)
-  for index in reversed(range(count)):
-    if index:
-      with pytest.raises(InputError, match="cannot be read"):  # The others' shards are not there yet.
-        _fill(_config(world, tmp_path), Share(index, count))
-    else:
-      _fill(_config(world, tmp_path), Share(index, count))
-  assert _bytes(tmp_path) == _bytes(filled[0]["data"]["cache"])
+@pytest.mark.slow
+def test_processes_fill_it_together_and_hear_of_what_fails_in_one(filled, world, tmp_path):
+  blocked = shutil.copytree(filled[0]["data"]["cache"], tmp_path / "blocked")
+  unwritable = sorted(blocked.glob("*.tfrecord"))[0]  # The first process makes it, which alone saves what it compiles.
+  unwritable.unlink()
+  unwritable.mkdir()
+  words = [f"127.0.0.1:{_free_port()}", str(world), str(blocked), str(tmp_path / "cache")]
+  start = lambda index: subprocess.Popen(
+    [sys.executable, "-m", "tests.training.input_cache_test", str(index), *words],
+    cwd=Path(__file__).resolve().parents[2],
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  processes = [start(index) for index in range(2)]
+  told = [process.communicate(timeout=300)[0] for process in processes]
+  assert [process.returncode for process in processes] == [0, 0]
+  for text in told:
+    (line,) = (line for line in text.splitlines() if line.startswith("InputError"))
+    assert f"{unwritable}: cannot be written (" in line and "is a directory); make room or name another" in line
+  assert _bytes(tmp_path / "cache") == _bytes(filled[0]["data"]["cache"])
+
+
+def test_what_fails_in_another_process_fails_here(monkeypatch):
+  told = []
+  monkeypatch.setattr(
+    input_cache, "_told_by_all", lambda message: told.append(message) or [message, "x: broken; mend it"]
+  )
+  for work, error in ((lambda: 1, InputError), (lambda: 1 / 0, ZeroDivisionError)):
+    with pytest.raises(error, match=r"broken; mend it|division"):
+      input_cache._together(Share(0, 2), work)
+  assert told == ["", "another process of this run failed (ZeroDivisionError: division by zero); see what it says"]
+  assert input_cache._together(ALONE, lambda: 1) == 1
+
+
+def _free_port() -> int:
+  with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1]
+
+
+def _one_of_two(index, address, world, blocked, cache):
+  """A process of the test above: fills a cache in which the other one fails, then one in which nothing does."""
+  jax.distributed.initialize(address, num_processes=2, process_id=int(index))
+  _small(setattr)
+  try:
+    _fill(_config(world, blocked), Share(int(index), 2))
+  except InputError as e:
+    print(f"InputError: {e}", flush=True)
+  _fill(_config(world, cache), Share(int(index), 2))
 
 
 def test_goes_on_where_it_was_stopped(filled, world, tmp_path):
   shutil.copytree(filled[0]["data"]["cache"], tmp_path, dirs_exist_ok=True)
-  gone = sorted(tmp_path.glob("*.tfrecord"))[1]
-  kept = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir() if not p.name.startswith(gone.name)}
+  broken, gone = sorted(tmp_path.glob("*.tfrecord"))[:2]
+  kept = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir() if not p.name.startswith((broken.name, gone.name))}
+  os.truncate(broken, 100)
   gone.unlink()
   _fill(_config(world, tmp_path))
   assert _bytes(tmp_path) == _bytes(filled[0]["data"]["cache"])
@@ -109,15 +160,35 @@ def test_goes_on_where_it_was_stopped(filled, world, tmp_path):
 @pytest.mark.parametrize(
   ("change", "words"),
   [
-    ({"seed": 1}, "its seed"),
+    ({"seed": 1}, r"its seed is not that of this run \(0 there, 1 here\)"),
     ({"dtype": "bfloat16"}, "its (arrays|dtype)"),
-    ({"sound": None}, "its sound"),
+    ({"sound": None}, r"its sound\.gain_db"),
+    ({"data": {"mode": "outside"}}, r'its data\.mode .*"uniform" there, "outside" here'),
   ],
 )
 def test_another_runs_cache_is_refused(filled, world, change, words):
   config = _config(world, filled[0]["data"]["cache"])
+  if "data" in change:
+    change = {"data": config["data"] | change["data"]}
   with pytest.raises(InputError, match=words):
     _fill(config | ({"sound": {"gain_db": (0.0, 1.0)}} if "sound" in change else change))
+
+
+def test_frozen_models_of_another_config_refuse_it(filled):
+  config, stage, model, _ = filled
+  other = nnx.clone(model)
+  other.vqgan.config = dataclasses.replace(other.vqgan.config, decoder_blocks=7)
+  with pytest.raises(InputError, match=r"its vqgan\.config\.decoder_blocks is not that of this run .*7 here"):
+    input_cache.filled(stage, other, _pairs(config, stage), share=ALONE, report=print)
+
+
+def test_no_more_epochs_are_filled_than_the_run_reads(filled, world):
+  config, stage, model, cache = filled
+  batches = -(-cache.examples // config["batch_size"])  # Of an epoch; the last one may reach into the next.
+  for steps, epochs in ((1, 1), (batches - 1, 1), (batches + 1, 2), (100 * batches, 9)):
+    stage.config = config | {"steps": steps, "data": config["data"] | {"cache_epochs": 9}}
+    assert input_cache._plan(stage, model, _pairs(config, stage)).epochs == epochs
+  stage.config = config
 
 
 def test_batch_statistics_are_of_each_clip(filled, world):
@@ -179,3 +250,7 @@ def test_shares_of_cached_batches_make_up_the_whole(filled):
   whole = read(Share())
   for name, value in whole.items():
     np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), value)
+
+
+if __name__ == "__main__":
+  _one_of_two(*sys.argv[1:])
