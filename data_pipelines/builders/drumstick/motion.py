@@ -13,6 +13,7 @@ _DWELL_S = 0.002  # the tip presses in for this long before it rebounds
 _MAX_SPEED, _MIN_SPEED = 3.0, 0.35  # of impact, m/s
 _SCRATCH_KNOTS_PER_S = 80
 _RAMP_S = 0.02  # a scratch's speed builds up in this time
+_LIFT_SPEED, _LIFT_S = 0.4, 0.09  # after a scratch, m/s and s
 _LANDING = 0.4  # a scratch begins with a strike of this part of its strength
 
 
@@ -64,6 +65,7 @@ def _knots(scene: Scene, rng: np.random.Generator) -> list[tuple]:
   knots = [(-1.0, rest, still), (0.0, rest, still)]
   heading = thing.heading + rng.normal(0, 0.25)
   for stroke in scene.strokes:
+    knots += _lift(knots, stroke.time_s)
     free_s = stroke.time_s - knots[-1][0]
     # The hand comes back to about where it was.
     spot = thing.draw_spot(rng)
@@ -73,8 +75,19 @@ def _knots(scene: Scene, rng: np.random.Generator) -> list[tuple]:
       knots += [*_approach(stroke, path[0][1], free_s, rng), *path]
     else:
       knots += [*_approach(stroke, spot, free_s, rng), *_strike(stroke, spot, thing.rebound)]
+  knots += _lift(knots, np.inf)
   end = max(scene.duration_s, knots[-1][0]) + 1.0
   return [*knots, (knots[-1][0] + 0.3, rest, still), (end, rest, still)]
+
+
+def _lift(knots: list[tuple], until_s: float) -> list[tuple]:
+  """After a scratch, straight up before anything else; nothing where the tip is in the air or on its way there."""
+  time_s, position, velocity = knots[-1]
+  if velocity[2] > 0 or len(knots) == 2:
+    return []
+  lift_s = min(_LIFT_S, 0.3 * (until_s - time_s))
+  up = np.array([0, 0, _LIFT_SPEED])
+  return [(time_s + lift_s, position + up * lift_s, up)]
 
 
 def _approach(stroke: Stroke, spot: np.ndarray, free_s: float, rng: np.random.Generator) -> list[tuple]:
@@ -112,6 +125,7 @@ def _scratch(stroke: Stroke, spot: np.ndarray, heading: float, thing: Thing) -> 
   slope = length * along + (bend * np.pi * np.cos(np.pi * done))[:, None] * across
   z = thing.top(xy)
   velocity = np.column_stack([slope * rate[:, None], np.gradient(z, time)])
+  velocity[-1] = 0
   return list(zip(stroke.time_s + time, np.column_stack([xy, z]), velocity, strict=True))
 
 

@@ -22,7 +22,7 @@ FRAME_RATES = {
   fractions.Fraction(60): 0.06,
 }
 SAMPLE_RATES = {22050: 0.2, 44100: 0.4, 48000: 0.4}  # Hz
-_STREAMS = ("plan", "motion", "sound", "picture", "order")
+_STREAMS = ("plan", "motion", "sound", "picture", "order", "file")
 _LEAD_IN_S, _LEAD_OUT_S = 0.45, 0.4
 # Of the real annotations, whose times are multiples of 1/15 s: the shortest interval; each video's median interval at
 # its 5, 25, 50, 75 and 95 % quantiles, half a step of the grid smoothed away; the spread of intervals within a video.
@@ -90,7 +90,7 @@ class Scene:
     return [Event(s.time_s, self.thing.material, s.action, self.thing.reaction) for s in self.strokes]
 
   def rng(self, stream: str) -> np.random.Generator:
-    """Random numbers of `plan`, `motion`, `sound`, `picture` or `order`, the same at each call."""
+    """Random numbers of one of _STREAMS, the same at each call."""
     return _rng(self.split, self.seed, self.index, stream)
 
 
