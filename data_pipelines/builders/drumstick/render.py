@@ -67,14 +67,20 @@ def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int,
 
 
 def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> pathlib.Path:
-  """Writes one scene's mp4 and events to `aside`, then moves them to `out_dir`; returns the mp4's path there."""
+  """Renders one scene in `aside`, then moves its files to `out_dir`; returns the mp4's path there."""
   cv2.setNumThreads(1)
-  path = aside / f"{scene.name}.mp4"
-  write_mp4(path, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate, draw_coding(scene))
-  events.write_events(events.times_path(path), scene.events())
+  path = render_scene(scene, aside)
   for made in (events.times_path(path), path):
     os.replace(made, out_dir / made.name)
   return out_dir / path.name
+
+
+def render_scene(scene: Scene, folder: pathlib.Path) -> pathlib.Path:
+  """Writes a scene's mp4 and, beside it, its events; returns the mp4's path."""
+  path = folder / f"{scene.name}.mp4"
+  write_mp4(path, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate, draw_coding(scene))
+  events.write_events(events.times_path(path), scene.events())
+  return path
 
 
 @dataclasses.dataclass(frozen=True)
