@@ -1,0 +1,95 @@
+"""Frames of a scene, from the still, the arm, what the thing does, and the camera."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from data_pipelines.builders.drumstick.motion import Tip
+from data_pipelines.builders.drumstick.picture.arm import Arm, Shadow
+from data_pipelines.builders.drumstick.picture.bends import Dents, Rings, Shifts
+from data_pipelines.builders.drumstick.picture.camera import Camera, Light, contacts, draw_camera, draw_light
+from data_pipelines.builders.drumstick.picture.clutter import add_clutter
+from data_pipelines.builders.drumstick.picture.distractors import draw_distractors
+from data_pipelines.builders.drumstick.picture.pieces import Pieces
+from data_pipelines.builders.drumstick.picture.relief import draw_relief
+from data_pipelines.builders.drumstick.picture.sensor import Sensor
+from data_pipelines.builders.drumstick.picture.still import Still, render_still
+from data_pipelines.builders.drumstick.scene import Scene
+
+
+class Stage:
+  """All that a video's picture is made of, each part drawn from its own child of the scene's stream."""
+
+  def __init__(self, scene: Scene):
+    streams = scene.rng("picture").spawn(8)
+    self.scene, self.tip = scene, Tip(scene)
+    spots = contacts(scene, self.tip)
+    self.camera: Camera = draw_camera(spots, streams[0])
+    self.light: Light = draw_light(self.camera, streams[1])
+    self.arm = Arm(scene, self.tip, self.camera, self.light, streams[2])
+    relief = draw_relief(scene.thing, streams[3])
+    self.clutter = add_clutter(relief, scene.thing, self.camera, self._keep(spots), streams[4])
+    self.still: Still = render_still(relief, self.camera, self.light, scene.thing.shape == "ground", streams[5])
+    self.arm.make_pictures(self.still.exposure, streams[2])
+    self.shadow = Shadow(self.still.world, self.light, self.arm.radius)
+    self.distractors = draw_distractors(self.camera, self.light, self.still.exposure, streams[6])
+    self.sensor = Sensor(streams[7])
+    rng = scene.rng("picture").spawn(9)[8]
+    self.bends, self.pieces = _draw_reaction(self, rng)
+
+  def _keep(self, spots: np.ndarray) -> np.ndarray:
+    """Points that clutter must leave free: contacts, and stick and hand at them, [K, 3] m."""
+    end, grip, _, _ = self.arm.points(np.array([s.time_s for s in self.scene.strokes] or [0.0]))
+    between = end[:, None] + np.linspace(0.1, 1, 6)[None, :, None] * (grip - end)[:, None]
+    return np.concatenate([spots, between.reshape(-1, 3)[:: max(1, len(end) // 8)]])
+
+
+def _draw_reaction(stage: Stage, rng: np.random.Generator) -> tuple[list, Pieces | None]:
+  """What bends the picture of the thing, and what flies off it."""
+  scene, tip, still, camera, light = stage.scene, stage.tip, stage.still, stage.camera, stage.light
+  reaction = scene.thing.reaction
+  bends = []
+  if reaction in ("deform", "scatter"):
+    bends.append(Dents(scene, tip, still, camera, light, rng))
+  if reaction == "rigid-motion":
+    bends.append(Shifts(scene, tip, still, camera, rng))
+  if reaction == "splash":
+    bends.append(Rings(scene, tip, still, camera, rng))
+  pieces = Pieces(scene, tip, still, camera, light, rng) if reaction in ("scatter", "splash") else None
+  return bends, pieces
+
+
+def render_frames(scene: Scene) -> Iterator[np.ndarray]:
+  """Frames uint8 [HEIGHT, WIDTH, 3] RGB; frame k shows the scene at k / fps."""
+  stage = Stage(scene)
+  lit, dim = stage.still.lit.copy(), stage.still.dim.copy()
+  for k in range(scene.frames):
+    yield _frame(stage, lit, dim, k)
+
+
+def _frame(stage: Stage, lit: np.ndarray, dim: np.ndarray, k: int) -> np.ndarray:
+  """One frame; what stays for good is left in the stills `lit` and `dim`."""
+  fps = float(stage.scene.fps)
+  time_s, exposure_s = k / fps, stage.sensor.shutter / fps
+  for bend in stage.bends:
+    bend.settle(lit, dim, time_s)
+  if stage.pieces:
+    stage.pieces.settle(lit, dim, time_s)
+  times = stage.arm.exposed(time_s - exposure_s / 2, exposure_s)
+  cover = stage.shadow.cover(stage.arm.points(times))
+  for other in stage.distractors:
+    cover = other.shade(cover, time_s)
+  if stage.pieces:
+    stage.pieces.shade(cover, time_s)
+  lamp = cv2.multiply(cv2.subtract(lit, dim), cv2.merge([cover] * 3), scale=1 / 255)
+  canvas = cv2.subtract(lit, lamp)
+  for bend in stage.bends:
+    bend.paint(canvas, time_s)
+  for other in stage.distractors:
+    other.paint(canvas, time_s)
+  if stage.pieces:
+    stage.pieces.paint(canvas, time_s, exposure_s)
+  stage.arm.paint(canvas, times)
+  gain = float(np.prod([other.gain(time_s) for other in stage.distractors]))
+  return stage.sensor.frame(canvas, time_s, gain, k)
