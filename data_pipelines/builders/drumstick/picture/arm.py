@@ -10,6 +10,7 @@ from data_pipelines.builders.drumstick.scene import Scene
 
 _MOST_EXPOSED = 10  # instants averaged for motion blur
 _PX_BETWEEN = 2.0  # the tip's way between two of them
+_TRIES, _LEAST_PX = 60, 58  # of the stick between tip and grip
 _FALL = 0.45  # the hand's part in the tip's height
 
 
@@ -25,14 +26,24 @@ class Arm:
     self._reach = rng.uniform(0.20, 0.33)  # from tip to grip
     self._beyond = rng.uniform(0.02, 0.11)  # from grip to butt
     self._home = tip.position(np.zeros(1))[0]
-    self._way = _draw_way(camera, rng)
-    lean = rng.uniform(-0.5, 0.5)
-    turn = np.array([[np.cos(lean), -np.sin(lean), 0], [np.sin(lean), np.cos(lean), 0], [0, 0, rng.uniform(0.1, 0.8)]])
-    self._fore = turn @ self._way
-    self._fore /= np.linalg.norm(self._fore)
+    self._times = np.array([s.time_s for s in scene.strokes] or [0.0])
+    for k in range(_TRIES):
+      self._way, self._fore = _draw_way(camera, rng, sideways=k > 0.7 * _TRIES)
+      if self._is_seen():
+        break
     self._sleeve = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 1.0), 3.0])
     spots = [tip.position(np.array([s.time_s]))[0] for s in scene.strokes] or [self._home]
-    self._model = np.mean(spots, axis=0) + [0, 0, 0.03]  # tip's place in which the hand is modelled
+    self._model = np.mean(spots, axis=0) + np.array([0, 0, 0.03])  # tip's place in which the hand is modelled
+
+  def _is_seen(self) -> bool:
+    """Whether at every contact the stick shows its length, beside the hand, which is not at the lens."""
+    end, grip, _, elbow = self.points(self._times)
+    a, b, c = (self._camera.project(p) for p in (end, grip, grip + 0.5 * (elbow - grip)))
+    long_enough = np.hypot(*(b - a).T) > _LEAST_PX
+    apart = ((b - a) * (c - b)).sum(axis=-1) > -0.2 * np.hypot(*(b - a).T) * np.hypot(*(c - b).T)
+    steady = np.ptp(b, axis=0).max() < hand.PAD
+    near = min(self._camera.depth(grip).min(), self._camera.depth(elbow).min() + 0.1)
+    return bool(np.all(long_enough & apart) and steady and near > 0.33)
 
   def points(self, time_s: np.ndarray) -> tuple[np.ndarray, ...]:
     """Axis points at times [N]: tip's end, grip, butt and elbow, each [N, 3] m."""
@@ -105,13 +116,18 @@ class Arm:
     return np.vstack([np.column_stack([turn, shift]), [0, 0, 1]]), self._box @ turn.T + shift
 
 
-def _draw_way(camera: Camera, rng: np.random.Generator) -> np.ndarray:
-  """Unit vector from the tip to the hand: mostly from a side or from where the camera is."""
+def _draw_way(camera: Camera, rng: np.random.Generator, sideways: bool) -> tuple[np.ndarray, np.ndarray]:
+  """Unit vectors from the tip to the hand, mostly from a side or from where the camera is, and along the forearm."""
   back = -camera.rotation[2, :2] / np.hypot(*camera.rotation[2, :2])
-  angle = rng.choice([-1, 1]) * np.deg2rad(rng.uniform(15, 110) if rng.random() < 0.85 else rng.uniform(110, 175))
+  angle = np.deg2rad(rng.uniform(15, 110) if rng.random() < 0.85 else rng.uniform(110, 175))
+  angle = rng.choice([-1, 1]) * (np.deg2rad(rng.uniform(75, 105)) if sideways else angle)
   rise = np.deg2rad(rng.uniform(8, 38))
   level = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ back
-  return np.array([*(np.cos(rise) * level), np.sin(rise)])
+  way = np.array([*(np.cos(rise) * level), np.sin(rise)])
+  lean = rng.choice([-1, 1]) * rng.uniform(0.15, 0.4 if sideways else 1.0)
+  turn = np.array([[np.cos(lean), -np.sin(lean), 0], [np.sin(lean), np.cos(lean), 0], [0, 0, rng.uniform(0.1, 0.8)]])
+  fore = turn @ way
+  return way, fore / np.linalg.norm(fore)
 
 
 def _blend(frame: np.ndarray, picture: np.ndarray, shapes: list, warp) -> None:

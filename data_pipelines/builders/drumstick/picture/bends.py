@@ -83,7 +83,7 @@ class Dents:
   def _gain(self, height_px: np.ndarray) -> np.ndarray:
     """Brightness of a bent surface against the flat one."""
     gy, gx = np.gradient(height_px)
-    return np.clip(1 - (gx * np.float32(self._lamp[0]) + gy * np.float32(self._lamp[1])) * np.float32(0.8), 0.4, 1.7)
+    return np.clip(1 - (gx * np.float32(self._lamp[0]) + gy * np.float32(self._lamp[1])) * np.float32(0.8), 0.55, 1.4)
 
   def settle(self, lit: np.ndarray, dim: np.ndarray, time_s: float) -> None:
     """Leaves folds and marks of finished strokes in the still, in place."""

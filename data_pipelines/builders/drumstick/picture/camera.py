@@ -88,9 +88,9 @@ def draw_camera(spots: np.ndarray, rng: np.random.Generator) -> Camera:
 def draw_light(camera: Camera, rng: np.random.Generator) -> Light:
   rise, bearing = np.deg2rad(rng.uniform(30, 75)), rng.uniform(0, 2 * np.pi)
   to = np.array([np.cos(rise) * np.cos(bearing), np.cos(rise) * np.sin(bearing), np.sin(rise)])
-  part = rng.uniform(0.2, 0.85)  # of the light that comes from the lamp
+  part = rng.uniform(0.3, 0.9)  # of the light that comes from the lamp
   sun = hsv(rng, (0.03, 0.16), (0, 0.3), (1, 1)) if rng.random() < 0.7 else hsv(rng, (0.5, 0.65), (0, 0.2), (1, 1))
-  sky = hsv(rng, (0, 1), (0, 0.2), (1, 1))
+  sky = hsv(rng, (0, 1), (0, 0.12), (1, 1))
   return Light(
     to, sun * part / to[2] * 1.1, sky * (1 - 0.85 * part), float(np.exp(rng.uniform(np.log(0.015), np.log(0.2))))
   )

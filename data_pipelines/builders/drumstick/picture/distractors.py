@@ -84,7 +84,7 @@ class OtherHand(Distractor):
     side = rng.choice([-1, 1])
     flat = np.array([-side, 0.0, 0.0]) @ camera.rotation * [1, 1, 0]
     at = _on_floor(camera, np.array([CANVAS[1] / 2 + side * rng.uniform(105, 130), rng.uniform(30, 110)]))
-    grip = at + [0, 0, 0.03]
+    grip = at + np.array([0, 0, 0.03])
     limbs = hand.fist(
       grip, _turned(flat, side * rng.uniform(0.3, 1.2)), grip - 0.3 * flat + [0, 0, 0.04], rng.uniform(0.1, 1), rng
     )

@@ -10,7 +10,7 @@ from data_pipelines.builders.drumstick.picture.noise import any_color, hsv, smoo
 from data_pipelines.builders.drumstick.picture.still import tone
 
 DENSITY = 1.25  # picture px per canvas px
-PAD = 60  # canvas px that a hand's picture has beyond the canvas on each side
+PAD = 80  # canvas px that a hand's picture has beyond the canvas on each side
 SKIN, CLOTH, NAIL = range(3)
 
 
@@ -28,40 +28,56 @@ class Limb:
 def fist(
   grip: np.ndarray, along: np.ndarray, elbow: np.ndarray, sleeve_part: float, rng: np.random.Generator
 ) -> list[Limb]:
-  """A hand that holds a stick at `grip`; `along` [3] points from the tip to the butt, `elbow` [3] is the arm's other end."""
+  """A hand that holds a stick at `grip`; `along` points from tip to butt, `elbow` is the arm's other end, [3]."""
   wrist_way = _unit(elbow - grip)
   # Knuckles lie on the far side of the stick from the wrist, on the upper side of the hand.
   side = _unit(wrist_way - along * (wrist_way @ along))
   up = np.cross(along, side)
   up = up if up[2] > 0 else -up
   size = rng.uniform(0.9, 1.12)
+  # The stick lies across the palm at a slant where the arm comes from behind it.
+  slant = min(float(np.arcsin(np.clip(wrist_way @ along, -0.9, 0.85))), 0.95)
+  back_along, back_side = np.sin(slant), np.cos(slant)
 
   def at(lengthwise: float, sideways: float, above: float) -> np.ndarray:
     return grip + size * (along * lengthwise + side * sideways + up * above)
+
+  def back(far: float, lengthwise: float, above: float) -> np.ndarray:
+    """Points of the hand's back, `far` m from the stick towards the wrist."""
+    return at(lengthwise + far * back_along, far * back_side, above)
 
   limbs = []
   for k in range(4):
     x = -0.030 + 0.020 * k
     thick = size * (0.0105, 0.0108, 0.0102, 0.0090)[k]
     reach = (0.95, 1.0, 0.97, 0.85)[k]
-    knuckle = at(x * 0.9, 0.030, 0.024)
-    middle = at(x, -0.016 * reach, 0.022)
-    end, tip = at(x, -0.024 * reach, -0.004), at(x, -0.004, -0.016)
-    limbs += [Limb(knuckle, middle, 1.12 * thick, thick), Limb(middle, end, thick, 0.93 * thick)]
-    limbs += [Limb(end, tip, 0.93 * thick, 0.8 * thick)]
-    limbs.append(Limb(at(0.55 * x, 0.082, 0.012), knuckle, 0.019 * size, 1.22 * thick))
-  thumb = [at(-0.012, 0.052, 0.004), at(-0.045, 0.026, 0.008), at(-0.066, 0.004, 0.011), at(-0.086, -0.001, 0.010)]
-  for k, (ra, rb) in enumerate([(0.017, 0.0125), (0.0125, 0.0105), (0.0105, 0.0085)]):
+    knuckle = back(0.034, x * 0.92, 0.021)
+    middle, end, tip = at(x, -0.014 * reach, 0.021), at(x, -0.022 * reach, -0.004), at(x, -0.003, -0.016)
+    limbs += [Limb(knuckle, middle, 1.15 * thick, thick), Limb(middle, end, thick, 0.93 * thick)]
+    limbs += [
+      Limb(end, tip, 0.93 * thick, 0.8 * thick),
+      Limb(back(0.088, 0.5 * x, 0.010), knuckle, 0.018 * size, 1.2 * thick),
+    ]
+  for k in range(5):  # the back of the hand between the bones
+    x = -0.024 + 0.012 * k
+    limbs.append(Limb(back(0.088, 0.5 * x, 0.009), back(0.042, x, 0.016), 0.019 * size, 0.0145 * size))
+  thumb = [back(0.058, -0.014, 0.002), back(0.030, -0.042, 0.008), at(-0.066, 0.004, 0.011), at(-0.086, -0.001, 0.010)]
+  for k, (ra, rb) in enumerate([(0.018, 0.0130), (0.0130, 0.0105), (0.0105, 0.0085)]):
     limbs.append(Limb(thumb[k], thumb[k + 1], ra * size, rb * size))
   limbs.append(Limb(at(-0.078, -0.002, 0.017), at(-0.086, -0.003, 0.0165), 0.0045 * size, 0.0042 * size, NAIL))
-  wrist = at(0.004, 0.105, 0.004)
-  limbs.append(Limb(at(0.0, 0.075, 0.006), wrist, 0.024 * size, 0.0235 * size))
-  end = wrist + _unit(elbow - wrist) * 0.9
-  cuff = wrist + sleeve_part * 0.25 * _unit(elbow - wrist)
-  limbs.append(Limb(wrist, end, 0.0235 * size, 0.085 * size))
-  loose = rng.uniform(1.12, 1.5)
-  limbs.append(Limb(cuff, end, (0.0235 + 0.017 * sleeve_part) * size * loose, 0.1 * size * loose, CLOTH))
-  return limbs
+  wrist = back(0.115, 0.004, 0.004)
+  limbs.append(Limb(back(0.08, 0.0, 0.006), wrist, 0.026 * size, 0.024 * size))
+  return limbs + _forearm(wrist, _unit(elbow - wrist), sleeve_part, size, rng)
+
+
+def _forearm(
+  wrist: np.ndarray, way: np.ndarray, sleeve_part: float, size: float, rng: np.random.Generator
+) -> list[Limb]:
+  """From the wrist out of the picture, with a sleeve that leaves `sleeve_part` of a forearm bare."""
+  cuff, loose = 0.25 * sleeve_part, rng.uniform(1.12, 1.5)
+  skin = Limb(wrist, wrist + 0.9 * way, 0.024 * size, 0.085 * size)
+  start = (0.024 + 0.068 * cuff) * size * loose
+  return [skin, Limb(wrist + cuff * way, wrist + 0.9 * way, start, 0.1 * size * loose, CLOTH)]
 
 
 def _unit(v: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from data_pipelines.builders.drumstick.picture import textures
-from data_pipelines.builders.drumstick.picture.noise import Range, hsv
+from data_pipelines.builders.drumstick.picture.noise import Range, dull
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,23 +64,23 @@ LOOKS: dict[str, tuple[Style, ...]] = {
   "glass": (
     Style(textures.plain, saturation=(0, 0.4), value=(0.5, 1), relief=(0, 0.0004), clear=(0.6, 0.92), **_GLASSY),
     Style(textures.plain, saturation=(0.2, 0.8), relief=(0, 0.0006), clear=(0.35, 0.7), weight=0.5, **_GLASSY),
-    Style(textures.stone, saturation=(0, 0.2), value=(0.5, 0.95), clear=(0.2, 0.5), gloss=(0.03, 0.07), weight=0.4),
+    Style(textures.plain, saturation=(0, 0.25), value=(0.6, 0.95), clear=(0.15, 0.45), gloss=(0.03, 0.07), weight=0.4),
   ),
-  "grass": (Style(textures.grass, hue=(0.14, 0.38), saturation=(0.25, 0.8), value=(0.25, 0.8), relief=(0.008, 0.025)),),
+  "grass": (Style(textures.grass, hue=(0.14, 0.38), saturation=(0.25, 0.8), value=(0.25, 0.8), relief=(0.006, 0.018)),),
   "gravel": (Style(textures.gravel, hue=(0, 0.7), saturation=(0, 0.3), value=(0.2, 0.85), relief=(0.004, 0.012)),),
   "leaf": (
-    Style(textures.leaves, hue=(0.0, 0.15), saturation=(0.3, 0.9), value=(0.2, 0.8), relief=(0.006, 0.02)),
-    Style(textures.leaves, hue=(0.15, 0.4), saturation=(0.3, 0.8), value=(0.2, 0.7), relief=(0.006, 0.02), gloss=(0, 0.06)),
+    Style(textures.leaves, hue=(0.01, 0.15), saturation=(0.3, 0.95), value=(0.25, 0.8), relief=(0.004, 0.012)),
+    Style(textures.leaves, hue=(0.16, 0.36), saturation=(0.3, 0.9), value=(0.2, 0.7), relief=(0.004, 0.012)),
   ),
   "metal": (
     Style(textures.brushed, saturation=(0, 0.14), value=(0.5, 0.95), gloss=(0.5, 0.9), rough=(0.05, 0.6), metal=1.0),
-    Style(textures.brushed, hue=(0.04, 0.16), saturation=(0.2, 0.6), gloss=(0.4, 0.8), rough=(0.1, 0.7), metal=1.0, weight=0.3),
+    Style(textures.brushed, (0.04, 0.16), (0.2, 0.6), gloss=(0.4, 0.8), rough=(0.1, 0.7), metal=1.0, weight=0.3),
     Style(textures.rusty, relief=(0.0002, 0.0012), gloss=(0.02, 0.2), rough=(0.3, 1), weight=0.5),
     Style(textures.plain, relief=(0, 0.0008), gloss=(0.03, 0.1), rough=(0.1, 0.8), weight=0.5),
   ),
   "paper": (
     Style(textures.paper, saturation=(0, 0.12), value=(0.75, 1.0), relief=(0.001, 0.006)),
-    Style(textures.paper, hue=(0.05, 0.13), saturation=(0.2, 0.5), value=(0.45, 0.9), relief=(0.001, 0.006), weight=0.5),
+    Style(textures.paper, (0.05, 0.13), (0.2, 0.5), value=(0.45, 0.9), relief=(0.001, 0.006), weight=0.5),
     Style(textures.paper, saturation=(0.2, 0.7), value=(0.4, 1.0), relief=(0.001, 0.006), weight=0.4),
   ),
   "plastic": (
@@ -89,17 +89,19 @@ LOOKS: dict[str, tuple[Style, ...]] = {
   ),
   "plastic-bag": (
     Style(textures.bag, saturation=(0, 0.15), value=(0.7, 1), relief=(0.002, 0.007), clear=(0.1, 0.55), **_GLASSY),
-    Style(textures.bag, saturation=(0, 0.9), relief=(0.002, 0.007), clear=(0, 0.3), gloss=(0.05, 0.14), rough=(0.05, 0.4)),
+    Style(textures.bag, saturation=(0, 0.9), relief=(0.002, 0.007), clear=(0, 0.3), gloss=(0.05, 0.14)),
   ),
   "rock": (
     Style(textures.stone, **_GREY, relief=(0.001, 0.006)),
     Style(textures.stone, hue=(0.0, 0.15), saturation=(0.05, 0.5), value=(0.2, 0.85), relief=(0.001, 0.006)),
   ),
   "tile": (Style(textures.tiles, saturation=(0, 0.7), relief=(0.0003, 0.0015), gloss=(0.01, 0.09), rough=(0, 0.8)),),
-  "water": (Style(textures.water, hue=(0.1, 0.65), saturation=(0.1, 0.7), value=(0.1, 0.7), relief=(0.0002, 0.0015), gloss=(0.05, 0.12), rough=(0, 0.12)),),
+  "water": (
+    Style(textures.water, (0.1, 0.65), (0.1, 0.8), (0.08, 0.6), (0.0004, 0.003), gloss=(0.25, 0.6), rough=(0, 0.1)),
+  ),
   "wood": (
     Style(textures.wood, hue=(0.03, 0.12), saturation=(0.15, 0.7), value=(0.2, 0.95), gloss=(0, 0.07), rough=(0.1, 1)),
-    Style(textures.wood, relief=(0, 0.0004), gloss=(0, 0.06), rough=(0.2, 1), weight=0.4),
+    Style(textures.wood, relief=(0, 0.0004), gloss=(0, 0.06), rough=(0.2, 1), weight=0.25),
   ),
 }  # fmt: skip
 
@@ -125,7 +127,7 @@ def draw_look(material: str, rng: np.random.Generator, n: int, extent: float) ->
   styles = LOOKS[material]
   weight = np.array([s.weight for s in styles])
   style = styles[rng.choice(len(styles), p=weight / weight.sum())]
-  color = hsv(rng, style.hue, style.saturation, style.value)
+  color = dull(rng, style.hue, style.saturation, style.value)
   albedo, relief = style.pattern(rng, n, extent, color)
   return Look(
     albedo=np.clip(albedo, 0.01, 1).astype(np.float32),

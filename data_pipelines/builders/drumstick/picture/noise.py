@@ -40,7 +40,7 @@ def warped_grid(rng: np.random.Generator, n: int, cells: float, size: float) -> 
 
 
 def cells(rng: np.random.Generator, n: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Voronoi cells of random seeds: label int32 [n, n], distance to the cell's edge in texels, seeds [labels, 2] x, y."""
+  """Voronoi cells of random seeds: label int32 [n, n], texels to the cell's edge [n, n], seeds [labels, 2] x, y."""
   seeds = np.full((n, n), 255, np.uint8)
   at = rng.integers(0, n, (max(2, count), 2))
   seeds[at[:, 1], at[:, 0]] = 0
@@ -72,10 +72,18 @@ def hsv(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -
   return (v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)).astype(np.float32)
 
 
+def dull(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -> np.ndarray:
+  """As `hsv`, but few are vivid, and of all hues warm ones are the most common, as around people."""
+  if hue[1] - hue[0] >= 1 and rng.random() < 0.5:
+    hue = (0.01, 0.16)
+  low, high = saturation
+  saturation = low + (high - low) * rng.random() ** 2
+  return hsv(rng, hue, (saturation, saturation), value)
+
+
 def any_color(rng: np.random.Generator) -> np.ndarray:
-  """A colour of made things: most are dull, some vivid, [3]."""
-  vivid = rng.random() < 0.35
-  return hsv(rng, (0, 1), (0.45, 0.95) if vivid else (0.0, 0.35), (0.12, 0.95))
+  """A colour of made things, [3]."""
+  return dull(rng, (0, 1), (0.0, 0.9), (0.1, 0.95))
 
 
 def tinted(base: np.ndarray, field: np.ndarray, size: float, tint: np.ndarray | None = None) -> np.ndarray:

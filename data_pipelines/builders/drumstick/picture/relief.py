@@ -56,7 +56,7 @@ def patch(centre: np.ndarray, heading: float, reach: float) -> Patch:
 def stamp(
   relief: Relief, at: Patch, look: Look, height: np.ndarray, mask: np.ndarray, extent: float, kind: int
 ) -> None:
-  """Puts an object on the maps: its height [h, w] and edge mask [h, w] 0..1 in the patch, its look spread over `extent`."""
+  """Puts an object on the maps: its height and edge mask 0..1 [h, w] in the patch, its look spread over `extent` m."""
   n = look.albedo.shape[0]
   u, v = ((a / np.float32(extent) + np.float32(0.5)) * np.float32(n) - np.float32(0.5) for a in (at.along, at.across))
   albedo = cv2.remap(look.albedo, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -69,7 +69,8 @@ def stamp(
     )
   relief.albedo[where] += part * (albedo - relief.albedo[where])
   inside = mask > 0.5
-  relief.height[where][inside] = (height + bumps)[inside]
+  # Partly covered texels stand part of the way up, so that edges are straight.
+  relief.height[where] += mask.astype(np.float32) * (height + bumps - relief.height[where])
   relief.finish[where][inside] = (look.gloss, look.rough, look.metal)
   relief.kind[where][inside] = kind
 
@@ -80,7 +81,8 @@ def _seen_through(below: np.ndarray, bumps: np.ndarray, height: np.ndarray) -> n
   slope_y, slope_x = np.gradient(cv2.GaussianBlur((height + bumps).astype(np.float32), (0, 0), 2), np.float32(TEXEL))
   x = np.arange(columns, dtype=np.float32)[None] - np.clip(8 * slope_x, -14, 14)
   y = np.arange(rows, dtype=np.float32)[:, None] - np.clip(8 * slope_y, -14, 14)
-  return cv2.remap(
+  edge = 1 - np.float32(0.5) * np.clip(np.hypot(slope_x, slope_y) - 0.3, 0, 1)
+  return edge[..., None] * cv2.remap(
     below, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
   )
 
@@ -127,6 +129,8 @@ def _shore(relief: Relief, rng: np.random.Generator) -> None:
 def _put_thing(relief: Relief, thing: Thing, rng: np.random.Generator) -> None:
   look = draw_look(thing.material, rng, _PATCH, max(thing.length, thing.width) * 1.1)
   at = patch(np.zeros(2), thing.heading, max(thing.length, thing.width) * 0.72 + 0.02)
+  if thing.shape == "heap" and thing.material in ("paper", "plastic-bag", "cloth"):
+    look.relief[:] *= 1.8  # crumpled
   if thing.shape == "basin":
     _basin(relief, at, look, thing, rng)
     return
@@ -140,19 +144,21 @@ def _slab(at: Patch, thing: Thing, rng: np.random.Generator) -> tuple[np.ndarray
   corner = min(half) * (0.98 if thing.shape == "plate" and rng.random() < 0.25 else rng.uniform(0.03, 0.35))
   bevel = min(0.45 * min(half), max(0.002, thing.height * rng.uniform(0.1, 0.7)), 0.03)
   if thing.material == "rock":
-    return _boulder(at, half, rng)
+    return _boulder(at, half, thing.height, rng)
   mask, fall = box(at, half, corner, bevel)
   if thing.shape == "bar" and rng.random() < 0.5:
     fall = half[1] * (1 - np.sqrt(np.clip(1 - (at.across / half[1]) ** 2, 0, 1))) * min(1, thing.height / half[1])
   return mask, -fall
 
 
-def _boulder(at: Patch, half: tuple[float, float], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _boulder(
+  at: Patch, half: tuple[float, float], height: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
   wobble = 0.08 * np.sin(3 * np.arctan2(at.across, at.along) + rng.uniform(0, 6)) + 0.05 * np.sin(
     5 * np.arctan2(at.across, at.along) + rng.uniform(0, 6)
   )
   radius = (np.abs(at.along / half[0]) ** 2.6 + np.abs(at.across / half[1]) ** 2.6) ** (1 / 2.6) * (1 + wobble)
-  fall = np.clip(radius, 0, 1) ** rng.uniform(3, 7) * rng.uniform(0.6, 1) * 0.09
+  fall = height * (1 - np.sqrt(1 - 0.98 * np.clip(radius, 0, 1) ** rng.uniform(5, 8)))
   return np.clip((1 - radius) * half[1] / TEXEL + 0.5, 0, 1), -fall
 
 

@@ -16,7 +16,7 @@ class Sensor:
     self._shift = rng.uniform(0.3, 2.2) if hand_held else 0.0  # px; the sum of three waves stays within MARGIN
     self._turn = rng.uniform(0, 0.006) if hand_held else 0.0
     self._rate, self._phase = rng.uniform(0.1, 1.6, (3, 3)), rng.uniform(0, 2 * np.pi, (3, 3))
-    self._blur = max(0.0, rng.normal(0.25, 0.3))
+    self._blur = float(np.clip(rng.normal(0.25, 0.3), 0, 0.9))
     self._white = np.clip(rng.normal(1, 0.05, 3), 0.88, 1.12)
     self._vignette = _vignette(rng)
     self._contrast, self._lift = rng.normal(1, 0.08), rng.uniform(-6, 14)

@@ -5,7 +5,6 @@ import dataclasses
 import cv2
 import numpy as np
 
-from data_pipelines.builders.drumstick.picture import relief as maps
 from data_pipelines.builders.drumstick.picture.backdrop import paint_backdrop
 from data_pipelines.builders.drumstick.picture.camera import CANVAS, Camera, Light
 from data_pipelines.builders.drumstick.picture.noise import hsv, smooth
@@ -92,10 +91,12 @@ def _shade(
   """Linear light [rows, columns, 3] from all round and from the lamp."""
   u, v = _texels(world[0], world[1])
   normal = _normals(relief, u, v)
-  side = np.hypot(normal[0], normal[1]) + np.float32(1e-6)
   # A wall shows the top's pattern folded down over the edge.
+  soft = cv2.GaussianBlur(relief.height, (0, 0), 2.5)
+  sx, sy = (-_sample(cv2.Sobel(soft, cv2.CV_32F, *d, ksize=3), u, v) for d in ((1, 0), (0, 1)))
+  side = np.hypot(sx, sy) + np.float32(1e-9)
   drop = np.where(normal[2] < 0.5, _sample(_grown(relief.height), u, v) - world[2], np.float32(0)) / np.float32(TEXEL)
-  iu, iv = u - normal[0] / side * drop, v - normal[1] / side * drop
+  iu, iv = u - sx / side * drop, v - sy / side * drop
   albedo = _sample(relief.albedo, iu, iv)
   finish = _sample(relief.finish, u, v, cv2.INTER_NEAREST)
   base = albedo * albedo

@@ -44,7 +44,7 @@ def _scratches(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
 
 def wood(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> Pattern:
   """Growth rings cut lengthways, pores, and joints between boards of different shades."""
-  x, y = grid(n)
+  _, y = grid(n)
   board = rng.uniform(0.05, 0.22) if rng.random() < 0.6 else 3.0
   row = np.floor(y * extent / board + rng.random()).astype(int)
   count = int(row.max()) + 1
@@ -66,7 +66,7 @@ def brushed(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) 
   stain = np.clip(fractal(rng, n, 4), 0, 2)
   albedo = tinted(color, rng.uniform(0.01, 0.08) * lines - rng.uniform(0, 0.1) * stain, 1.0)
   dents = np.minimum(0, smooth(rng, n, rng.integers(4, 12)) + 0.8)
-  return albedo, 0.15 * lines + rng.uniform(0, 3) * dents + rng.uniform(0.5, 3) * smooth(rng, n, 3)
+  return albedo, 0.05 * lines + rng.uniform(0, 3) * dents + rng.uniform(0.5, 3) * smooth(rng, n, 3)
 
 
 def rusty(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> Pattern:
@@ -181,8 +181,8 @@ def grass(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) ->
   albedo, _ = soil(rng, n, extent, hsv(rng, (0.05, 0.2), (0.2, 0.6), (0.1, 0.3)))
   relief = np.zeros((n, n), np.float32)
   dry = hsv(rng, (0.09, 0.16), (0.2, 0.6), (0.4, 0.8))
-  count = int(rng.uniform(2600, 5200) * extent**2)
-  length, width = rng.uniform(0.02, 0.06) / extent * n, max(1, round(rng.uniform(0.002, 0.006) / extent * n))
+  count = int(rng.uniform(3000, 9000) * extent**2)
+  length, width = rng.uniform(0.03, 0.1) / extent * n, max(1, round(rng.uniform(0.002, 0.006) / extent * n))
   lean, dryness = rng.uniform(0, 2 * np.pi), rng.beta(0.8, 2.5)
   root = rng.uniform(-0.02, 1.02, (count, 2)) * n
   bearing = lean + rng.normal(0, rng.uniform(0.5, 2.5), count)
@@ -196,7 +196,7 @@ def grass(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) ->
   ):
     cv2.line(albedo, a, b, c, width, cv2.LINE_AA)
     cv2.line(relief, a, b, float(h), width)
-  return albedo, relief
+  return albedo, cv2.GaussianBlur(relief, (0, 0), 1.3)
 
 
 def gravel(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> Pattern:
@@ -225,9 +225,9 @@ def leaves(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -
   albedo, _ = soil(rng, n, extent, hsv(rng, (0.03, 0.3), (0.2, 0.6), (0.08, 0.25)))
   relief = np.zeros((n, n), np.float32)
   size = rng.uniform(0.03, 0.09) / extent * n
-  count = int(np.clip(2.2 * (n / size) ** 2, 80, 900))
+  count = int(np.clip(rng.uniform(1.5, 4) * (n / size) ** 2, 80, 1100))
   slim, points = rng.uniform(0.25, 0.6), int(rng.choice([1, 1, 3, 5]))
-  spread = rng.uniform(0.02, 0.1)
+  spread = rng.uniform(0.01, 0.05)
   for k in range(count):
     centre, angle, length = rng.uniform(0, n, 2), rng.uniform(0, 2 * np.pi), size * rng.uniform(0.6, 1.2)
     outline = _leaf(length, slim, points, rng) @ _turn(angle) + centre
@@ -353,6 +353,7 @@ def water(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) ->
   x, y = noise.warped_grid(rng, n, 6, 0.02)
   angle = rng.uniform(0, np.pi)
   swell = np.sin(2 * np.pi * extent * rng.uniform(4, 16) * (np.cos(angle) * x + np.sin(angle) * y))
+  albedo = 0.75 * cv2.GaussianBlur(albedo, (0, 0), rng.uniform(0.5, 3))
   return mixed(albedo, color, np.full((n, n), rng.uniform(0.2, 0.85))), 0.6 * fractal(
     rng, n, 9 * extent, 3
   ) + 0.5 * swell
