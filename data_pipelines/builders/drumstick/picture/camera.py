@@ -11,7 +11,7 @@ from data_pipelines.builders.drumstick.scene import Scene
 WIDTH, HEIGHT = 256, 192
 MARGIN = 10  # px of canvas beyond the frame, for the camera's motion
 CANVAS = (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)  # rows, columns
-_INSIDE = 15 + 2 * MARGIN // 3  # px of the frame that a contact keeps from its edge, the camera's motion included
+_INSIDE = 15 + MARGIN - 1  # px of the frame that a contact keeps from its edge, the camera's motion included
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def contacts(scene: Scene, tip: Tip) -> np.ndarray:
 def draw_camera(spots: np.ndarray, rng: np.random.Generator) -> Camera:
   """A webcam's or phone's view in which every contact, [K, 3] m, is well inside the frame."""
   pitch, yaw = np.deg2rad(rng.triangular(24, 36, 66)), np.deg2rad(rng.uniform(-180, 180))
-  roll, distance = rng.normal(0, 0.05), rng.uniform(0.6, 1.15)
+  roll, distance = rng.normal(0, 0.05), rng.uniform(0.5, 1.05)
   back = np.array([np.sin(yaw) * np.cos(pitch), -np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
   right = np.array([np.cos(yaw), np.sin(yaw), 0])
   down = np.cross(-back, right)

@@ -22,21 +22,20 @@ class Stage:
   """All that a video's picture is made of, each part drawn from its own child of the scene's stream."""
 
   def __init__(self, scene: Scene):
-    streams = scene.rng("picture").spawn(8)
+    view, light, arm, relief_, clutter, still, others, sensor, reaction = scene.rng("picture").spawn(9)
     self.scene, self.tip = scene, Tip(scene)
     spots = contacts(scene, self.tip)
-    self.camera: Camera = draw_camera(spots, streams[0])
-    self.light: Light = draw_light(self.camera, streams[1])
-    self.arm = Arm(scene, self.tip, self.camera, self.light, streams[2])
-    relief = draw_relief(scene.thing, streams[3])
-    self.clutter = add_clutter(relief, scene.thing, self.camera, self._keep(spots), streams[4])
-    self.still: Still = render_still(relief, self.camera, self.light, scene.thing.shape == "ground", streams[5])
-    self.arm.make_pictures(self.still.exposure, streams[2])
+    self.camera: Camera = draw_camera(spots, view)
+    self.light: Light = draw_light(self.camera, light)
+    self.arm = Arm(scene, self.tip, self.camera, self.light, arm)
+    relief = draw_relief(scene.thing, relief_)
+    self.clutter = add_clutter(relief, scene.thing, self.camera, self._keep(spots), clutter)
+    self.still: Still = render_still(relief, self.camera, self.light, scene.thing.shape == "ground", still)
+    self.arm.make_pictures(self.still.exposure, arm)
     self.shadow = Shadow(self.still.world, self.light, self.arm.radius)
-    self.distractors = draw_distractors(self.camera, self.light, self.still.exposure, streams[6])
-    self.sensor = Sensor(streams[7])
-    rng = scene.rng("picture").spawn(9)[8]
-    self.bends, self.pieces = _draw_reaction(self, rng)
+    self.distractors = draw_distractors(self.camera, self.light, self.still.exposure, others)
+    self.sensor = Sensor(sensor)
+    self.bends, self.pieces = _draw_reaction(self, reaction)
 
   def _keep(self, spots: np.ndarray) -> np.ndarray:
     """Points that clutter must leave free: contacts, and stick and hand at them, [K, 3] m."""
@@ -65,25 +64,24 @@ def render_frames(scene: Scene) -> Iterator[np.ndarray]:
   stage = Stage(scene)
   lit, dim = stage.still.lit.copy(), stage.still.dim.copy()
   for k in range(scene.frames):
-    yield _frame(stage, lit, dim, k)
+    time_s = k / float(scene.fps)
+    canvas = compose(stage, lit, dim, time_s)
+    gain = float(np.prod([other.gain(time_s) for other in stage.distractors]))
+    yield stage.sensor.frame(canvas, time_s, gain, k)
 
 
-def _frame(stage: Stage, lit: np.ndarray, dim: np.ndarray, k: int) -> np.ndarray:
-  """One frame; what stays for good is left in the stills `lit` and `dim`."""
-  fps = float(stage.scene.fps)
-  time_s, exposure_s = k / fps, stage.sensor.shutter / fps
+def compose(stage: Stage, lit: np.ndarray, dim: np.ndarray, time_s: float) -> np.ndarray:
+  """The canvas at a time, uint8 [rows, columns, 3]; what stays for good is left in the stills `lit` and `dim`.
+
+  Times must not decrease from call to call.
+  """
+  exposure_s = stage.sensor.shutter / float(stage.scene.fps)
   for bend in stage.bends:
     bend.settle(lit, dim, time_s)
   if stage.pieces:
     stage.pieces.settle(lit, dim, time_s)
   times = stage.arm.exposed(time_s - exposure_s / 2, exposure_s)
-  cover = stage.shadow.cover(stage.arm.points(times))
-  for other in stage.distractors:
-    cover = other.shade(cover, time_s)
-  if stage.pieces:
-    stage.pieces.shade(cover, time_s)
-  lamp = cv2.multiply(cv2.subtract(lit, dim), cv2.merge([cover] * 3), scale=1 / 255)
-  canvas = cv2.subtract(lit, lamp)
+  canvas = _light_up(stage, lit, dim, times, time_s)
   for bend in stage.bends:
     bend.paint(canvas, time_s)
   for other in stage.distractors:
@@ -91,5 +89,15 @@ def _frame(stage: Stage, lit: np.ndarray, dim: np.ndarray, k: int) -> np.ndarray
   if stage.pieces:
     stage.pieces.paint(canvas, time_s, exposure_s)
   stage.arm.paint(canvas, times)
-  gain = float(np.prod([other.gain(time_s) for other in stage.distractors]))
-  return stage.sensor.frame(canvas, time_s, gain, k)
+  return canvas
+
+
+def _light_up(stage: Stage, lit: np.ndarray, dim: np.ndarray, times: np.ndarray, time_s: float) -> np.ndarray:
+  """The still with the shadows of all that moves."""
+  cover = stage.shadow.cover(stage.arm.points(times))
+  for other in stage.distractors:
+    cover = other.shade(cover, time_s)
+  if stage.pieces:
+    stage.pieces.shade(cover, time_s)
+  lamp = cv2.multiply(cv2.subtract(lit, dim), cv2.merge([cover] * 3), scale=1 / 255)
+  return cv2.subtract(lit, lamp)

@@ -50,7 +50,7 @@ class Look:
 
 _EARTH = {"hue": (0.02, 0.14), "saturation": (0.08, 0.6), "value": (0.15, 0.7)}
 _GREY = {"hue": (0.0, 1.0), "saturation": (0.0, 0.16), "value": (0.2, 0.9)}
-_GLASSY = {"gloss": (0.04, 0.12), "rough": (0.0, 0.25)}
+_GLASSY = {"gloss": (0.05, 0.2), "rough": (0.0, 0.25)}
 
 LOOKS: dict[str, tuple[Style, ...]] = {
   "carpet": (Style(textures.carpet, value=(0.12, 0.8), relief=(0.0005, 0.002), gloss=(0, 0.01)),),
@@ -73,7 +73,7 @@ LOOKS: dict[str, tuple[Style, ...]] = {
     Style(textures.leaves, hue=(0.16, 0.36), saturation=(0.3, 0.9), value=(0.2, 0.7), relief=(0.004, 0.012)),
   ),
   "metal": (
-    Style(textures.brushed, saturation=(0, 0.14), value=(0.5, 0.95), gloss=(0.5, 0.9), rough=(0.05, 0.6), metal=1.0),
+    Style(textures.brushed, saturation=(0, 0.14), value=(0.5, 0.95), gloss=(0.55, 0.95), rough=(0.0, 0.5), metal=1.0),
     Style(textures.brushed, (0.04, 0.16), (0.2, 0.6), gloss=(0.4, 0.8), rough=(0.1, 0.7), metal=1.0, weight=0.3),
     Style(textures.rusty, relief=(0.0002, 0.0012), gloss=(0.02, 0.2), rough=(0.3, 1), weight=0.5),
     Style(textures.plain, relief=(0, 0.0008), gloss=(0.03, 0.1), rough=(0.1, 0.8), weight=0.5),

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 Range = tuple[float, float]
+_COMMON_HUES = ((-0.01, 0.15), (0.52, 0.68), (0.2, 0.5), (0.0, 1.0))  # warm, blue, green, any
 
 
 def smooth(rng: np.random.Generator, n: int, rows: float, columns: float | None = None) -> np.ndarray:
@@ -74,8 +75,8 @@ def hsv(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -
 
 def dull(rng: np.random.Generator, hue: Range, saturation: Range, value: Range) -> np.ndarray:
   """As `hsv`, but few are vivid, and of all hues warm ones are the most common, as around people."""
-  if hue[1] - hue[0] >= 1 and rng.random() < 0.5:
-    hue = (0.01, 0.16)
+  if hue[1] - hue[0] >= 1:
+    hue = _COMMON_HUES[rng.choice(len(_COMMON_HUES), p=(0.6, 0.18, 0.12, 0.1))]
   low, high = saturation
   saturation = low + (high - low) * rng.random() ** 2
   return hsv(rng, hue, (saturation, saturation), value)

@@ -76,12 +76,13 @@ def stamp(
 
 
 def _seen_through(below: np.ndarray, bumps: np.ndarray, height: np.ndarray) -> np.ndarray:
-  """Colours of what lies below, shifted by the slope of a clear thing's top."""
+  """Colours of what lies below, shifted by the slope of a clear thing's top and dark or bright at its edges."""
   rows, columns = height.shape
   slope_y, slope_x = np.gradient(cv2.GaussianBlur((height + bumps).astype(np.float32), (0, 0), 2), np.float32(TEXEL))
   x = np.arange(columns, dtype=np.float32)[None] - np.clip(8 * slope_x, -14, 14)
   y = np.arange(rows, dtype=np.float32)[:, None] - np.clip(8 * slope_y, -14, 14)
-  edge = 1 - np.float32(0.5) * np.clip(np.hypot(slope_x, slope_y) - 0.3, 0, 1)
+  # A clear edge gathers light from one side and is dark on the other.
+  edge = 1 + np.float32(0.6) * np.clip(0.8 * slope_x + 0.6 * slope_y, -1, 1)
   return edge[..., None] * cv2.remap(
     below, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
   )
@@ -190,7 +191,7 @@ def _sheet(at: Patch, thing: Thing, rng: np.random.Generator) -> tuple[np.ndarra
   warped = Patch(at.rows, at.columns, at.along + np.float32(bent) * shift, at.across + np.float32(bent) * other)
   mask, _ = box(warped, (thing.length / 2, thing.width / 2), 0.01, 0.01)
   far = np.maximum(np.abs(warped.along) * (2 / thing.length), np.abs(warped.across) * (2 / thing.width))
-  edge = thing.height * rng.uniform(-0.3, 0.85)
+  edge = thing.height * (rng.uniform(0.0, 0.4) if thing.material == "carpet" else rng.uniform(0.7, 0.95))
   return mask, (-(np.clip((far - 0.6) / 0.4, 0, 1) ** 2) * edge).astype(np.float32)
 
 

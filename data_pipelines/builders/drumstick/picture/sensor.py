@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from data_pipelines.builders.drumstick.picture.camera import CANVAS, HEIGHT, MARGIN, WIDTH
+from data_pipelines.builders.drumstick.picture.camera import CANVAS, HEIGHT, WIDTH
 
 _NOISES = 5
 
@@ -17,16 +17,10 @@ class Sensor:
     self._turn = rng.uniform(0, 0.006) if hand_held else 0.0
     self._rate, self._phase = rng.uniform(0.1, 1.6, (3, 3)), rng.uniform(0, 2 * np.pi, (3, 3))
     self._blur = float(np.clip(rng.normal(0.25, 0.3), 0, 0.9))
-    self._white = np.clip(rng.normal(1, 0.05, 3), 0.88, 1.12)
-    self._vignette = _vignette(rng)
-    self._contrast, self._lift = rng.normal(1, 0.08), rng.uniform(-6, 14)
-    self._noise = _noise(rng)
+    white = np.clip(rng.normal(1, 0.05, 3), 0.88, 1.12) * np.clip(rng.normal(1, 0.08), 0.8, 1.2)
+    self._gain = (_vignette(rng)[..., None] * white).astype(np.float32)
+    self._noise = _noise(rng, black=rng.uniform(-8, 12))
     self.shutter = rng.uniform(0.2, 0.7)  # part of the frame's interval that it exposes
-
-  def prepare(self, still: np.ndarray) -> np.ndarray:
-    """A still uint8 with what stays the same in every frame: vignette, white balance, contrast."""
-    picture = still * (self._vignette[..., None] * self._white.astype(np.float32))
-    return np.clip((picture - 110) * np.float32(self._contrast) + np.float32(110 + self._lift), 0, 255).astype(np.uint8)
 
   def matrix(self, time_s: float) -> np.ndarray:
     """Canvas to frame, [2, 3]."""
@@ -44,23 +38,22 @@ class Sensor:
     )
     if self._blur > 0.3:
       picture = cv2.GaussianBlur(picture, (0, 0), self._blur)
-    if abs(gain - 1) > 1e-3:
-      picture = cv2.convertScaleAbs(picture, alpha=gain)
+    picture = cv2.multiply(picture, self._gain, scale=gain, dtype=cv2.CV_8U)
     x, y = (index * 37) % 16, (index * 23) % 16
     noise = self._noise[index % _NOISES][y : y + HEIGHT, x : x + WIDTH]
     return cv2.add(picture, noise, dtype=cv2.CV_8U)
 
 
 def _vignette(rng: np.random.Generator) -> np.ndarray:
-  """Darker corners, and light that falls off to one side, float32 of the canvas."""
-  x = np.linspace(-1, 1, CANVAS[1], dtype=np.float32)[None, :]
-  y = np.linspace(-1, 1, CANVAS[0], dtype=np.float32)[:, None]
+  """Darker corners, and light that falls off to one side, float32 [HEIGHT, WIDTH]."""
+  x = np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :]
+  y = np.linspace(-1, 1, HEIGHT, dtype=np.float32)[:, None]
   slope = rng.normal(0, 0.12, 2)
   return 1 + np.float32(slope[0]) * x + np.float32(slope[1]) * y - np.float32(rng.uniform(0, 0.18)) * (x * x + y * y)
 
 
-def _noise(rng: np.random.Generator) -> list[np.ndarray]:
-  """Grain, partly coarse as after a cheap camera's own compression, int16."""
+def _noise(rng: np.random.Generator, black: float) -> list[np.ndarray]:
+  """Grain about the level `black`, partly coarse as after a cheap camera's own compression, int16."""
   level, coarse = np.exp(rng.uniform(np.log(0.6), np.log(4.5))), rng.uniform(0, 1)
   shape = (HEIGHT + 16, WIDTH + 16, 3)
   grains = []
@@ -68,8 +61,5 @@ def _noise(rng: np.random.Generator) -> list[np.ndarray]:
     fine = rng.standard_normal(shape, dtype=np.float32)
     fine = 0.6 * fine + 0.8 * fine[..., 1:2]
     fine += coarse * (1.6 * cv2.blur(fine, (2, 2)) - fine)
-    grains.append(np.round(level * fine).astype(np.int16))
+    grains.append(np.round(level * fine + black).astype(np.int16))
   return grains
-
-
-assert MARGIN > 3 * 2.2 + 0.006 * 3 * WIDTH / 2
