@@ -133,7 +133,10 @@ class Shifts:
     where = (slice(self._low[1], self._high[1]), slice(self._low[0], self._high[0]))
     # The ground about it is drawn along, less and less, over 12 px.
     soft = cv2.GaussianBlur(cv2.dilate(mask, np.ones((9, 9), np.uint8)).astype(np.float32), (0, 0), 3.0)[where]
-    self._basis = _screen_motions(still.world[where], camera) * soft[None, ..., None]
+    self._soft = cv2.merge([soft, soft])
+    self._world = np.ascontiguousarray(np.clip(still.world[where], -0.6, 0.6))
+    # Px that a spot moves per m along x, y and z, seen from far, [3, 2].
+    self._moves = np.stack([(camera.project(e) - camera.project(np.zeros(3))) * 1e3 for e in np.eye(3) * 1e-3])
     light_weight = rng.uniform(0.3, 1.0) * float(np.clip(0.12 / max(thing.length, thing.width), 0.25, 1.2))
     self._rate, self._last_s = rng.uniform(5, 13), rng.uniform(0.06, 0.25)
     self._size = np.array([0.006, 0.006, 0.0012, 0.05, 0.035, 0.035]) * light_weight
@@ -167,22 +170,12 @@ class Shifts:
     motion = self.motion(time_s)
     if not np.any(np.abs(motion) > 1e-6):
       return
-    shift = np.tensordot(motion.astype(np.float32), self._basis, 1)
+    about_z, about_x, about_y = motion[3:]
+    turn = np.array([[0, -about_z, about_y], [about_z, 0, -about_x], [-about_y, about_x, 0]])
+    matrix = self._moves.T @ np.column_stack([turn, motion[:3]])
+    shift = cv2.multiply(cv2.transform(self._world, matrix), self._soft)
     low, high = self._low, self._high
     frame[low[1] : high[1], low[0] : high[0]] = _warp(frame, shift, low)
-
-
-def _screen_motions(world: np.ndarray, camera: Camera) -> np.ndarray:
-  """Px [6, h, w, 2] that each spot moves per m along x, y, z and per rad about z, x, y, seen from far."""
-  middle = np.zeros(3)
-  moves = np.stack([(camera.project(middle + e) - camera.project(middle)) * 1e3 for e in np.eye(3) * 1e-3]).astype(
-    np.float32
-  )
-  x, y, z = np.moveaxis(np.clip(world, -0.6, 0.6), -1, 0)
-  zero = np.zeros_like(x)
-  turns = [np.stack(v, axis=-1) @ moves for v in ((-y, x, zero), (zero, -z, y), (z, zero, -x))]
-  shifts = [np.broadcast_to(m, (*x.shape, 2)) for m in moves]
-  return np.stack([*shifts, *turns]).astype(np.float32)
 
 
 class Rings:

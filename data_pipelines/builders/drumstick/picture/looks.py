@@ -76,7 +76,7 @@ LOOKS: dict[str, tuple[Style, ...]] = {
     Style(textures.brushed, saturation=(0, 0.14), value=(0.5, 0.95), gloss=(0.55, 0.95), rough=(0.0, 0.5), metal=1.0),
     Style(textures.brushed, (0.04, 0.16), (0.2, 0.6), gloss=(0.4, 0.8), rough=(0.1, 0.7), metal=1.0, weight=0.3),
     Style(textures.rusty, relief=(0.0002, 0.0012), gloss=(0.02, 0.2), rough=(0.3, 1), weight=0.5),
-    Style(textures.plain, relief=(0, 0.0008), gloss=(0.03, 0.1), rough=(0.1, 0.8), weight=0.5),
+    Style(textures.plain, relief=(0, 0.0008), gloss=(0.03, 0.1), rough=(0.1, 0.8), weight=0.3),
   ),
   "paper": (
     Style(textures.paper, saturation=(0, 0.12), value=(0.75, 1.0), relief=(0.001, 0.006)),

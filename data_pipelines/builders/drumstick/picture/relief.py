@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data_pipelines.builders.drumstick.picture.looks import BACKDROPS, Look, draw_look
-from data_pipelines.builders.drumstick.picture.noise import smooth
+from data_pipelines.builders.drumstick.picture.noise import facets, smooth
 from data_pipelines.builders.drumstick.things import Thing
 
 SIDE = 640  # texels
@@ -69,8 +69,10 @@ def stamp(
     )
   relief.albedo[where] += part * (albedo - relief.albedo[where])
   inside = mask > 0.5
-  # Partly covered texels stand part of the way up, so that edges are straight.
-  relief.height[where] += mask.astype(np.float32) * (height + bumps - relief.height[where])
+  # Texels at the edge stand part of the way up, so that edges are straight.
+  relief.height[where] += cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8) * (
+    height + bumps - relief.height[where]
+  )
   relief.finish[where][inside] = (look.gloss, look.rough, look.metal)
   relief.kind[where][inside] = kind
 
@@ -131,7 +133,10 @@ def _put_thing(relief: Relief, thing: Thing, rng: np.random.Generator) -> None:
   look = draw_look(thing.material, rng, _PATCH, max(thing.length, thing.width) * 1.1)
   at = patch(np.zeros(2), thing.heading, max(thing.length, thing.width) * 0.72 + 0.02)
   if thing.shape == "heap" and thing.material in ("paper", "plastic-bag", "cloth"):
-    look.relief[:] *= 1.8  # crumpled
+    look.relief[:] *= 1.8
+  if thing.shape == "heap" and thing.material == "paper":  # crumpled
+    crumple = facets(rng, _PATCH, int(rng.uniform(25, 60))) + 0.7 * facets(rng, _PATCH, int(rng.uniform(90, 220)))
+    look.relief[:] += np.float32(rng.uniform(0.004, 0.01)) * crumple
   if thing.shape == "basin":
     _basin(relief, at, look, thing, rng)
     return

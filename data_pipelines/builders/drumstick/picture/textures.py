@@ -151,7 +151,7 @@ def _folds(rng: np.random.Generator, n: int, extent: float) -> np.ndarray:
 
 def soil(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> Pattern:
   """Earth or sand: crumbs, pebbles, bits of straw."""
-  rough = fractal(rng, n, 10 * extent, 6, rng.uniform(0.55, 0.8))
+  rough = fractal(rng, n, 14 * extent, 6, rng.uniform(0.7, 0.95))
   label, edge, _ = cells(rng, n, int(rng.uniform(1500, 6000) * extent**2))
   crumb = np.minimum(edge, 4) * (rng.random(int(label.max()) + 1) < rng.uniform(0.1, 0.7))[label]
   albedo = tinted(color, rng.uniform(0.1, 0.25) * rough + 0.05 * crumb - 0.1, 1.0)
@@ -181,7 +181,7 @@ def grass(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) ->
   albedo, _ = soil(rng, n, extent, hsv(rng, (0.05, 0.2), (0.2, 0.6), (0.1, 0.3)))
   relief = np.zeros((n, n), np.float32)
   dry = hsv(rng, (0.09, 0.16), (0.2, 0.6), (0.4, 0.8))
-  count = int(rng.uniform(3000, 9000) * extent**2)
+  count = int(rng.uniform(4500, 10000) * extent**2)
   length, width = rng.uniform(0.03, 0.1) / extent * n, max(1, round(rng.uniform(0.002, 0.006) / extent * n))
   lean, dryness = rng.uniform(0, 2 * np.pi), rng.beta(0.8, 2.5)
   root = rng.uniform(-0.02, 1.02, (count, 2)) * n
@@ -308,7 +308,7 @@ def bag(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> P
 
 def stone(rng: np.random.Generator, n: int, extent: float, color: np.ndarray) -> Pattern:
   """Rock or concrete: grain of several sizes, veins, cracks, lichen."""
-  rough = fractal(rng, n, rng.uniform(3, 9), 6, rng.uniform(0.5, 0.8))
+  rough = fractal(rng, n, rng.uniform(4, 12), 6, rng.uniform(0.6, 0.9))
   grain = smooth(rng, n, n // 2)
   x, y = noise.warped_grid(rng, n, 4, 0.05)
   strata = np.sin(2 * np.pi * (rng.uniform(2, 9) * x + rng.uniform(2, 9) * y) + rough) * (rng.random() < 0.4)

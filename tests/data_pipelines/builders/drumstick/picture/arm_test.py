@@ -8,7 +8,7 @@ from data_pipelines.builders.drumstick.picture.camera import CANVAS, contacts, d
 from data_pipelines.builders.drumstick.picture.frames import Stage
 from data_pipelines.builders.drumstick.scene import Stroke, draw_scene
 
-STAGES = [Stage(draw_scene("test", 0, index)) for index in range(8)]
+STAGES = [Stage(draw_scene("test", 0, index)) for index in range(6)]
 
 
 def hit_arm(index, strength):
