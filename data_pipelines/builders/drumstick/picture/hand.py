@@ -95,7 +95,12 @@ def draw_limbs(
   cover = np.zeros((rows, columns), np.float32)
   for limb in limbs:
     _merge(limb, camera, near, normal, stuff, cover)
-  return _shaded(near, normal, stuff, cover, camera, light, exposure, rng)
+  picture = np.zeros((rows, columns, 4), np.float32)
+  x, y, w, h = cv2.boundingRect((cover > 0).astype(np.uint8))
+  if w and h:
+    where = (slice(y, y + h), slice(x, x + w))
+    picture[where] = _shaded(near[where], normal[where], stuff[where], cover[where], camera, light, exposure, rng)
+  return picture
 
 
 def _merge(

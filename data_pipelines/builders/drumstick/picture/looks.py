@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data_pipelines.builders.drumstick.picture import textures
+from data_pipelines.builders.drumstick.picture import outdoors, textures
 from data_pipelines.builders.drumstick.picture.noise import Range, dull
 
 
@@ -56,7 +56,7 @@ LOOKS: dict[str, tuple[Style, ...]] = {
   "carpet": (Style(textures.carpet, value=(0.12, 0.8), relief=(0.0005, 0.002), gloss=(0, 0.01)),),
   "ceramic": (Style(textures.glaze, saturation=(0, 0.75), value=(0.2, 1.0), **_GLASSY),),
   "cloth": (Style(textures.cloth, saturation=(0, 0.85), relief=(0.002, 0.012), gloss=(0, 0.015)),),
-  "dirt": (Style(textures.soil, **_EARTH, relief=(0.001, 0.004), gloss=(0, 0.02)),),
+  "dirt": (Style(outdoors.soil, **_EARTH, relief=(0.001, 0.004), gloss=(0, 0.02)),),
   "drywall": (
     Style(textures.wall, saturation=(0, 0.25), value=(0.6, 0.98), relief=(0, 0.0003)),
     Style(textures.wall, saturation=(0.1, 0.6), value=(0.3, 0.9), relief=(0, 0.0004), weight=0.5),
@@ -66,11 +66,11 @@ LOOKS: dict[str, tuple[Style, ...]] = {
     Style(textures.plain, saturation=(0.2, 0.8), relief=(0, 0.0006), clear=(0.35, 0.7), weight=0.5, **_GLASSY),
     Style(textures.plain, saturation=(0, 0.25), value=(0.6, 0.95), clear=(0.15, 0.45), gloss=(0.03, 0.07), weight=0.4),
   ),
-  "grass": (Style(textures.grass, hue=(0.14, 0.38), saturation=(0.25, 0.8), value=(0.25, 0.8), relief=(0.006, 0.018)),),
-  "gravel": (Style(textures.gravel, hue=(0, 0.7), saturation=(0, 0.3), value=(0.2, 0.85), relief=(0.004, 0.012)),),
+  "grass": (Style(outdoors.grass, hue=(0.14, 0.38), saturation=(0.25, 0.8), value=(0.25, 0.8), relief=(0.006, 0.018)),),
+  "gravel": (Style(outdoors.gravel, hue=(0, 0.7), saturation=(0, 0.3), value=(0.2, 0.85), relief=(0.004, 0.012)),),
   "leaf": (
-    Style(textures.leaves, hue=(0.01, 0.15), saturation=(0.3, 0.95), value=(0.25, 0.8), relief=(0.004, 0.012)),
-    Style(textures.leaves, hue=(0.16, 0.36), saturation=(0.3, 0.9), value=(0.2, 0.7), relief=(0.004, 0.012)),
+    Style(outdoors.leaves, hue=(0.01, 0.15), saturation=(0.3, 0.95), value=(0.25, 0.8), relief=(0.004, 0.012)),
+    Style(outdoors.leaves, hue=(0.16, 0.36), saturation=(0.3, 0.9), value=(0.2, 0.7), relief=(0.004, 0.012)),
   ),
   "metal": (
     Style(textures.brushed, saturation=(0, 0.14), value=(0.5, 0.95), gloss=(0.55, 0.95), rough=(0.0, 0.5), metal=1.0),
@@ -92,12 +92,12 @@ LOOKS: dict[str, tuple[Style, ...]] = {
     Style(textures.bag, saturation=(0, 0.9), relief=(0.002, 0.007), clear=(0, 0.3), gloss=(0.05, 0.14)),
   ),
   "rock": (
-    Style(textures.stone, **_GREY, relief=(0.001, 0.006)),
-    Style(textures.stone, hue=(0.0, 0.15), saturation=(0.05, 0.5), value=(0.2, 0.85), relief=(0.001, 0.006)),
+    Style(outdoors.stone, **_GREY, relief=(0.001, 0.006)),
+    Style(outdoors.stone, hue=(0.0, 0.15), saturation=(0.05, 0.5), value=(0.2, 0.85), relief=(0.001, 0.006)),
   ),
   "tile": (Style(textures.tiles, saturation=(0, 0.7), relief=(0.0003, 0.0015), gloss=(0.01, 0.09), rough=(0, 0.8)),),
   "water": (
-    Style(textures.water, (0.1, 0.65), (0.1, 0.8), (0.08, 0.6), (0.0004, 0.003), gloss=(0.25, 0.6), rough=(0, 0.1)),
+    Style(outdoors.water, (0.1, 0.65), (0.1, 0.8), (0.08, 0.6), (0.0004, 0.003), gloss=(0.25, 0.6), rough=(0, 0.1)),
   ),
   "wood": (
     Style(textures.wood, hue=(0.03, 0.12), saturation=(0.15, 0.7), value=(0.2, 0.95), gloss=(0, 0.07), rough=(0.1, 1)),

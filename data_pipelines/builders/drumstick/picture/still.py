@@ -10,7 +10,7 @@ from data_pipelines.builders.drumstick.picture.camera import CANVAS, Camera, Lig
 from data_pipelines.builders.drumstick.picture.noise import hsv, smooth
 from data_pipelines.builders.drumstick.picture.relief import SIDE, TEXEL, Relief
 
-_SCALE = 2.0  # the still is made larger, then reduced, so that edges are smooth
+_SCALE = 1.75  # the still is made larger, then reduced, so that edges are smooth
 _STEPS, _HALVINGS = 40, 5  # of a ray's way down to the maps
 _SHADOW_STEPS_M = np.geomspace(0.004, 0.45, 18)
 _GAMMA_SHOULDER = 1.5
