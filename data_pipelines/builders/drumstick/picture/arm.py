@@ -88,10 +88,18 @@ class Arm:
     """Paints the stick and over it the hand on the canvas uint8 [rows, columns, 3], averaged over `times`, in place."""
     ends, grip, butt, elbow = self.points(times)
     shapes = [self._stick_shape(a, b) for a, b in zip(ends, butt, strict=True)]
-    _blend(frame, self._stick, shapes, cv2.warpPerspective)
+    _blend(frame, self._stick, shapes)
     few = slice(None, None, 2) if len(times) > 3 else slice(None)
     shapes = [self._hand_shape(a, b) for a, b in zip(grip[few], elbow[few], strict=True)]
-    _blend(frame, self._hand, shapes, cv2.warpPerspective)
+    _blend(frame, self._hand, shapes)
+
+  def paint_mirrored(self, frame: np.ndarray, times: np.ndarray, mirror: np.ndarray) -> None:
+    """Paints the stick's mirror image in what is level at z = 0, `mirror` [rows, columns] strong, in place."""
+    ends, _, butt, _ = self.points(times)
+    below = frame.copy()
+    shapes = [self._stick_shape(a, b) for a, b in zip(ends * [1, 1, -1], butt * [1, 1, -1], strict=True)]
+    _blend(below, self._stick, shapes)
+    np.copyto(frame, cv2.blendLinear(frame, below, 1 - mirror, mirror))
 
   def _stick_shape(self, end: np.ndarray, butt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Matrix from the stick's picture to the canvas, and its corners there."""
@@ -130,7 +138,7 @@ def _draw_way(camera: Camera, rng: np.random.Generator, sideways: bool) -> tuple
   return way, fore / np.linalg.norm(fore)
 
 
-def _blend(frame: np.ndarray, picture: np.ndarray, shapes: list, warp) -> None:
+def _blend(frame: np.ndarray, picture: np.ndarray, shapes: list) -> None:
   """Draws the mean of `picture` under several matrices over the canvas, in place."""
   corners = np.concatenate([c for _, c in shapes])
   low = np.floor(corners.min(axis=0)).astype(int).clip(0, [CANVAS[1], CANVAS[0]])
@@ -139,9 +147,9 @@ def _blend(frame: np.ndarray, picture: np.ndarray, shapes: list, warp) -> None:
     return
   move = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]], float)
   size = tuple((high - low).tolist())
-  layer = warp(picture, move @ shapes[0][0], size)
+  layer = cv2.warpPerspective(picture, move @ shapes[0][0], size)
   for matrix, _ in shapes[1:]:
-    cv2.accumulate(warp(picture, move @ matrix, size), layer)
+    cv2.accumulate(cv2.warpPerspective(picture, move @ matrix, size), layer)
   layer *= np.float32(1 / len(shapes))
   under = frame[low[1] : high[1], low[0] : high[0]]
   keep = cv2.merge([1 - layer[..., 3] / np.float32(255)] * 3)

@@ -32,6 +32,7 @@ class Stage:
     self.clutter = add_clutter(relief, scene.thing, self.camera, self._keep(spots), clutter)
     self.still: Still = render_still(relief, self.camera, self.light, scene.thing.shape == "ground", still)
     self.arm.make_pictures(self.still.exposure, arm)
+    self.is_mirror = self.still.mirror.max() > 0.05
     self.shadow = Shadow(self.still.world, self.light, self.arm.radius)
     self.distractors = draw_distractors(self.camera, self.light, self.still.exposure, others)
     self.sensor = Sensor(sensor)
@@ -82,6 +83,8 @@ def compose(stage: Stage, lit: np.ndarray, dim: np.ndarray, time_s: float) -> np
     stage.pieces.settle(lit, dim, time_s)
   times = stage.arm.exposed(time_s - exposure_s / 2, exposure_s)
   canvas = _light_up(stage, lit, dim, times, time_s)
+  if stage.is_mirror:
+    stage.arm.paint_mirrored(canvas, times, stage.still.mirror)
   for bend in stage.bends:
     bend.paint(canvas, time_s)
   for other in stage.distractors:

@@ -73,7 +73,7 @@ def stamp(
   relief.height[where] += cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8) * (
     height + bumps - relief.height[where]
   )
-  relief.finish[where][inside] = (look.gloss, look.rough, look.metal)
+  relief.finish[where] += part * (np.array([look.gloss, look.rough, look.metal], np.float32) - relief.finish[where])
   relief.kind[where][inside] = kind
 
 

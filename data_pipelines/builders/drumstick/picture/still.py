@@ -14,6 +14,7 @@ _SCALE = 1.75  # the still is made larger, then reduced, so that edges are smoot
 _STEPS, _HALVINGS = 40, 5  # of a ray's way down to the maps
 _SHADOW_STEPS_M = np.geomspace(0.004, 0.45, 18)
 _GAMMA_SHOULDER = 1.5
+_LEVEL_M = 0.008  # a spot this near to the height of the contacts mirrors the stick where it should be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Still:
     lit, dim: uint8 [rows, columns, 3] sRGB, with the lamp and in its shadow.
     world: float32 [rows, columns, 3] m, what each pixel shows.
     kind: uint8 [rows, columns] of `relief`.
+    mirror: float32 [rows, columns], how much a spot at the height of the contacts mirrors what is above it.
     exposure: multiplies linear light before the tone curve.
   """
 
@@ -31,6 +33,7 @@ class Still:
   dim: np.ndarray
   world: np.ndarray
   kind: np.ndarray
+  mirror: np.ndarray
   exposure: float
 
 
@@ -51,8 +54,11 @@ def render_still(relief: Relief, camera: Camera, light: Light, outdoors: bool, r
   dim = cv2.resize(tone(exposure * sky), size, interpolation=cv2.INTER_AREA)
   lit = cv2.resize(tone(exposure * (sky + lamp)), size, interpolation=cv2.INTER_AREA)
   places = cv2.resize(np.moveaxis(world, 0, -1), size, interpolation=cv2.INTER_LINEAR)
-  kind = _sample(relief.kind, *_texels(places[..., 0], places[..., 1]), cv2.INTER_NEAREST)
-  return Still(*(np.clip(a, 0, 255).astype(np.uint8) for a in (lit, dim)), places, kind, exposure)
+  at = _texels(places[..., 0], places[..., 1])
+  kind, finish = _sample(relief.kind, *at, cv2.INTER_NEAREST), _sample(relief.finish, *at)
+  mirror = np.clip(finish[..., 0], 0, 0.6) * (1 - finish[..., 1]) ** 2 * (np.abs(places[..., 2]) < _LEVEL_M)
+  lit, dim = (np.clip(a, 0, 255).astype(np.uint8) for a in (lit, dim))
+  return Still(lit, dim, places, kind, cv2.blur(mirror, (3, 3)), exposure)
 
 
 def _texels(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +104,7 @@ def _shade(
   drop = np.where(normal[2] < 0.5, _sample(_grown(relief.height), u, v) - world[2], np.float32(0)) / np.float32(TEXEL)
   iu, iv = u - sx / side * drop, v - sy / side * drop
   albedo = _sample(relief.albedo, iu, iv)
-  finish = _sample(relief.finish, u, v, cv2.INTER_NEAREST)
+  finish = _sample(relief.finish, u, v)
   base = albedo * albedo
   metal = finish[..., 2:3]
   open_sky = _openness(relief.height, world[2], u, v)

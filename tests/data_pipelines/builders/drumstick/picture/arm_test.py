@@ -69,3 +69,17 @@ def test_hand_covers_some_of_the_canvas_with_skin():
     assert 0.004 < drawn < 0.45
     seen += drawn > 0.04
   assert seen >= 3
+
+
+def test_mirror_image_meets_the_tip_at_contact():
+  stage = STAGES[0]
+  time_s = np.array([stage.scene.strokes[0].time_s])
+  x, y = stage.camera.project(stage.tip.position(time_s)[0] * [1, 1, 0])
+  canvas = np.full((*CANVAS, 3), 255, np.uint8)
+  stage.arm.paint_mirrored(canvas, time_s, np.ones(CANVAS, np.float32))
+  rows, columns = np.nonzero((canvas < 240).any(axis=-1))
+  if abs(stage.tip.position(time_s)[0, 2]) < 1e-6:
+    assert np.hypot(columns - x, rows - y).min() < 3
+  blank = np.full((*CANVAS, 3), 255, np.uint8)
+  stage.arm.paint_mirrored(blank, time_s, np.zeros(CANVAS, np.float32))
+  assert blank.min() == 255 > canvas.min()

@@ -8,7 +8,7 @@ from data_pipelines.builders.drumstick.materials import MATERIALS
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
 from data_pipelines.builders.drumstick.picture import relief as maps
-from data_pipelines.builders.drumstick.picture.camera import contacts, draw_camera
+from data_pipelines.builders.drumstick.picture.camera import CANVAS, contacts, draw_camera
 from data_pipelines.builders.drumstick.picture.distractors import draw_distractors
 from data_pipelines.builders.drumstick.picture.frames import Stage, compose
 from data_pipelines.builders.drumstick.picture.sensor import Sensor
@@ -18,9 +18,19 @@ from data_pipelines.builders.drumstick.things import Thing
 FORMS = [(name, form) for name, row in sorted(MATERIALS.items()) for form in row.forms]
 
 
+class NoShadow:
+  def cover(self, points):
+    return np.zeros(CANVAS, np.uint8)
+
+
 def tip_pixel(stage_or_camera, tip, time_s):
   """Where the tip is on the canvas, px [2]."""
   return stage_or_camera.project(tip.position(np.array([time_s]))[0])
+
+
+def test_there_are_as_many_frames_as_planned():
+  scene = dataclasses.replace(draw_scene("train", 0, 3), frames=3)
+  assert len(list(render_frames(scene))) == 3
 
 
 def test_frames_repeat_and_differ_between_videos():
@@ -48,7 +58,7 @@ def test_stick_is_at_the_contact_in_the_nearest_frame_and_not_before():
   for index in range(10, 17):
     scene = draw_scene("train", 0, index)
     stage = Stage(scene)
-    stage.distractors = []
+    stage.distractors, stage.shadow = [], NoShadow()
     time_s = scene.strokes[0].time_s
     x, y = np.round(tip_pixel(stage.camera, stage.tip, time_s)).astype(int)
     lit, dim = stage.still.lit.copy(), stage.still.dim.copy()

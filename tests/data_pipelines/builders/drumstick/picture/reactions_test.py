@@ -26,6 +26,9 @@ class NoArm:
   def paint(self, canvas, times):
     """Nothing."""
 
+  def paint_mirrored(self, canvas, times, mirror):
+    """Nothing."""
+
   def cover(self, points):
     return np.zeros(CANVAS, np.uint8)
 
