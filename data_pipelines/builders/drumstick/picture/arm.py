@@ -86,20 +86,20 @@ class Arm:
 
   def paint(self, frame: np.ndarray, times: np.ndarray) -> None:
     """Paints the stick and over it the hand on the canvas uint8 [rows, columns, 3], averaged over `times`, in place."""
-    ends, grip, butt, elbow = self.points(times)
-    shapes = [self._stick_shape(a, b) for a, b in zip(ends, butt, strict=True)]
-    _blend(frame, self._stick, shapes)
-    few = slice(None, None, 2) if len(times) > 3 else slice(None)
-    shapes = [self._hand_shape(a, b) for a, b in zip(grip[few], elbow[few], strict=True)]
-    _blend(frame, self._hand, shapes)
+    self._draw(frame, self.points(times))
 
   def paint_mirrored(self, frame: np.ndarray, times: np.ndarray, mirror: np.ndarray) -> None:
-    """Paints the stick's mirror image in what is level at z = 0, `mirror` [rows, columns] strong, in place."""
-    ends, _, butt, _ = self.points(times)
+    """Paints the mirror image in what is level at z = 0, `mirror` [rows, columns] strong, in place."""
     below = frame.copy()
-    shapes = [self._stick_shape(a, b) for a, b in zip(ends * [1, 1, -1], butt * [1, 1, -1], strict=True)]
-    _blend(below, self._stick, shapes)
+    self._draw(below, tuple(p * [1, 1, -1] for p in self.points(times)))
     np.copyto(frame, cv2.blendLinear(frame, below, 1 - mirror, mirror))
+
+  def _draw(self, frame: np.ndarray, points: tuple[np.ndarray, ...]) -> None:
+    """Paints the mean of stick and hand at those `points`, in place."""
+    ends, grip, butt, elbow = points
+    _blend(frame, self._stick, [self._stick_shape(a, b) for a, b in zip(ends, butt, strict=True)])
+    few = slice(None, None, 2) if len(ends) > 3 else slice(None)
+    _blend(frame, self._hand, [self._hand_shape(a, b) for a, b in zip(grip[few], elbow[few], strict=True)])
 
   def _stick_shape(self, end: np.ndarray, butt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Matrix from the stick's picture to the canvas, and its corners there."""

@@ -56,11 +56,11 @@ def fist(
     limbs += [Limb(knuckle, middle, 1.15 * thick, thick), Limb(middle, end, thick, 0.93 * thick)]
     limbs += [
       Limb(end, tip, 0.93 * thick, 0.8 * thick),
-      Limb(back(0.088, 0.5 * x, 0.010), knuckle, 0.018 * size, 1.2 * thick),
+      Limb(back(0.108, 0.35 * x, 0.006), knuckle, 0.019 * size, 1.15 * thick),
     ]
   for k in range(5):  # the back of the hand between the bones
     x = -0.024 + 0.012 * k
-    limbs.append(Limb(back(0.088, 0.5 * x, 0.009), back(0.042, x, 0.016), 0.019 * size, 0.0145 * size))
+    limbs.append(Limb(back(0.106, 0.35 * x, 0.005), back(0.042, x, 0.016), 0.021 * size, 0.0150 * size))
   thumb = [back(0.058, -0.014, 0.002), back(0.030, -0.042, 0.008), at(-0.066, 0.004, 0.011), at(-0.086, -0.001, 0.010)]
   for k, (ra, rb) in enumerate([(0.018, 0.0130), (0.0130, 0.0105), (0.0105, 0.0085)]):
     limbs.append(Limb(thumb[k], thumb[k + 1], ra * size, rb * size))
@@ -134,8 +134,8 @@ def _merge(
     + bulge * radius / scale
   )
   inside = square < 1
-  # Soft maximum over 4 mm of depth joins fingers and palm.
-  weight = np.clip(np.float32(0.5) + (z - near[where]) * np.float32(250 if limb.stuff == SKIN else 2000), 0, 1) * inside
+  # Soft maximum over 7 mm of depth joins fingers and palm.
+  weight = np.clip(np.float32(0.5) + (z - near[where]) * np.float32(140 if limb.stuff == SKIN else 2000), 0, 1) * inside
   own = np.stack([nx / radius, ny / radius, -bulge], axis=-1)
   normal[where] += weight[..., None] * (own - normal[where])
   near[where] = np.where(inside, np.maximum(near[where], z), near[where])
