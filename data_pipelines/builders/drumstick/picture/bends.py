@@ -228,5 +228,5 @@ class Rings:
       return
     both = cv2.merge([slope[0], slope[1]])
     both = cv2.resize(both, (CANVAS[1], CANVAS[0]), interpolation=cv2.INTER_LINEAR)
-    bent = _warp(frame, both @ self._moves, np.zeros(2, int))
-    cv2.add(bent, cv2.merge([both @ self._bright] * 3), frame, dtype=cv2.CV_8U)
+    bent = _warp(frame, cv2.transform(both, self._moves.T), np.zeros(2, int))
+    cv2.add(bent, cv2.transform(both, np.stack([self._bright] * 3)), frame, dtype=cv2.CV_8U)
