@@ -3,12 +3,12 @@
 import numpy as np
 from scipy import fft, signal
 
-_LEVEL_DB = (-72.0, -38.0)
+_LEVEL_DB = ((-72.0, -60.0, -52.0, -38.0), (0.0, 0.4, 0.8, 1.0))  # its quantiles
 _SLOWEST, _FASTEST = 0.3, 1.2  # gusts per second: slow against the strokes
 
 
 def draw_background(rate: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-  """[samples] of noise at a level in _LEVEL_DB dB of full scale, now and then almost none."""
+  """[samples] of noise at a level drawn by _LEVEL_DB, dB of full scale, now and then almost none."""
   total = _coloured(rng.uniform(0.3, 2.2), rate, samples, rng)
   total /= _rms(total)
   if rng.random() < 0.3:
@@ -17,7 +17,7 @@ def draw_background(rate: int, samples: int, rng: np.random.Generator) -> np.nda
     total += rng.uniform(0.3, 2) * _slow(_below(rng.uniform(120, 500), rate, samples, rng), rate, rng)
   if rng.random() < 0.3:
     total += rng.uniform(0.3, 2) * _slow(_below(rng.uniform(50, 120), rate, samples, rng), rate, rng)
-  level_db = rng.uniform(*_LEVEL_DB) if rng.random() < 0.92 else -85.0
+  level_db = np.interp(rng.random(), _LEVEL_DB[1], _LEVEL_DB[0]) if rng.random() < 0.92 else -85.0
   return total * 10 ** (level_db / 20) / _rms(total)
 
 

@@ -73,9 +73,7 @@ def stick_body(stick: Stick, rng: np.random.Generator, rate: int) -> Body:
   return damped(modes, wood, rng.uniform(60, 250), 0.12, rng, rate)
 
 
-def damped(
-  modes: Modes, elastic: Elastic, support: float, size: float, rng: np.random.Generator, rate: int
-) -> Body:
+def damped(modes: Modes, elastic: Elastic, support: float, size: float, rng: np.random.Generator, rate: int) -> Body:
   """Those modes that are heard, with the elastic body's damping; `size` in m is what radiates."""
   decay = elastic.decay(modes.omega, support)
   keep = np.flatnonzero((modes.omega > 2 * np.pi * _LOWEST_HZ) & (modes.omega > 1.5 * decay))
@@ -89,6 +87,14 @@ def damped(
     gain=gain / max(np.linalg.norm(gain), 1e-9),
     shape=modes.shape,
   )
+
+
+def levelled(body: Body, contact_s: float, level: float) -> Body:
+  """The body as loud as `level` when blows of that duration excite it, but for a fifth of the difference in dB."""
+  cycles = body.frequency * contact_s
+  passed = np.abs(np.cos(np.pi * cycles) / np.where(np.abs(2 * cycles - 1) < 1e-3, 1e-3, 1 - 4 * cycles**2))
+  heard = max(np.linalg.norm(body.gain * np.minimum(passed, 1)), 1e-3)
+  return dataclasses.replace(body, gain=level * body.gain / heard**0.8)
 
 
 def ring(body: Body, touches: list[Touch], rate: int, samples: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import signal
 
 from data_pipelines.builders.drumstick.acoustics.textures import Grains
 
-_CHANNELS = 8
+_CHANNELS = 12
 _DYNAMICS = 1e3  # largest energy over smallest
 _PRESSURE, _WATER, _GAMMA = 101325.0, 998.0, 1.4
 _RISE = (0.0, 0.25)  # of a bubble's pitch, in units of its decay
@@ -52,15 +52,15 @@ def strike_events(grains: Grains, time_s: float, strength: float, rng: np.random
 
 
 def slide_events(
-  grains: Grains, times_s: np.ndarray, speed: np.ndarray, press: float, rng: np.random.Generator
+  grains: Grains, times_s: np.ndarray, speed: np.ndarray, press: np.ndarray, rng: np.random.Generator
 ) -> list[Event]:
-  """Grains of a scratch, at random along its path: times [N] s, speed [N] m/s."""
+  """Grains of a scratch, at random along its path: times [N] s, speed [N] m/s, pressure [N]."""
   if len(times_s) < 2:
     return []
   way = np.cumsum(speed) * (times_s[1] - times_s[0])
-  count = rng.poisson(grains.per_m * way[-1] * (0.4 + 0.6 * press))
+  count = rng.poisson(grains.per_m * way[-1] * (0.4 + 0.6 * press.mean()))
   at = np.searchsorted(way, rng.uniform(0, way[-1], count)).clip(0, len(way) - 1)
-  level = _SLIDING * press * _levels(grains, count, rng) * speed[at] / 0.5
+  level = _SLIDING * press[at] * _levels(grains, count, rng) * speed[at] / 0.5
   return [Event(*e) for e in zip(times_s[at], level, _places(count, rng), strict=True)]
 
 

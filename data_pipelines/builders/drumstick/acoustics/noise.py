@@ -1,8 +1,9 @@
-"""The broadband part of contacts: a burst at each strike, a rustle along each scratch; harder and faster is brighter."""
+"""The broadband part of contacts: a burst at a strike, a rustle along a scratch; harder and faster is brighter."""
 
 import numpy as np
 from scipy import signal
 
+from data_pipelines.builders.drumstick.acoustics.scrape import Slide
 from data_pipelines.builders.drumstick.acoustics.textures import Skin
 
 _ATTACK_S = 3e-4
@@ -23,15 +24,15 @@ def bursts(skin: Skin, times_s: list[float], speeds: list[float], rate: int, sam
   return skin.noise * _halves(skin, soft, hard, rate)
 
 
-def rustle(skin: Skin, slides: list[tuple[int, np.ndarray, float]], rate: int, samples: int, rng) -> np.ndarray:
-  """Noise [samples] along scratches: first sample, speed [N] m/s, and pressure on the stick."""
+def rustle(skin: Skin, slides: list[Slide], rate: int, samples: int, rng) -> np.ndarray:
+  """Noise [samples] along scratches."""
   soft, hard = np.zeros((2, samples))
-  for start, speed, press in slides:
-    level = speed / _FULL_SLIDE
-    part = press * rng.standard_normal(len(speed))
-    soft[start : start + len(part)] += level * part
-    hard[start : start + len(part)] += level**1.8 * part
-  return 0.35 * skin.scrape * _halves(skin, soft, hard, rate)
+  for slide in slides:
+    level = slide.speed / _FULL_SLIDE
+    part = slide.press * rng.standard_normal(len(level))
+    soft[slide.start : slide.start + len(part)] += level * part
+    hard[slide.start : slide.start + len(part)] += level**1.8 * part
+  return 0.2 * skin.scrape * _halves(skin, soft, hard, rate)
 
 
 def _halves(skin: Skin, soft: np.ndarray, hard: np.ndarray, rate: int) -> np.ndarray:
