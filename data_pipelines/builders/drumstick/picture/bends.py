@@ -23,6 +23,7 @@ _SOFTNESS = {
 }
 _RINGS_AT_ONCE = 4
 _RING_LIFE_S = 1.8
+_RING_STEP_M, _RING_BINS = 0.0008, 1500
 
 
 def _warp(picture: np.ndarray, shift: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -192,6 +193,7 @@ class Rings:
     self._bright = (np.array([np.cos(view), np.sin(view)]) * rng.uniform(60, 130)).astype(np.float32)
     moves = [(camera.project(e) - camera.project(np.zeros(3))) / 0.01 for e in np.eye(3)[:2] * 0.01]
     self._moves = (np.array(moves) / np.hypot(*np.array(moves).T).max() * 3.0).astype(np.float32)
+    self._places: dict[int, tuple] = {}  # of the rings that run now
     self._sources = [source for s in scene.strokes for source in self._of(s, tip)]
 
   def _of(self, stroke: Stroke, tip: Tip) -> list[tuple]:
@@ -202,22 +204,33 @@ class Rings:
 
   def slope(self, time_s: float) -> np.ndarray | None:
     """Of the water at half size, [2, rows, columns] along x and y; None when it is calm."""
-    live = [s for s in self._sources if 0 <= time_s - s[0] < _RING_LIFE_S][-_RINGS_AT_ONCE:]
+    live = [k for k, s in enumerate(self._sources) if 0 <= time_s - s[0] < _RING_LIFE_S][-_RINGS_AT_ONCE:]
+    self._places = {k: self._places.get(k) or self._place(self._sources[k][1]) for k in live}
     if not live:
       return None
     total = np.zeros((2, *self._x.shape), np.float32)
-    for start, spot, size in live:
-      age = time_s - start
-      dx, dy = self._x - np.float32(spot[0]), self._y - np.float32(spot[1])
-      away = np.sqrt(dx * dx + dy * dy) + np.float32(1e-4)
-      run, width = self._speed * age, 0.012 + 0.3 * self._speed * age
-      late = (away - np.float32(0.75 * run)) * np.float32(1 / width)
-      loss = size * np.exp(-age / 0.7) / np.sqrt(1 + run / 0.05)
-      wave = np.exp(-late * late) * np.cos((away - np.float32(run)) * np.float32(self._number)) * np.float32(loss)
-      wave *= self._wet / away
-      total[0] += wave * dx
-      total[1] += wave * dy
+    for k in live:
+      start, _, size = self._sources[k]
+      bin_, along_x, along_y = self._places[k]
+      wave = self._profile(time_s - start, size)[bin_]
+      total[0] += wave * along_x
+      total[1] += wave * along_y
     return total
+
+  def _place(self, spot: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far, in steps of the profile, and which way each pixel is from a spot; the way is 0 where it is dry."""
+    dx, dy = self._x - np.float32(spot[0]), self._y - np.float32(spot[1])
+    away = np.sqrt(dx * dx + dy * dy) + np.float32(1e-4)
+    bin_ = np.minimum(away * np.float32(1 / _RING_STEP_M), _RING_BINS - 1).astype(np.intp)
+    return bin_, dx / away * self._wet, dy / away * self._wet
+
+  def _profile(self, age: float, size: float) -> np.ndarray:
+    """Slope of one ring, outwards from its middle, float32 [_RING_BINS]."""
+    away = _RING_STEP_M * np.arange(_RING_BINS)
+    run, width = self._speed * age, 0.012 + 0.3 * self._speed * age
+    loss = size * np.exp(-age / 0.7) / np.sqrt(1 + run / 0.05)
+    packet = np.exp(-(((away - 0.75 * run) / width) ** 2))
+    return (loss * packet * np.cos((away - run) * self._number)).astype(np.float32)
 
   def settle(self, lit: np.ndarray, dim: np.ndarray, time_s: float) -> None:
     """Water keeps nothing."""
