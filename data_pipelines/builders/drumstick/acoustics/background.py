@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft, signal
 
-_LEVEL_DB = ((-72.0, -60.0, -52.0, -38.0), (0.0, 0.4, 0.8, 1.0))  # its quantiles
+_LEVEL_DB = ((-74.0, -66.0, -56.0, -38.0), (0.0, 0.35, 0.8, 1.0))  # its quantiles
 _SLOWEST, _FASTEST = 0.3, 1.2  # gusts per second: slow against the strokes
 
 

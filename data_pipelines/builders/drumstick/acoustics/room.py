@@ -40,17 +40,17 @@ def outdoor_tail(rate: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_microphone(rate: int, rng: np.random.Generator) -> np.ndarray:
-  """Second-order sections [S, 6]: a high-pass, a low-pass, a tilt, up to three resonances."""
+  """Second-order sections [S, 6]: a high-pass, a low-pass, a tilt, up to two resonances."""
   sections = [
-    signal.butter(rng.integers(1, 3), np.exp(rng.uniform(*np.log((20, 200)))), "highpass", fs=rate, output="sos"),
+    signal.butter(rng.integers(1, 3), np.exp(rng.uniform(*np.log((20, 160)))), "highpass", fs=rate, output="sos"),
     signal.butter(
-      rng.integers(1, 3), min(np.exp(rng.uniform(*np.log((5000, 20000)))), 0.46 * rate), fs=rate, output="sos"
+      rng.integers(1, 3), min(np.exp(rng.uniform(*np.log((6000, 20000)))), 0.46 * rate), fs=rate, output="sos"
     ),
-    _tilt(rng.uniform(-5, 5), np.exp(rng.uniform(*np.log((500, 3000)))), rate),
+    _tilt(rng.uniform(-4, 4), np.exp(rng.uniform(*np.log((500, 3000)))), rate),
   ]
-  for _ in range(rng.integers(0, 4)):
+  for _ in range(rng.integers(0, 3)):
     centre = min(np.exp(rng.uniform(*np.log((120, 9000)))), 0.4 * rate)
-    sections.append(_peak(rng.uniform(-7, 7), centre, rng.uniform(0.6, 4), rate))
+    sections.append(_peak(rng.uniform(-6, 6), centre, rng.uniform(0.6, 4), rate))
   return np.concatenate(sections)
 
 

@@ -71,7 +71,7 @@ TEXTURES = {
   "glass": _rigid(((1000, 4000), (7000, 17000)), (0.0006, 0.003), (-28, -10), (-34, -16), (0.4, 1.8)),
   "metal": _rigid(((600, 3000), (6000, 17000)), (0.0006, 0.004), (-26, -8), (-28, -10)),
   "plastic": _rigid(((300, 1500), (4000, 12000)), (0.001, 0.006), (-20, -6), (-22, -8)),
-  "rock": _rigid(((800, 2500), (5000, 15000)), (0.001, 0.006), (-12, 0), (-12, 2), (0.0, 0.8)),
+  "rock": _rigid(((800, 2500), (5000, 15000)), (0.001, 0.006), (-12, -1), (-14, -1), (0.0, 0.8)),
   "tile": _rigid(((600, 2500), (5000, 15000)), (0.0008, 0.005), (-18, -4), (-24, -8)),
   "wood": _rigid(((200, 1000), (3000, 10000)), (0.001, 0.006), (-18, -5), (-18, -4), (0.2, 1.5), (0.12, 0.4)),
   "carpet": Texture(
@@ -151,8 +151,8 @@ def draw_skin(thing: Thing, rng: np.random.Generator) -> Skin:
     hertz=tuple(dull * _log(edge, rng) for edge in row.grains.hertz),
     ring_s=_log(row.grains.ring_s, rng),
     spread_s=_log(row.grains.spread_s, rng),
-    tail=rng.uniform(*row.grains.tail),
-    db=rng.uniform(*row.grains.db),
+    tail=_within(row.grains.tail, rng),
+    db=_within(row.grains.db, rng),
   )
   return Skin(
     young=_log(row.young, rng) if row.young[0] else 0.0,
@@ -161,15 +161,20 @@ def draw_skin(thing: Thing, rng: np.random.Generator) -> Skin:
     noise_s=_log(row.noise_s, rng),
     noise=_level(row.noise_db, rng),
     scrape=_level(row.scrape_db, rng),
-    rough=rng.uniform(*row.rough),
+    rough=_within(row.rough, rng),
     patch_m=1e-3 * _log(row.patch_mm, rng),
     grains=grains,
   )
 
 
+def _within(edges: Range, rng: np.random.Generator) -> float:
+  """From the range's middle more often than from its ends."""
+  return edges[0] + (edges[1] - edges[0]) * rng.beta(2.5, 2.5)
+
+
 def _log(edges: Range, rng: np.random.Generator) -> float:
-  return float(np.exp(rng.uniform(*np.log(edges))))
+  return float(np.exp(_within(np.log(edges), rng)))
 
 
 def _level(edges_db: Range, rng: np.random.Generator) -> float:
-  return float(10 ** (rng.uniform(*edges_db) / 20))
+  return float(10 ** (_within(edges_db, rng) / 20))
