@@ -112,16 +112,19 @@ def _strike(stroke: Stroke, spot: np.ndarray, rebound: float) -> list[tuple]:
 
 
 def _scratch(stroke: Stroke, spot: np.ndarray, heading: float, thing: Thing) -> list[tuple]:
-  """One sweep along the top, slightly bent, through `spot` in mid-way; the first knot is where it sets off."""
+  """One sweep along the top, slightly bent, near `spot` in mid-way; the first knot is where it sets off."""
   speed = 0.25 + 0.55 * stroke.strength
-  room = 0.7 * max(thing.length * abs(np.cos(heading - thing.heading)), thing.width * 0.8)
-  length = min(speed * stroke.duration_s, room, 0.2)
+  turned = np.array([np.cos(heading - thing.heading), np.sin(heading - thing.heading)])
+  room = np.minimum(0.42 * np.array([thing.length, thing.width]), 0.2)
+  length = min(speed * stroke.duration_s, 1.6 * np.min(room / np.maximum(np.abs(turned), 1e-3)), 0.2)
+  bend = min(0.12 * length, 0.2 * room.min())
+  slack = np.maximum(room - length / 2 * np.abs(turned) - bend, 0)
+  middle = thing.world(np.clip(thing.local(spot[:2]), -slack, slack))
   along, across = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
   count = max(8, round(_SCRATCH_KNOTS_PER_S * stroke.duration_s))
   time = np.linspace(_DWELL_S, stroke.duration_s, count)
   done, rate = _progress(time - _DWELL_S, stroke.duration_s - _DWELL_S)
-  bend = 0.12 * length
-  xy = spot[:2] + length * (done - 0.5)[:, None] * along + bend * np.sin(np.pi * done)[:, None] * across
+  xy = middle + length * (done - 0.5)[:, None] * along + bend * np.sin(np.pi * done)[:, None] * across
   slope = length * along + (bend * np.pi * np.cos(np.pi * done))[:, None] * across
   z = thing.top(xy)
   velocity = np.column_stack([slope * rate[:, None], np.gradient(z, time)])

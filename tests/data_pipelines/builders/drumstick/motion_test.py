@@ -7,7 +7,7 @@ import pytest
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.scene import Stroke, draw_scene
 
-SCENES = [draw_scene("train", 0, index) for index in range(34)]
+SCENES = [draw_scene("train", 0, index) for index in range(68)]
 
 
 def height(scene, tip, time_s):
@@ -44,7 +44,8 @@ def test_scratches_slide_on_the_thing_to_and_fro():
       assert np.abs(height(scene, tip, time)).max() < 2e-3
       assert tip.slide_speed(time[40:-40]).min() > 0.02
       first, last = tip.position(time[[0, -1]])[:, :2]
-      assert np.abs(scene.thing.local(last)).max() <= max(scene.thing.length, 0.4)
+      swept = np.abs(scene.thing.local(tip.position(time)[:, :2]))
+      assert (swept <= 0.49 * np.array([scene.thing.length, scene.thing.width])).all()
       sweeps.append(last - first)
     seen += len(sweeps)
     assert all(a @ b < 0 for a, b in itertools.pairwise(sweeps))
