@@ -1,8 +1,9 @@
 """What rings: a set of damped modes that forces excite, the same over all strokes of a video.
 
 How loud a mode is: a blow gives every mode of a body the same velocity but for its shape at the spot; its pressure is
-its velocity times ka / sqrt(1 + (ka)^2), that of a pulsating sphere, with a half the body's size and k = omega / c:
-what is small against the wavelength radiates little. Where the microphone is adds a random factor per mode.
+its velocity times (ka)^2 / (1 + (ka)^2), about that of an oscillating sphere, with a half the body's size and
+k = omega / c: what bends has two sides that cancel where it is small against the wavelength. Where the microphone is
+adds a random factor per mode.
 """
 
 import dataclasses
@@ -80,7 +81,7 @@ def damped(modes: Modes, elastic: Elastic, support: float, size: float, rng: np.
   keep = keep[modes.omega[keep] < 2 * np.pi * _HIGHEST * rate]
   modes, decay = modes.take(keep), decay[keep]
   across = modes.omega / _SOUND * size / 2
-  gain = modes.weight * across / np.sqrt(1 + across**2) * np.exp(0.45 * rng.standard_normal(len(keep)))
+  gain = modes.weight * across**2 / (1 + across**2) * np.exp(0.45 * rng.standard_normal(len(keep)))
   return Body(
     frequency=np.sqrt(modes.omega**2 - decay**2) / (2 * np.pi),
     decay=decay,

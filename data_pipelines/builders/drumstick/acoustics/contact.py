@@ -22,9 +22,9 @@ class Stick:
 
 def draw_stick(rng: np.random.Generator) -> Stick:
   return Stick(
-    mass=rng.uniform(0.013, 0.03),
+    mass=rng.uniform(0.009, 0.025),
     radius=rng.uniform(0.004, 0.009),
-    tip=ELASTIC["wood"]._replace(young=float(np.exp(rng.uniform(*np.log((0.6e9, 8e9)))))),
+    tip=ELASTIC["wood"]._replace(young=float(np.exp(rng.uniform(*np.log((1.2e9, 14e9)))))),
     length=rng.uniform(0.3, 0.42),
     thickness=rng.uniform(0.011, 0.017),
   )

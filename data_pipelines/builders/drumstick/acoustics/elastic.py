@@ -53,7 +53,7 @@ _MADE_OF = {
 RIGID = tuple(_MADE_OF)
 _SPREAD = {"density": 0.04, "young": 0.08, "poisson": 0.02, "alpha": 0.3, "beta": 0.3}  # Of the logarithm.
 # Damping by what it lies on or hangs from, 1/s, of our own: free things are held loosely or laid on something soft.
-_SUPPORT, _BEDDED = (2.0, 60.0), (40.0, 300.0)
+_SUPPORT, _BEDDED = (2.0, 90.0), (40.0, 300.0)
 
 
 def draw_elastic(material: str, rng: np.random.Generator) -> Elastic:

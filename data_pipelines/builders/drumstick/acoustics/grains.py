@@ -22,7 +22,7 @@ _SLIDING = 0.6  # amplitude of a scratch's grains over a strike's
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-  """One grain: time, s; amplitude; place in the video's resonances or bubble sizes, 0 to 1."""
+  """One grain: time, s; amplitude; place in the video's resonances or bubble sizes, 0 to 1 from low to high pitch."""
 
   time_s: float
   level: float
@@ -48,7 +48,7 @@ def strike_events(grains: Grains, time_s: float, strength: float, rng: np.random
   count = rng.poisson(grains.count * (0.15 + 0.85 * strength))
   delay = rng.exponential(grains.spread_s, count)
   level = strength * _levels(grains, count, rng) * np.exp(-delay / grains.spread_s / 2)
-  return [Event(*e) for e in zip(time_s + delay, level, _places(count, rng), strict=True)]
+  return [Event(*e) for e in zip(time_s + delay, level, _places(np.full(count, strength), rng), strict=True)]
 
 
 def slide_events(
@@ -61,7 +61,7 @@ def slide_events(
   count = rng.poisson(grains.per_m * way[-1] * (0.4 + 0.6 * press.mean()))
   at = np.searchsorted(way, rng.uniform(0, way[-1], count)).clip(0, len(way) - 1)
   level = _SLIDING * press[at] * _levels(grains, count, rng) * speed[at] / 0.5
-  return [Event(*e) for e in zip(times_s[at], level, _places(count, rng), strict=True)]
+  return [Event(*e) for e in zip(times_s[at], level, _places(speed[at] / 0.8, rng), strict=True)]
 
 
 def sound_of(
@@ -100,7 +100,7 @@ def _bubbles(grains: Grains, events: list[Event], rate: int, samples: int, rng: 
   least, most = (minnaert_hz(1.0) / edge for edge in (min(max(high, 1.5 * low), 0.4 * rate), low))
   total = np.zeros(samples)
   for event in events:
-    radius = least * (most / least) ** event.place
+    radius = most * (least / most) ** event.place
     start = int(np.ceil(event.time_s * rate))
     tone = event.level * (radius / most) ** 0.7 * bubble(radius, rng.uniform(*_RISE), rate)
     tone = tone[: max(0, samples - start)]
@@ -115,5 +115,6 @@ def _levels(grains: Grains, count: int, rng: np.random.Generator) -> np.ndarray:
   return 10 ** (grains.db / 20) * np.sqrt(energy / _DYNAMICS)
 
 
-def _places(count: int, rng: np.random.Generator) -> np.ndarray:
-  return rng.random(count)
+def _places(effort: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """Places [N] of grains: the more effort [N], the more small and high ones."""
+  return rng.random(len(effort)) ** (1 / (0.5 + np.minimum(effort, 2)))

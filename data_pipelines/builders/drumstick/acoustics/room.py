@@ -46,7 +46,7 @@ def draw_microphone(rate: int, rng: np.random.Generator) -> np.ndarray:
     signal.butter(
       rng.integers(1, 3), min(np.exp(rng.uniform(*np.log((6000, 20000)))), 0.46 * rate), fs=rate, output="sos"
     ),
-    _tilt(rng.uniform(-4, 4), np.exp(rng.uniform(*np.log((500, 3000)))), rate),
+    _tilt(rng.uniform(-3, 6), np.exp(rng.uniform(*np.log((500, 3000)))), rate),
   ]
   for _ in range(rng.integers(0, 3)):
     centre = min(np.exp(rng.uniform(*np.log((120, 9000)))), 0.4 * rate)

@@ -33,7 +33,9 @@ def test_harder_strikes_and_faster_scratches_set_off_more_grains(material):
   assert hard > 1.8 * soft
   times = np.arange(RATE // 4) / RATE
   slow, fast = (
-    np.mean([len(grains.slide_events(found, times, np.full(len(times), v), np.ones(len(times)), rng)) for _ in range(40)])
+    np.mean(
+      [len(grains.slide_events(found, times, np.full(len(times), v), np.ones(len(times)), rng)) for _ in range(40)]
+    )
     for v in (0.2, 0.8)
   )
   assert fast > 2 * slow
@@ -67,7 +69,9 @@ def test_the_surface_is_fixed_and_faster_is_brighter_and_louder():
   profile = scrape.draw_profile(skin, "rock", np.random.default_rng(0))
   time = np.arange(RATE // 4) / RATE
   slow, fast = (profile.force(v * time, np.full(len(time), v)) for v in (0.2, 0.8))
-  np.testing.assert_allclose(slow[::4], fast[::1][: len(slow[::4])] / 4, rtol=1e-9)  # The same bumps, four times as fast.
+  np.testing.assert_allclose(
+    slow[::4], fast[::1][: len(slow[::4])] / 4, rtol=1e-9
+  )  # The same bumps, four times as fast.
   assert centroid_hz(fast) > 2 * centroid_hz(slow)
   assert fast.std() > 2.5 * slow.std()
   assert np.ptp(profile.catch(0.3 * time)) > 0.2 and (profile.catch(0.3 * time) > 0).all()
