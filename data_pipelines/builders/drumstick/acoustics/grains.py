@@ -102,7 +102,7 @@ def _bubbles(grains: Grains, events: list[Event], rate: int, samples: int, rng: 
   for event in events:
     radius = most * (least / most) ** event.place
     start = int(np.ceil(event.time_s * rate))
-    tone = event.level * (radius / most) ** 0.7 * bubble(radius, rng.uniform(*_RISE), rate)
+    tone = event.level * (radius / most) ** 0.4 * bubble(radius, rng.uniform(*_RISE), rate)
     tone = tone[: max(0, samples - start)]
     total[start : start + len(tone)] += tone
   return total
@@ -117,4 +117,4 @@ def _levels(grains: Grains, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _places(effort: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   """Places [N] of grains: the more effort [N], the more small and high ones."""
-  return rng.random(len(effort)) ** (1 / (0.5 + np.minimum(effort, 2)))
+  return rng.random(len(effort)) ** (1 / (0.3 + 1.2 * np.minimum(effort, 2)))
