@@ -4,14 +4,15 @@ A world worth learning from gives little away: the material to a linear probe on
 the onsets to a threshold on the difference of frames.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import cv2
+import jax
 import mir_eval
 import numpy as np
-from data_pipelines.builders.drumstick.acoustics import render_sound
 from scipy import signal
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
+from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.picture import render_frames
 from data_pipelines.builders.drumstick.scene import Scene, draw_scene
 from data_pipelines.workers import mapped
@@ -26,6 +28,8 @@ from data_pipelines.workers import mapped
 # Weak enough that 34 videos of a material do not overfit, by the training videos alone.
 _REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1)
 _TOLERANCE_S = 0.1
+_LONGEST_S = 10.2
+_log_mel = jax.jit(functools.partial(log_mel, spec=MINI))
 
 
 def scenes(split: str, count: int, *, seed: int = 0) -> list[Scene]:
@@ -53,7 +57,9 @@ def _features(features: Callable[[Scene], np.ndarray], scenes_: Sequence[Scene],
 def mean_log_mel(scene: Scene) -> np.ndarray:
   """[80], over the whole video."""
   audio = signal.resample_poly(render_sound(scene), *_ratio(MINI.sample_rate, scene.sample_rate))
-  return np.asarray(log_mel(audio[None].astype(np.float32), MINI)[0]).mean(axis=-1)
+  # One length for all, so that one program serves them.
+  padded = np.pad(audio, (0, round(_LONGEST_S * MINI.sample_rate) - len(audio))).astype(np.float32)
+  return np.asarray(_log_mel(padded[None])[0])[:, : MINI.mel_frames_of(len(audio))].mean(axis=-1)
 
 
 def _ratio(to: int, since: int) -> tuple[int, int]:
