@@ -13,7 +13,7 @@ from pathlib import Path
 
 from condfoley_jax.commands import generate, page
 from condfoley_jax.commands.generation import Generation, Settings
-from data_pipelines.builders import drumstick
+from data_pipelines.builders.drumstick import render
 
 # (query, example) by number of the rendered video; the second and third differ in the example alone.
 PAIRS = ((0, 1), (2, 3), (2, 4))
@@ -23,7 +23,7 @@ VIDEOS = 5
 def run(out: Path, *, candidates: int = 2) -> Path:
   """Writes `out`/NAME/ per pair and `out`/report.html, whose path it returns."""
   workers = min(2, os.cpu_count() or 1)
-  videos = drumstick.render_videos(out / "videos", split="test", seed=0, count=VIDEOS, workers=workers)
+  videos = render.render_videos(out / "videos", split="test", seed=0, count=VIDEOS, workers=workers)
   names, made = [], []
   for query, example in PAIRS:
     names.append(f"{query}_sounding_like_{example}")

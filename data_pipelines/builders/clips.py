@@ -43,6 +43,11 @@ def parse_second_clip(text: str, where: str) -> Clip:
   return Clip(video, start_s)
 
 
+def format_second_clip(clip: Clip) -> str:
+  """What `parse_second_clip` reads; the start has four decimals."""
+  return f"{clip.video}_{clip.start_s:.4f}"
+
+
 def read_clips(path: pathlib.Path, remedy: str) -> list[Clip]:
   """Clips of a list that counts samples, in its order. Raises InputError if the file is absent or no such list."""
   return [parse_sample_clip(text, str(path)) for text in read_strings(path, remedy)]

@@ -5,15 +5,26 @@ of them, the matches, the same actions are labelled in both clips (hits, scratch
 """
 
 import dataclasses
+import json
+import math
 import os
 import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from data_pipelines.builders.clips import Clip, parse_second_clip
+import numpy as np
+
+from condfoley_jax import clip
+from data_pipelines import interrupt
+from data_pipelines.builders.clips import Clip, format_second_clip, parse_second_clip
+from data_pipelines.builders.events import ACTIONS, Event
 from data_pipelines.builders.source import FETCH_LISTS, read_table, require_folder
 from data_pipelines.errors import InputError
 
 CONDITIONS_FILE = "AMT_test_set.json"
 MATCH_FILE = "AMT_test_set_match_dict.json"
+TYPES_FILE = "AMT_test_set_type_dict.json"
+TARGETS, CONDITIONS = 2, 3  # a video, a target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +56,70 @@ def read_protocol(folder: str | os.PathLike) -> list[Trial]:
     for target, listed in conditions.items()
     for condition in _listed(listed, target, where)
   ]
+
+
+def draw_protocol(videos: Mapping[str, tuple[float, Sequence[Event]]], seed: int) -> list[Trial]:
+  """A set of trials like the published one: every clip begins at a labelled contact.
+
+  Args:
+    videos: length, s, and events of each, by id; one without a labelled contact to begin a clip with is left out.
+    seed: of the draws.
+
+  Returns:
+    Two targets from each video, where it has two contacts, with three conditions each, from different other videos
+    where there are as many. None from fewer than two videos.
+  """
+  rng = np.random.default_rng(seed)
+  starts = {video: found for video, told in sorted(videos.items()) if (found := _starts(*told))}
+  trials = []
+  for video, times in starts.items():
+    others = [other for other in starts if other != video]
+    for target in _targets(video, times, rng):
+      for other in rng.permutation(others)[:CONDITIONS].tolist():
+        condition = Clip(other, rng.choice(starts[other]).item())
+        trials.append(Trial(target, condition, match=_kinds(target, videos) == _kinds(condition, videos)))
+  return trials
+
+
+def write_protocol(
+  folder: pathlib.Path, trials: Sequence[Trial], videos: Mapping[str, tuple[float, Sequence[Event]]]
+) -> None:
+  """Writes `trials`, and how often each action is labelled in each clip, as the three published files."""
+  conditions, matches, types = {}, {}, {}
+  for trial in trials:
+    target, condition = format_second_clip(trial.target), format_second_clip(trial.condition)
+    conditions.setdefault(target, []).append(condition)
+    matches.setdefault(target, {})[condition] = trial.match
+    types |= {target: _actions(trial.target, videos), condition: _actions(trial.condition, videos)}
+  with interrupt.partial_folder(folder) as aside:
+    for name, content in ((CONDITIONS_FILE, conditions), (MATCH_FILE, matches), (TYPES_FILE, types)):
+      (aside / name).write_text(json.dumps(content), encoding="utf-8")
+      os.replace(aside / name, folder / name)
+
+
+def _starts(duration_s: float, events: Sequence[Event]) -> list[float]:
+  """Where clips may begin, in the decimals that the files have, not after their contacts."""
+  last_s = duration_s - clip.PAPER.seconds
+  return [math.floor(e.time_s * 1e4) / 1e4 for e in events if e.action in ACTIONS and e.time_s <= last_s]
+
+
+def _targets(video: str, times: Sequence[float], rng: np.random.Generator) -> list[Clip]:
+  """Clips of a video that do not overlap, where it has such."""
+  first = rng.choice(times)
+  apart = [t for t in times if abs(t - first) >= clip.PAPER.seconds] or [t for t in times if t != first]
+  chosen = [first, *(rng.choice(apart, TARGETS - 1) if apart else ())]
+  return [Clip(video, float(t)) for t in sorted(chosen)]
+
+
+def _actions(where: Clip, videos: Mapping[str, tuple[float, Sequence[Event]]]) -> Counter[str]:
+  """How often each action is labelled in a clip."""
+  since_s = [e.time_s - where.start_s for e in videos[where.video][1]]
+  actions = [e.action for e in videos[where.video][1]]
+  return Counter(a for a, s in zip(actions, since_s, strict=True) if 0 <= s < clip.PAPER.seconds)
+
+
+def _kinds(where: Clip, videos: Mapping[str, tuple[float, Sequence[Event]]]) -> set[str]:
+  return set(ACTIONS) & set(_actions(where, videos))
 
 
 def _listed(conditions: object, target: str, where: str) -> list[str]:

@@ -13,7 +13,7 @@ from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generation
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
-from data_pipelines.builders.drumstick.render import write_mp4
+from data_pipelines.builders.drumstick.render import Coding, write_mp4
 from data_pipelines.denoise import denoise
 
 RATE = MINI.sample_rate
@@ -177,7 +177,7 @@ def test_a_silent_query_and_one_without_sound_work(videos, tmp_path):
 
 def test_a_query_of_one_frame_at_30_fps_is_refused(tmp_path, videos, capsys):
   picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-  write_mp4(tmp_path / "frame.mp4", [picture], Fraction(30), np.zeros(735, np.float32), RATE)
+  write_mp4(tmp_path / "frame.mp4", [picture], Fraction(30), np.zeros(735, np.float32), RATE, Coding(23, 64_000))
   assert _generate(tmp_path / "frame.mp4", videos[1], tmp_path / "out") == 2
   assert "frame.mp4" in capsys.readouterr().err
   assert not (tmp_path / "out").exists()

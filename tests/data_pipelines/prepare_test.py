@@ -293,7 +293,7 @@ def write_flash(path, seconds, at_s):
   sound = np.zeros(round(seconds * rate), np.float32)
   first = round(at_s * rate)
   sound[first : first + rate // 15] = 0.5 * np.sin(np.arange(rate // 15))
-  render.write_mp4(path, frames, fps, sound, rate)
+  render.write_mp4(path, frames, fps, sound, rate, render.Coding(23, 128_000))
   return path
 
 

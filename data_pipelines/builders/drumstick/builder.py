@@ -1,12 +1,14 @@
 """The procedural world as a data set like the others: the videos are made when they are asked for."""
 
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines.builders import base
+from data_pipelines.builders import base, protocol
 from data_pipelines.builders.drumstick.render import render_videos
+from data_pipelines.builders.drumstick.scene import VERSION, draw_scene
 from data_pipelines.builders.events import read_events, times_path
 from data_pipelines.builders.source import SPLITS, Source, require_split
 
@@ -22,6 +24,9 @@ def sources(
 ) -> list[Source]:
   """Renders videos 0..count-1 of a split into `source_dir`, and offers them. Equal arguments give equal bytes.
 
+  Beside the videos of the test split lie the files of the published evaluation (`protocol`): 97 videos make 194 targets
+  with 3 conditions each.
+
   Args:
     source_dir: folder for the videos and their `_times.txt`; made if absent.
     split: train, val or test.
@@ -35,7 +40,15 @@ def sources(
   """
   require_split(split, SPLITS, "drumstick")
   videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
+  if split == "test":
+    _write_protocol(pathlib.Path(source_dir), seed, count)
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
+
+
+def _write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
+  scenes = [draw_scene("test", seed, index) for index in range(count)]
+  videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
+  protocol.write_protocol(folder, protocol.draw_protocol(videos, seed), videos)
 
 
 class Drumstick(base.SourceBuilder):
@@ -64,7 +77,7 @@ class Drumstick(base.SourceBuilder):
     **kwargs: Any,
   ):
     self._source_dir, self._seed, self._counts, self._workers = source_dir, seed, counts, workers
-    super().__init__(spec=spec, splits=tuple(counts), variant=f"seed{seed}", **kwargs)
+    super().__init__(spec=spec, splits=tuple(counts), variant=f"v{VERSION}_seed{seed}", **kwargs)
 
   def sources(self, split: str) -> list[Source]:
     return sources(self._source_dir, split, seed=self._seed, count=self._counts[split], workers=self._workers)

@@ -1,160 +1,145 @@
-"""The table of materials: how each one sounds, looks and reacts. A new material is a new row."""
+"""The 17 materials of Greatest Hits: the things that come in each, how they react, how the stick bounces off.
+
+How they sound is in `acoustics/`, how they look in `picture/`.
+"""
 
 import dataclasses
 
 Range = tuple[float, float]
-Color = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Sound:
-  """What a strike of full strength excites. Ranges are drawn from once per video.
+class Form:
+  """Things of one shape; each size is drawn once per video.
 
   Attributes:
-    contact_ms: contact time of a full-strength strike; softer strikes last longer and sound duller.
-    modes: number of damped modes of the object.
-    low_hz: frequency of its lowest mode.
-    high_hz: where its modes end.
-    ring_s: time in which the lowest mode decays by 60 dB.
-    damping: exponent by which that time falls with frequency (0: all ring alike).
-    noise: level of the noise burst relative to the modes.
-    noise_hz: its band.
-    noise_s: its time constant.
-    grains: mean number of grains (pebbles, crackles, bubbles) of a full-strength strike.
-    grain_hz: range of their frequencies.
-    grain_s: time constant of one grain.
-    scatter_s: time over which they follow the strike.
-    chirp: relative rise of a grain's frequency per time constant (bubbles).
-    rough_mm: spacing of the surface's roughness, which sets a scratch's brightness.
-    scratch: level of a scratch; the rows are set so that it peaks at about 0.45 of an equally strong strike.
+    shape: one of `things.SHAPES`.
+    length: of the longer side, or the diameter of a bowl or heap, m.
+    aspect: width over length.
+    height: from what it lies on to its top, m.
+    wall: thickness of what vibrates, m; 0 where nothing does.
   """
 
-  contact_ms: float
-  modes: int
-  low_hz: Range
-  high_hz: float
-  ring_s: Range
-  damping: float
-  noise: float
-  noise_hz: Range
-  noise_s: float
-  grains: int = 0
-  grain_hz: Range = (1000.0, 4000.0)
-  grain_s: float = 0.003
-  scatter_s: float = 0.1
-  chirp: float = 0.0
-  rough_mm: float = 0.05
-  scratch: float = 0.3
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-  """Appearance of the surface.
-
-  Attributes:
-    texture: name of a generator in `surface.TEXTURES`.
-    colors: base colours (RGB) to choose from.
-    contrast: strength of the texture.
-    gloss: strength of the highlight, 0 to 1.
-  """
-
-  texture: str
-  colors: tuple[Color, ...]
-  contrast: float
-  gloss: float
+  shape: str
+  length: Range
+  aspect: Range
+  height: Range
+  wall: Range = (0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-  """One row: sound, look, the reaction label of its events and the stick's rebound (0 to 1)."""
+  """One row.
 
-  sound: Sound
-  look: Look
-  reaction: str
+  Attributes:
+    forms: one is drawn per video.
+    reactions: labels, one is drawn per video; a thing that cannot be moved is never in `rigid-motion`.
+    rebound: speed of the stick's tip after a strike over that before it.
+  """
+
+  forms: tuple[Form, ...]
+  reactions: tuple[str, ...]
   rebound: float
 
 
+_FLOOR = Form("ground", (1.6, 2.4), (0.8, 1.0), (0.0, 0.0))
+
+
+def _floor(wall: Range) -> Form:
+  return dataclasses.replace(_FLOOR, wall=wall)
+
+
 MATERIALS = {
-  "wood": Material(
-    Sound(0.7, 12, (170, 420), 5000, (0.16, 0.30), 0.95, 0.25, (300, 3000), 0.006, rough_mm=0.09, scratch=0.23),
-    Look("wood", ((150, 105, 62), (112, 70, 40), (190, 150, 100), (90, 55, 35)), 0.30, 0.15),
-    "static",
-    0.35,
-  ),
-  "metal": Material(
-    Sound(0.25, 26, (320, 800), 10500, (1.3, 2.4), 0.35, 0.12, (2000, 9000), 0.003, rough_mm=0.03, scratch=0.60),
-    Look("brushed", ((165, 168, 172), (130, 135, 142), (185, 180, 170), (105, 108, 115)), 0.12, 0.55),
-    "static",
-    0.45,
-  ),
-  "glass": Material(
-    Sound(0.22, 9, (1100, 2200), 10500, (0.55, 1.0), 0.45, 0.10, (3000, 9500), 0.002, rough_mm=0.025, scratch=0.35),
-    Look("smooth", ((150, 190, 190), (170, 200, 215), (120, 165, 150)), 0.06, 0.85),
-    "static",
-    0.45,
-  ),
+  "carpet": Material((_FLOOR, Form("sheet", (0.4, 0.9), (0.5, 1.0), (0.006, 0.015))), ("deform", "static"), 0.12),
   "ceramic": Material(
-    Sound(0.28, 12, (650, 1300), 9000, (0.30, 0.50), 0.55, 0.15, (1500, 8000), 0.003, rough_mm=0.04, scratch=0.35),
-    Look("smooth", ((225, 222, 212), (200, 120, 85), (70, 100, 150), (235, 235, 240)), 0.05, 0.6),
-    "static",
+    (
+      Form("bowl", (0.09, 0.22), (1.0, 1.0), (0.04, 0.09), (0.003, 0.007)),
+      Form("plate", (0.15, 0.28), (0.8, 1.0), (0.006, 0.03), (0.004, 0.008)),
+    ),
+    ("static", "rigid-motion"),
     0.42,
   ),
+  "cloth": Material(
+    (Form("sheet", (0.3, 0.8), (0.4, 1.0), (0.004, 0.02)), Form("heap", (0.2, 0.4), (0.6, 1.0), (0.04, 0.1))),
+    ("deform",),
+    0.13,
+  ),
+  "dirt": Material((_FLOOR, Form("heap", (0.3, 0.6), (0.7, 1.0), (0.03, 0.08))), ("scatter", "deform", "static"), 0.10),
+  "drywall": Material(
+    (
+      Form("plate", (0.35, 0.8), (0.5, 1.0), (0.01, 0.1), (0.009, 0.013)),
+      _floor((0.009, 0.013)),
+    ),
+    ("static",),
+    0.30,
+  ),
+  "glass": Material(
+    (
+      Form("bowl", (0.06, 0.18), (1.0, 1.0), (0.05, 0.11), (0.002, 0.005)),
+      Form("plate", (0.15, 0.45), (0.5, 1.0), (0.005, 0.02), (0.003, 0.008)),
+    ),
+    ("static", "rigid-motion"),
+    0.45,
+  ),
+  "grass": Material((_FLOOR,), ("deform", "scatter"), 0.10),
+  "gravel": Material((_FLOOR, Form("heap", (0.3, 0.6), (0.7, 1.0), (0.03, 0.07))), ("scatter", "static"), 0.18),
+  "leaf": Material(
+    (_FLOOR, Form("heap", (0.3, 0.6), (0.7, 1.0), (0.04, 0.1))), ("scatter", "deform", "rigid-motion"), 0.11
+  ),
+  "metal": Material(
+    (
+      Form("plate", (0.15, 0.45), (0.4, 1.0), (0.004, 0.04), (0.0012, 0.005)),
+      Form("bar", (0.2, 0.5), (0.08, 0.16), (0.01, 0.04), (0.006, 0.02)),
+      Form("bowl", (0.09, 0.26), (1.0, 1.0), (0.04, 0.1), (0.0009, 0.003)),
+      Form("block", (0.08, 0.2), (0.5, 1.0), (0.03, 0.08), (0.03, 0.08)),
+    ),
+    ("static", "rigid-motion"),
+    0.45,
+  ),
+  "paper": Material(
+    (
+      Form("sheet", (0.2, 0.45), (0.65, 0.8), (0.001, 0.03)),
+      Form("heap", (0.12, 0.3), (0.7, 1.0), (0.05, 0.12)),
+    ),
+    ("deform", "rigid-motion"),
+    0.22,
+  ),
   "plastic": Material(
-    Sound(0.9, 8, (260, 620), 4000, (0.09, 0.16), 0.85, 0.30, (500, 3500), 0.008, rough_mm=0.07, scratch=0.19),
-    Look("smooth", ((200, 40, 45), (40, 90, 190), (235, 190, 40), (60, 160, 80), (240, 240, 240)), 0.04, 0.4),
-    "static",
+    (
+      Form("bowl", (0.08, 0.24), (1.0, 1.0), (0.05, 0.12), (0.0015, 0.004)),
+      Form("plate", (0.15, 0.4), (0.5, 1.0), (0.005, 0.06), (0.002, 0.005)),
+      Form("block", (0.12, 0.3), (0.5, 0.9), (0.05, 0.12), (0.003, 0.006)),
+    ),
+    ("static", "rigid-motion", "deform"),
     0.38,
   ),
+  "plastic-bag": Material(
+    (Form("heap", (0.18, 0.4), (0.6, 1.0), (0.05, 0.12)), Form("sheet", (0.25, 0.5), (0.6, 1.0), (0.003, 0.02))),
+    ("deform", "rigid-motion"),
+    0.15,
+  ),
   "rock": Material(
-    Sound(0.25, 14, (1500, 2800), 9500, (0.05, 0.09), 0.5, 0.6, (1200, 8000), 0.004, rough_mm=0.06, scratch=0.26),
-    Look("speckle", ((125, 122, 118), (150, 140, 125), (95, 95, 100)), 0.45, 0.05),
-    "static",
+    (
+      Form("block", (0.1, 0.35), (0.5, 1.0), (0.05, 0.14), (0.05, 0.14)),
+      _floor((0.08, 0.2)),
+    ),
+    ("static",),
     0.42,
   ),
   "tile": Material(
-    Sound(0.24, 9, (900, 1700), 8000, (0.12, 0.20), 0.5, 0.25, (1500, 7000), 0.003, rough_mm=0.04, scratch=0.35),
-    Look("tiles", ((220, 215, 205), (185, 200, 205), (170, 130, 100), (90, 110, 130)), 0.10, 0.45),
-    "static",
+    (_floor((0.006, 0.012)), Form("plate", (0.1, 0.35), (0.5, 1.0), (0.006, 0.012), (0.006, 0.012))),
+    ("static", "rigid-motion"),
     0.42,
   ),
-  "carpet": Material(
-    Sound(4.0, 4, (75, 130), 420, (0.10, 0.16), 0.6, 0.9, (90, 900), 0.018, rough_mm=0.20, scratch=0.20),
-    Look("fuzz", ((130, 60, 60), (70, 85, 120), (140, 130, 110), (85, 105, 75)), 0.35, 0.0),
-    "deform",
-    0.12,
+  "water": Material((_FLOOR, Form("basin", (0.25, 0.6), (0.6, 1.0), (0.05, 0.12))), ("splash",), 0.08),
+  "wood": Material(
+    (
+      Form("plate", (0.2, 0.7), (0.3, 1.0), (0.01, 0.06), (0.006, 0.025)),
+      Form("bar", (0.25, 0.6), (0.1, 0.2), (0.015, 0.05), (0.015, 0.05)),
+      Form("block", (0.1, 0.3), (0.4, 0.9), (0.04, 0.12), (0.04, 0.12)),
+      _floor((0.012, 0.025)),
+    ),
+    ("static", "rigid-motion"),
+    0.35,
   ),
-  "cloth": Material(
-    Sound(3.0, 4, (110, 200), 600, (0.07, 0.11), 0.6, 1.2, (200, 2600), 0.022, rough_mm=0.10, scratch=0.30),
-    Look("weave", ((190, 190, 200), (60, 70, 130), (170, 60, 90), (210, 180, 120)), 0.22, 0.0),
-    "deform",
-    0.15,
-  ),
-  "leaf": Material(
-    Sound(2.0, 3, (150, 260), 700, (0.05, 0.08), 0.6, 0.8, (1800, 9000), 0.020, 45, (2500, 9000), 0.0012, 0.11,
-          rough_mm=0.05, scratch=0.50),
-    Look("leaves", ((95, 130, 50), (150, 105, 40), (120, 75, 35), (70, 110, 55)), 0.38, 0.05),
-    "scatter",
-    0.12,
-  ),
-  "gravel": Material(
-    Sound(0.5, 5, (300, 600), 2000, (0.05, 0.08), 0.6, 0.7, (700, 6000), 0.010, 40, (1400, 6500), 0.0035, 0.09,
-          rough_mm=0.10, scratch=0.40),
-    Look("gravel", ((140, 135, 128), (165, 150, 130), (110, 108, 110)), 0.42, 0.0),
-    "scatter",
-    0.18,
-  ),
-  "paper": Material(
-    Sound(1.4, 6, (190, 380), 1800, (0.06, 0.10), 0.7, 0.9, (900, 7500), 0.014, 10, (3000, 8000), 0.0010, 0.06,
-          rough_mm=0.045, scratch=0.35),
-    Look("lines", ((240, 238, 230), (225, 215, 190), (205, 175, 130)), 0.15, 0.02),
-    "deform",
-    0.22,
-  ),
-  "water": Material(
-    Sound(3.0, 3, (120, 220), 500, (0.06, 0.10), 0.6, 0.7, (500, 5500), 0.045, 24, (500, 2400), 0.014, 0.16, 0.25,
-          rough_mm=0.12, scratch=0.35),
-    Look("ripples", ((55, 105, 135), (40, 80, 95), (85, 135, 150)), 0.35, 0.7),
-    "splash",
-    0.10,
-  ),
-}  # fmt: skip
+}

@@ -1,5 +1,6 @@
 """Files of the procedural world: mp4 (H.264 + AAC) and `_times.txt` per video, the same bytes every time."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -12,15 +13,16 @@ import numpy as np
 
 from data_pipelines import interrupt
 from data_pipelines.builders import events
+from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
 from data_pipelines.builders.drumstick.scene import Scene, draw_scene
-from data_pipelines.builders.drumstick.sound import render_sound
 from data_pipelines.workers import mapped
 
-_VIDEO_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
+_VIDEO_OPTIONS = {"preset": "veryfast", "threads": "1"}
+_CRF = (19, 31)  # x264's quality, drawn per video: from clean to blocky
 # The fast coder smears less energy ahead of an onset than the default one, and takes a third of the time.
 _AUDIO_OPTIONS = {"aac_coder": "fast"}
-_AUDIO_BIT_RATE = {22050: 112_000, 44100: 160_000}
+_AUDIO_BITS = (3.2, 5.0)  # per sample, drawn per video
 
 
 def render_videos(
@@ -65,27 +67,46 @@ def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int,
 
 
 def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> pathlib.Path:
-  """Writes one scene's mp4 and events to `aside`, then moves them to `out_dir`; returns the mp4's path there."""
+  """Renders one scene in `aside`, then moves its files to `out_dir`; returns the mp4's path there."""
   cv2.setNumThreads(1)
-  path = aside / f"{scene.name}.mp4"
-  write_mp4(path, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate)
-  events.write_events(events.times_path(path), scene.events())
+  path = render_scene(scene, aside)
   for made in (events.times_path(path), path):
     os.replace(made, out_dir / made.name)
   return out_dir / path.name
 
 
+def render_scene(scene: Scene, folder: pathlib.Path) -> pathlib.Path:
+  """Writes a scene's mp4 and, beside it, its events; returns the mp4's path."""
+  path = folder / f"{scene.name}.mp4"
+  write_mp4(path, render_frames(scene), scene.fps, render_sound(scene), scene.sample_rate, draw_coding(scene))
+  events.write_events(events.times_path(path), scene.events())
+  return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+  """How a file is compressed: x264's quality `crf`, and the sound's `bit_rate`, bit/s."""
+
+  crf: float
+  bit_rate: int
+
+
+def draw_coding(scene: Scene) -> Coding:
+  rng = scene.rng("file")
+  return Coding(crf=round(rng.uniform(*_CRF), 1), bit_rate=round(rng.uniform(*_AUDIO_BITS) * scene.sample_rate))
+
+
 def write_mp4(
-  path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction, audio: np.ndarray, sample_rate: int
+  path: pathlib.Path, frames: Iterable[np.ndarray], fps: Fraction, audio: np.ndarray, sample_rate: int, coding: Coding
 ) -> None:
   """Encodes uint8 [HEIGHT, WIDTH, 3] frames and float32 mono audio, both from time zero."""
   with av.open(str(path), "w", format="mp4") as container:
-    video = container.add_stream("libx264", rate=fps, options=_VIDEO_OPTIONS)
+    video = container.add_stream("libx264", rate=fps, options=_VIDEO_OPTIONS | {"crf": str(coding.crf)})
     video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     video.codec_context.thread_count = 1  # more threads would change the bytes with the machine
     video.codec_context.time_base = 1 / fps
     sound = container.add_stream("aac", rate=sample_rate, layout="mono", options=_AUDIO_OPTIONS)
-    sound.bit_rate = _AUDIO_BIT_RATE[sample_rate]
+    sound.bit_rate = coding.bit_rate
     for k, image in enumerate(frames):
       picture = av.VideoFrame.from_ndarray(image, format="rgb24")
       picture.pts, picture.time_base = k, 1 / fps

@@ -1,7 +1,12 @@
+import itertools
+import json
+
+import numpy as np
 import pytest
 
 from data_pipelines.builders import protocol
 from data_pipelines.builders.clips import Clip
+from data_pipelines.builders.events import Event
 from data_pipelines.errors import InputError
 from tests.data_pipelines.builders import trees
 
@@ -42,3 +47,54 @@ def test_files_that_do_not_fit(tmp_path, conditions, matches, message):
 def test_missing_file(tmp_path):
   with pytest.raises(InputError, match=r"AMT_test_set\.json: no such file; fetch"):
     protocol.read_protocol(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def videos():
+  """97 videos of 8 s by id, each of hits, scratches or both."""
+  rng = np.random.default_rng(0)
+  made = {}
+  for n in range(97):
+    actions = (["hit"], ["scratch"], ["hit", "scratch"])[n % 3]
+    times = np.sort(rng.uniform(0.5, 7.5, 14))
+    made[f"v-{n}"] = (8.0, [Event(float(t), "wood", str(rng.choice(actions)), "static") for t in times])
+  return made
+
+
+def test_drawn_trials_are_like_the_published_ones(videos, tmp_path):
+  trials = protocol.draw_protocol(videos, 0)
+  assert len(trials) == 582 and len({t.target for t in trials}) == 194
+  assert all(t.target.video != t.condition.video for t in trials)
+  for _, three in itertools.groupby(trials, lambda t: t.target):
+    assert len({t.condition.video for t in three}) == 3
+  assert 100 < sum(t.match for t in trials) < 400
+  protocol.write_protocol(tmp_path, trials, videos)
+  assert protocol.read_protocol(tmp_path) == trials
+  assert {p.name for p in tmp_path.iterdir()} == {
+    "AMT_test_set.json",
+    "AMT_test_set_match_dict.json",
+    "AMT_test_set_type_dict.json",
+  }
+
+
+def test_clips_begin_at_contacts_and_match_by_their_actions(videos, tmp_path):
+  def actions(clip):
+    return {e.action for e in videos[clip.video][1] if 0 <= e.time_s - clip.start_s < 2}
+
+  trials = protocol.draw_protocol(videos, 1)
+  assert trials != protocol.draw_protocol(videos, 0) and trials == protocol.draw_protocol(videos, 1)
+  for trial in trials:
+    assert trial.match == (actions(trial.target) == actions(trial.condition))
+    for clip in (trial.target, trial.condition):
+      assert clip.start_s <= 6 and min(abs(e.time_s - clip.start_s) for e in videos[clip.video][1]) < 2e-4
+  protocol.write_protocol(tmp_path, trials, videos)
+  counts = json.loads((tmp_path / protocol.TYPES_FILE).read_text())
+  for trial in trials:
+    name = f"{trial.target.video}_{trial.target.start_s:.4f}"
+    assert set(counts[name]) == actions(trial.target) and sum(counts[name].values()) >= 1
+
+
+def test_two_videos_make_trials_and_one_makes_none(videos):
+  two = {name: videos[name] for name in ("v-0", "v-1")}
+  assert {t.condition.video for t in protocol.draw_protocol(two, 0)} == {"v-0", "v-1"}
+  assert protocol.draw_protocol({"v-0": videos["v-0"]}, 0) == []

@@ -1,7 +1,9 @@
 import pytest
 
 from condfoley_jax.clip import MINI
+from data_pipelines.builders import protocol
 from data_pipelines.builders.drumstick import builder
+from data_pipelines.builders.drumstick.scene import draw_scene
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.errors import InputError
 
@@ -16,7 +18,18 @@ def test_sources_are_rendered_with_their_events(tmp_path):
   assert source.video.read_bytes() == content
   segments = list(segments_of(source, MINI))
   assert tuple(e for s in segments for e in s.events) == source.events
-  assert made.info.name == "drumstick" and "seed3" in str(made.data_path)
+  assert not protocol.read_protocol(tmp_path / "videos")
+  assert made.info.name == "drumstick" and "v1_seed3" in str(made.data_path)
+
+
+def test_the_test_split_has_the_published_evaluation(tmp_path, monkeypatch):
+  monkeypatch.setattr(builder, "render_videos", lambda *_, **__: [])  # 97 videos take two minutes.
+  assert builder.sources(tmp_path, "test", seed=0, count=97, workers=1) == []
+  trials = protocol.read_protocol(tmp_path)
+  assert len(trials) == 582 and len({t.target for t in trials}) == 194
+  assert {t.target.video for t in trials} == {draw_scene("test", 0, index).name for index in range(97)}
+  builder.sources(tmp_path / "train", "train", seed=0, count=97, workers=1)
+  assert not (tmp_path / "train").exists()
 
 
 def test_a_split_of_another_name_is_refused(tmp_path):
