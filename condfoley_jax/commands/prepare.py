@@ -97,7 +97,7 @@ def verify_all(directory: Path) -> None:
     print(printable(problem))
     found += 1
   if found:
-    raise InputError(f"{directory}: {found} problems; copy the folder again or prepare the data again")
+    raise InputError(f"{directory}: {found} problem{'s' * (found > 1)}; each line above has its remedy")
   print(f"{directory}: whole")
 
 

@@ -1,4 +1,4 @@
-"""What version 1 of the world looks and sounds like; `python -m tests.data_pipelines.builders.drumstick.frozen` stores it.
+"""What this version of the world looks and sounds like, and how it is stored: by running this module.
 
 Sums over blocks, to which every pixel and every sample of a clip of each material adds its share: another processor may
 round one the other way, a change of the world moves many.
