@@ -7,6 +7,9 @@ Plain Python on purpose: importing this module loads neither JAX nor NumPy.
 import dataclasses
 from typing import Literal
 
+# What a hand-edited config may ask for; far beyond what any model reads.
+_LONGEST_S, _LARGEST_FRAME, _LONGEST_FFT = 3600, 1024, 2**16
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
@@ -19,7 +22,7 @@ class ClipSpec:
     frame_resize: side to which a whole frame is resized, aspect ratio ignored, px.
     frame_filter: how it is resized, `area` or `bicubic` (the published one).
     frame_size: side of the centre crop of that, what the video encoder sees, px.
-    n_fft: STFT window and FFT length, samples.
+    n_fft: STFT window and FFT length, samples; even, and not below the hop.
     hop: STFT hop, samples.
     n_mels: mel bins.
     fmin, fmax: lower and upper edge of the mel bank, Hz.
@@ -49,8 +52,14 @@ class ClipSpec:
 
   def __post_init__(self):
     for name in ("sample_rate", "fps", "seconds", "n_fft", "hop", "n_mels", "mel_per_row", "mel_per_column"):
-      if getattr(self, name) <= 0:
+      if not getattr(self, name) > 0:
         raise ValueError(f"ClipSpec.{name} must be positive, not {getattr(self, name)}")
+    if self.seconds > _LONGEST_S:
+      raise ValueError(f"ClipSpec.seconds must be {_LONGEST_S} or less, not {self.seconds}")
+    if self.n_fft % 2 or not self.hop <= self.n_fft <= _LONGEST_FFT:
+      raise ValueError(f"ClipSpec.n_fft must be even, from hop ({self.hop}) to {_LONGEST_FFT}, not {self.n_fft}")
+    if self.frame_resize > _LARGEST_FRAME:
+      raise ValueError(f"ClipSpec.frame_resize must be {_LARGEST_FRAME} or less, not {self.frame_resize}")
     if self.mel_scale not in ("slaney", "htk") or self.mel_padding not in ("same", "center"):
       raise ValueError(f"no mel scale `{self.mel_scale}` with padding `{self.mel_padding}`")
     if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:

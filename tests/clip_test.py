@@ -49,6 +49,13 @@ def test_what_must_be_positive_is_refused_by_name(spec, name, value):
 @pytest.mark.parametrize(
   ("change", "message"),
   [
+    ({"seconds": float("inf")}, "seconds must be 3600 or less, not inf"),
+    ({"seconds": float("nan")}, "seconds must be positive, not nan"),
+    ({"n_fft": 1}, r"n_fft must be even, from hop \(245\) to 65536, not 1"),
+    ({"n_fft": 100}, "n_fft must be even, from hop .*, not 100"),
+    ({"n_fft": 1023}, "n_fft must be even, from hop .*, not 1023"),
+    ({"n_fft": 2**20}, "n_fft must be even, from hop .*, not 1048576"),
+    ({"frame_resize": 100_000}, "frame_resize must be 1024 or less, not 100000"),
     ({"fps": 16}, "22050 Hz is no whole number of samples per frame at 16 fps"),
     ({"n_mels": 81}, "81 x 180 mel is no whole number of 20 x 6 codes"),
     ({"mel_per_row": 21}, "no whole number of 21 x 6 codes"),

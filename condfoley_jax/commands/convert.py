@@ -1,20 +1,20 @@
 """`condfoley convert`: a published PyTorch checkpoint to a weights folder."""
 
-import contextlib
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
-from rich.console import Console
 
 from condfoley_jax.commands.generation import timed
 from condfoley_jax.conventions import PUBLISHED, REPAIRED, Conventions
 from condfoley_jax.sampling.generate import COMPONENTS
-from condfoley_jax.weights import folder, torch_file
+from condfoley_jax.weights import fit, folder, torch_file
 from condfoley_jax.weights.published import checkpoint
-from data_pipelines.errors import InputError
+from data_pipelines.errors import InputError, printable
 
 # What each data set's models were trained with: level of the example, and whether its noise is removed.
 DATA_SETS = {"greatest_hits": {"level": "rms", "denoise": False}, "countix_av": {"level": "as_is", "denoise": True}}
@@ -40,32 +40,40 @@ class Settings:
 
 
 def run(source: Path, out: Path, settings: Settings) -> None:
-  """Writes the weights folder `out`, floats as wide as they were.
+  """Writes the weights folder `out`, all floats as float32: narrower ones keep their value, wider ones are rounded.
 
   Raises:
-    InputError: a checkpoint cannot be used, or `out` cannot be written.
+    InputError: a checkpoint cannot be used, or `out` cannot be written; nothing is written then.
   """
-  if settings.vocoder and settings.kind != "transformer":
-    raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
-  if settings.kind != "transformer" and (settings.published, settings.heads) != (False, 16):
-    raise InputError(f"--published and --heads go with --kind transformer; leave them out for {settings.kind}")
-  if (out / "config.json").exists():
+  _refuse_options(settings)
+  if any(os.path.lexists(out / name) for name in ("config.json", "model.safetensors")):
     raise InputError(f"{out}: holds weights already; choose another folder")
   seconds: dict[str, float] = {}
   with timed("read checkpoint", seconds):
     clip, components = _read(settings.kind, source, settings.heads)
     if settings.vocoder:
       components |= _read("melgan", settings.vocoder, settings.heads).components
+      if found := fit.misfits(clip, components):
+        raise InputError(f"{settings.vocoder}: was not made for {source} ({found}); choose the vocoder made for it")
   with timed("write weights", seconds):
     try:
       folder.save(out, clip, components, conventions=conventions_of(settings), dtype=np.float32)
     except OSError as error:
-      with contextlib.suppress(OSError):
-        out.rmdir()
       raise InputError(f"{out}: {error.strerror or error}; choose another folder") from error
     except ValueError as error:
       raise InputError(f"{source}: {error}; get the checkpoint from its authors again") from error
   _tell(out, components, settings)
+
+
+def _refuse_options(settings: Settings) -> None:
+  """Refuses options that say nothing of this kind of checkpoint."""
+  if settings.kind == "transformer":
+    return
+  if settings.vocoder:
+    raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
+  if settings != Settings(settings.kind):
+    options = "--published, --heads and --trained-on"
+    raise InputError(f"{options} go with --kind transformer; leave them out for {settings.kind}")
 
 
 def conventions_of(settings: Settings) -> Conventions:
@@ -80,19 +88,17 @@ def _read(kind: str, source: Path, heads: int) -> checkpoint.Converted:
   state = torch_file.state_dict(source)
   try:
     return checkpoint.convert(kind, state, heads=heads)
-  except KeyError as error:
-    raise InputError(f"{source}: no tensor {error.args[0]}; is this a {kind} checkpoint?") from error
   except ValueError as error:
     raise InputError(f"{source}: {error}; is this a {kind} checkpoint?") from error
 
 
 def _tell(out: Path, components: dict[str, nnx.Module], settings: Settings) -> None:
   """Says what was found and what is still wanted."""
-  console = Console(stderr=True, highlight=False)
   for name, component in components.items():
     size = sum(x.size for x in jax.tree.leaves(nnx.state(component, nnx.Param)))
-    console.print(f"{name}: {size:,} parameters")
+    print(f"{name}: {size:,} parameters", file=sys.stderr)
   if settings.kind == "transformer" and (wanted := [name for name in COMPONENTS if name not in components]):
-    console.print(f"`condfoley generate` needs {wanted[0]} too: convert again with --vocoder FILE")
+    print(f"`condfoley generate` needs {wanted[0]} too: convert again with --vocoder FILE", file=sys.stderr)
   behaviour = "published behaviour" if settings.published else "repaired behaviour"
-  console.print(f"{out}: {behaviour if settings.kind == 'transformer' else 'converted'}; see docs/published.md")
+  done = behaviour if settings.kind == "transformer" else "converted"
+  print(printable(f"{out}: {done}; see docs/published.md"), file=sys.stderr)

@@ -15,7 +15,7 @@ from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync, rank, sync_of
-from condfoley_jax.weights import folder
+from condfoley_jax.weights import fit, folder
 from data_pipelines import interrupt, media
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
@@ -108,6 +108,7 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     sampling = Sampling(settings.temperature, min(settings.top_k, 2**31 - 1), settings.top_p)
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     made = generator(frames, example, sampling, seeds)
+    _require_finite(made, weights_dir or folder.SHIPPED)
   with timed("rank", seconds):
     takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
     order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
@@ -118,12 +119,16 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
 
 
 def _require_fit(weights: folder.Weights, directory: Path) -> None:
-  """Refuses a folder whose clip is not the one that its components were trained for."""
-  clip, transformer = weights.clip, weights.components["transformer"].config
-  sizes = (clip.frames, clip.code_rows, clip.code_columns, clip.n_mels)
-  made_for = (transformer.frames, transformer.code_rows, transformer.code_columns)
-  if sizes != (*made_for, weights.components["vocoder"].config.n_mels):
-    raise InputError(f"{directory / 'config.json'}: clip does not fit the components; export the weights again")
+  """Refuses a folder whose clip and components were not made for each other."""
+  if found := fit.misfits(weights.clip, weights.components):
+    remedy = "undo the change, or convert or train the weights again"
+    raise InputError(f"{directory / 'config.json'}: what it describes does not fit together ({found}); {remedy}")
+
+
+def _require_finite(made: sampler.Takes, directory: Path) -> None:
+  """Refuses weights that overflow."""
+  if not (np.isfinite(made.audio).all() and np.isfinite(made.seen).all()):
+    raise InputError(f"{directory}: gives sound that is no number; convert or train the weights again")
 
 
 def _query_samples(query: Path, spec: ClipSpec) -> int:

@@ -6,7 +6,6 @@ first 16 hex digits of the sha256 of the tensors file}. Tensors are named NAME/p
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import json
 import os
@@ -46,7 +45,7 @@ def save(
   conventions: Conventions = OURS,
   dtype: type[np.floating] = np.float16,
 ) -> str:
-  """Writes the folder (aside, then renamed file by file, config last) and returns the id.
+  """Writes the folder (both files aside, then renamed, config last) and returns the id; if it fails, leaves nothing.
 
   Args:
     directory: made if it is not there.
@@ -62,19 +61,21 @@ def save(
   described = {
     name: {"kind": registry.kind_of(m), "config": config_tree.to_dict(m.config)} for name, m in components.items()
   }
-  directory.mkdir(parents=True, exist_ok=True)
-  with _replacing(directory / "model.safetensors") as aside:
-    _write(tensors, aside)
-    identity = _identity(aside)
-  config = {
-    "format": FORMAT,
-    "clip": config_tree.to_dict(clip),
-    "conventions": config_tree.to_dict(conventions),
-    "components": described,
-    "id": identity,
-  }
-  with _replacing(directory / "config.json") as aside:
-    aside.write_text(json.dumps(config, indent=1) + "\n")
+  with (
+    _made(directory),
+    _replacing(directory / "config.json") as config_file,
+    _replacing(directory / "model.safetensors") as tensors_file,
+  ):
+    _write(tensors, tensors_file)
+    identity = _identity(tensors_file)
+    config = {
+      "format": FORMAT,
+      "clip": config_tree.to_dict(clip),
+      "conventions": config_tree.to_dict(conventions),
+      "components": described,
+      "id": identity,
+    }
+    config_file.write_text(json.dumps(config, indent=1) + "\n")
   return identity
 
 
@@ -115,10 +116,10 @@ def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module
 
 @contextlib.contextmanager
 def _refused_as_input(what: str):
-  """Turns what a wrong config raises into InputError."""
+  """Turns what a wrong config raises into InputError: sizes that nobody thought of may raise anything."""
   try:
     yield
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
+  except Exception as error:
     raise InputError(f"{what}: {error}; undo the change, or convert or train the weights again") from error
 
 
@@ -128,12 +129,12 @@ def _read_config(directory: Path) -> dict:
     config = json.loads(path.read_text())
   except FileNotFoundError as error:
     raise InputError(f"{path}: not found; --weights takes a folder with config.json and model.safetensors") from error
-  except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise InputError(f"{path}: not readable as JSON; fetch the weights again") from error
   if not isinstance(config, dict):
     raise InputError(f"{path}: not the config of a weights folder; export the weights again")
   made = config.get("format")
-  if isinstance(made, int) and made > FORMAT:
+  if isinstance(made, int | float) and made > FORMAT:
     raise InputError(f"{path}: made by a newer version (format {made}, this one reads {FORMAT}); update condfoley-jax")
   parts = {"clip": dict, "conventions": dict, "components": dict, "id": str}
   if made != FORMAT or not all(isinstance(config.get(name), kind) for name, kind in parts.items()):
@@ -160,14 +161,20 @@ def _read_tensors(directory: Path, identity: str, names: tuple[str, ...]) -> dic
 
 
 def _write(tensors: dict[str, np.ndarray], path: Path) -> None:
-  """Writes a safetensors file that others may read, if the user's mask lets them. Raises OSError."""
-  path.touch()
-  mode = path.stat().st_mode
-  try:
-    safetensors.numpy.save_file(tensors, path)
-  except safetensors.SafetensorError as error:  # It keeps the system's error in its text only.
-    raise OSError(errno.EIO, str(error), str(path)) from error
-  path.chmod(mode)
+  """Writes a safetensors file of tensors of one dtype: the header's length, the header, and the tensors by name.
+
+  safetensors' own `save_file` writes to a file of a random name first, which a killed run leaves behind.
+  """
+  header, end = {}, 0
+  for name, x in sorted(tensors.items()):
+    header[name] = {"dtype": f"F{8 * x.itemsize}", "shape": x.shape, "data_offsets": [end, end + x.nbytes]}
+    end += x.nbytes
+  text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+  text += b" " * (-len(text) % 8)
+  with open(path, "wb") as file:
+    file.write(len(text).to_bytes(8, "little") + text)
+    for _, x in sorted(tensors.items()):
+      file.write(x.data)
 
 
 def _identity(path: Path) -> str:
@@ -177,10 +184,24 @@ def _identity(path: Path) -> str:
 
 def _stored(name: str, key: str, value: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
   with np.errstate(over="ignore"):  # What overflows is not finite, and refused below.
-    stored = np.ascontiguousarray(value, dtype)
+    stored = np.ascontiguousarray(value, np.dtype(dtype).newbyteorder("<"))
   if not np.isfinite(stored).all():
     raise ValueError(f"{name}/{key} is not finite in {np.dtype(dtype).name}")
   return stored
+
+
+@contextlib.contextmanager
+def _made(directory: Path) -> Iterator[None]:
+  """A folder that is made where it is not there; if what is done in it fails, what was made is taken away again."""
+  new = [path for path in (directory, *directory.parents) if not path.exists()]
+  try:
+    directory.mkdir(parents=True, exist_ok=True)
+    yield
+  except BaseException:
+    for path in new:
+      with contextlib.suppress(OSError):
+        path.rmdir()
+    raise
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ file, which is mapped: only the tensors that are used take memory.
 
 import io
 import mmap
+import stat
 import struct
 import zipfile
 import zlib
@@ -32,6 +33,8 @@ def read(path: Path) -> Any:
   Raises:
     InputError: the file is missing, damaged or no checkpoint, or it names what a checkpoint has no business with.
   """
+  with refusing(path):
+    _refuse_special(path)
   with refusing(path), open(path, "rb") as file:
     if not file.read(1):
       raise Malformed("an empty file")
@@ -41,6 +44,13 @@ def read(path: Path) -> Any:
     if data[257:262] == b"ustar":
       raise Malformed("in the tar format of PyTorch before 0.1.10", _ASK)
     return _Stream(path, data).tree()
+
+
+def _refuse_special(path: Path) -> None:
+  """Refuses a pipe, which would be waited for, and a device. Raises OSError, also for a folder, as `open` does."""
+  mode = path.stat().st_mode
+  if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    raise Malformed("no file but a pipe or a device", "give the path of a PyTorch checkpoint")
 
 
 def state_dict(path: Path) -> dict[str, np.ndarray]:

@@ -104,7 +104,10 @@ class Tensor:
     last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
     # More elements than the storage has (stride 0) would be a small file's way to a huge array.
     if max(last + 1, math.prod(self.shape)) > self.storage.length:
-      raise Malformed(f"a tensor of shape {list(self.shape)} goes beyond its storage of {self.storage.length} elements")
+      beyond = f"a tensor of shape {list(self.shape)} goes beyond its storage of {self.storage.length} elements"
+      if last < self.storage.length and 0 in self.strides:
+        raise Malformed(f"{beyond} (it is expanded, which is not read)", "save the checkpoint with contiguous tensors")
+      raise Malformed(beyond)
 
 
 def find(module: str, name: str) -> Any:
@@ -114,6 +117,8 @@ def find(module: str, name: str) -> Any:
     Malformed: the name is one that a checkpoint has no business with.
   """
   known = module, name
+  if known in _UNREAD:
+    raise Malformed(f"{_UNREAD[known]} tensors are not read", "save the checkpoint as float32")
   return _KNOWN[known] if known in _KNOWN else torch_names.inert(module, name)
 
 
@@ -148,6 +153,13 @@ def _is_size(x: Any) -> bool:
   return type(x) is int and 0 <= x < 2**63
 
 
+_UNREAD = {
+  ("torch._utils", "_rebuild_tensor_v3"): "fp8 and unsigned",
+  ("torch._utils", "_rebuild_qtensor"): "quantised",
+  ("torch._utils", "_rebuild_sparse_tensor"): "sparse",
+  ("torch._utils", "_rebuild_sparse_csr_tensor"): "sparse",
+  ("torch._utils", "_rebuild_meta_tensor_no_storage"): "meta",
+}
 _KNOWN: dict[tuple[str, str], Any] = {
   ("collections", "OrderedDict"): Builder(lambda: {}),
   ("torch", "Size"): Builder(lambda sizes: sizes),

@@ -1,11 +1,14 @@
 """`condfoley convert`: from a checkpoint as the authors wrote it to takes."""
 
 import json
+import resource
+import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
-from safetensors import SafetensorError
 
 from condfoley_jax import cli
 from condfoley_jax.sampling.generate import sample_window
@@ -104,7 +107,7 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
     tmp_path / "broken.ckpt": "quant_conv.bias",
     tmp_path / "hostile.ckpt": "system",
     tmp_path / "absent.ckpt": "",
-    files / "best_netG.pt": "no tensor first_stage_permuter.forward_shuffle_idx, first_stage_permuter.backward",
+    files / "best_netG.pt": "first_stage_permuter.backward_shuffle_idx, first_stage_permuter.forward_shuffle_idx",
   }
   for source, message in cases.items():
     assert convert("--kind", "transformer", source, tmp_path / "w") == 2
@@ -114,7 +117,7 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
   assert not (tmp_path / "w").exists()
 
 
-@pytest.mark.parametrize("option", [["--published"], ["--heads", 8]])
+@pytest.mark.parametrize("option", [["--published"], ["--heads", 8], ["--trained-on", "countix_av"]])
 def test_options_of_a_transformer_are_refused_elsewhere(files, tmp_path, capsys, option):
   assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", *option) == 2
   assert f"{option[0]}" in capsys.readouterr().err
@@ -133,6 +136,10 @@ def test_a_vocoder_alone_has_no_behaviour(files, tmp_path, capsys):
     ("conventions", "top_k", "x", "Conventions.top_k is 'x', not of type int"),
     ("clip", "mel_crop", "x", "ClipSpec.mel_crop is 'x', not of type int | None"),
     ("clip", "fps", True, "ClipSpec.fps is True, not of type int"),
+    ("clip", "seconds", float("nan"), "ClipSpec.seconds must be positive, not nan"),
+    ("clip", "n_fft", 100, "ClipSpec.n_fft must be even, from hop (256) to 65536, not 100"),
+    ("clip", "hop", 128, "samples of a mel frame: clip 128, vocoder 256"),
+    ("clip", "mel_per_row", 8, "mel bins and frames of a code: clip (8, 16), vqgan (16, 16)"),
   ],
 )
 def test_an_edited_config_is_told_by_its_field(files, videos, tmp_path, capsys, section, field, value, words):
@@ -155,15 +162,87 @@ def test_a_folder_that_holds_weights_is_not_written_over(files, tmp_path, capsys
   assert set(folder.load(tmp_path / "w").components) == {"vqgan", "video_encoder", "transformer", "vocoder"}
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, capsys, monkeypatch):
-  def full(*_):
-    raise SafetensorError("I/O error: No space left on device (os error 28)")
-
-  monkeypatch.setattr("safetensors.numpy.save_file", full)
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("dangling", [False, True])
+def test_half_a_folder_is_not_written_over_either(files, tmp_path, capsys, name, dangling):
+  (tmp_path / "w").mkdir()
+  path = tmp_path / "w" / name
+  path.symlink_to(tmp_path / "nowhere") if dangling else path.write_bytes(b"precious")
   assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w") == 2
+  assert "holds weights already" in capsys.readouterr().err
+  assert [p.name for p in (tmp_path / "w").iterdir()] == [name]
+  assert dangling or path.read_bytes() == b"precious"
+
+
+@pytest.fixture
+def small_files():
+  """No file may grow beyond 10 kB, as on a disk that fills up."""
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+  yield
+  resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("out", ["w", "a/b/w"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, capsys, small_files, out):
+  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / out) == 2
   error = capsys.readouterr().err.strip()
-  assert "\n" not in error and "No space left" in error
+  assert "\n" not in error and "File too large; choose another folder" in error
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_run_killed_while_it_writes_leaves_one_file_that_the_next_writes_over(files, tmp_path):
+  # The system kills a process that writes beyond its limit, unless it asks not to be, as Python does.
+  killed = """if True:
+    import resource, signal, sys
+    from condfoley_jax import cli
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+    cli.main(sys.argv[1:])"""
+  command = ["convert", "--kind", "melgan", str(files / "best_netG.pt"), str(tmp_path / "w")]
+  run = subprocess.run([sys.executable, "-c", killed, *command], capture_output=True, check=False)
+  assert run.returncode == -signal.SIGXFSZ
+  (left,) = (tmp_path / "w").iterdir()
+  assert left.name == ".model.safetensors.partial"
+  assert cli.main(command) == 0
+  assert {path.name for path in (tmp_path / "w").iterdir()} == {"config.json", "model.safetensors"}
+  assert set(folder.load(tmp_path / "w").components) == {"vocoder"}
+
+
+@pytest.mark.parametrize(
+  ("vocoder", "message"),
+  [
+    (tiny.tensors(tiny.melgan(n_mels=20)), "(mel bins: clip 80, vocoder 20)"),
+    (tiny.tensors(tiny.melgan(ratios=(4, 2))), "(samples of a mel frame: clip 256, vocoder 8)"),
+    (
+      tiny.tensors(tiny.melgan()) | {"model.1.bias": np.full(32, np.nan, np.float32)},
+      "not finite in float32 (1): model.1",
+    ),
+    ({k: x for k, x in tiny.tensors(tiny.melgan()).items() if k != "model.1.bias"}, "missing (1): model.1.bias"),
+  ],
+)
+def test_a_vocoder_that_does_not_fit_is_named_by_its_file(files, tmp_path, capsys, vocoder, message):
+  torch_writer.write(tmp_path / "voc.pt", vocoder)
+  command = [
+    "--kind",
+    "transformer",
+    "--heads",
+    2,
+    files / "last.ckpt",
+    tmp_path / "w",
+    "--vocoder",
+    tmp_path / "voc.pt",
+  ]
+  assert convert(*command) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"condfoley convert: {tmp_path / 'voc.pt'}: ") and message in line
   assert not (tmp_path / "w").exists()
+
+
+def test_the_last_line_shows_any_folder_as_it_is_on_one_line(files, tmp_path, capsys):
+  out = tmp_path / "[red]\nw"
+  assert convert("--kind", "melgan", files / "best_netG.pt", out) == 0
+  assert capsys.readouterr().err.splitlines()[-1] == rf"{tmp_path}/[red]\nw: converted; see docs/published.md"
 
 
 @pytest.mark.golden

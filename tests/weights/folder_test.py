@@ -6,6 +6,7 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax import nnx
 
 from condfoley_jax.clip import MINI
@@ -95,6 +96,17 @@ def test_the_shipped_weights_are_saved_as_the_bytes_that_they_were_loaded_from(t
   assert contents(tmp_path / "again") == contents(folder.SHIPPED)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_safetensors_reads_and_would_have_written_the_same_bytes(tmp_path, dtype):
+  folder.save(tmp_path, MINI, components(), dtype=dtype)
+  found = safetensors.numpy.load_file(tmp_path / "model.safetensors")
+  expected = {f"{name}/{k}": x.astype(dtype) for name, m in components().items() for k, x in tree.flatten(m).items()}
+  assert found.keys() == expected.keys()
+  for key, x in expected.items():
+    np.testing.assert_array_equal(found[key], x, strict=True)
+  assert (tmp_path / "model.safetensors").read_bytes() == safetensors.numpy.save(expected)
+
+
 def test_both_files_may_be_read_by_the_same_people(saved):
   modes = {path.stat().st_mode for path in saved.iterdir()}
   assert len(modes) == 1
@@ -128,6 +140,18 @@ def test_id_belongs_to_the_tensors(saved, tmp_path):
   other = components()
   other["vqgan"].quantizer.codebook[...] += 1
   assert folder.save(tmp_path / "other", MINI, other) != identity
+
+
+@pytest.mark.parametrize("name", [".config.json.partial", ".model.safetensors.partial"])
+def test_a_folder_that_cannot_be_written_stays_as_it_is(saved, name):
+  (saved / name).mkdir()
+  before = folder.load(saved).id
+  other = components()
+  other["vqgan"].quantizer.codebook[...] += 1
+  with pytest.raises(OSError):
+    folder.save(saved, MINI, other)
+  assert folder.load(saved).id == before
+  assert {path.name for path in saved.iterdir()} == {"config.json", "model.safetensors", name}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
@@ -187,6 +211,11 @@ DAMAGES = {
   "a list": (write("config.json", b"[]"), "config.json: not the config of a weights folder"),
   "an older format": (setting("format", value=1), "config.json: not the config of a weights folder"),
   "a newer format": (setting("format", value=folder.FORMAT + 1), "config.json: made by a newer version .*update"),
+  "a newer format that is no whole number": (setting("format", value=3.0), "config.json: made by a newer version"),
+  "a number too long": (write("config.json", b'{"format": %s}' % (b"9" * 5000)), "config.json: not readable"),
+  "depth": (write("config.json", b"[" * 200_000), "config.json: not readable"),
+  "endless seconds": (setting("clip", "seconds", value=float("inf")), "config.json: clip: ClipSpec.seconds must be"),
+  "strides of nothing": (setting("components", "vqgan", "config", "strides", value=[[2, 0]]), "component `vqgan`"),
   "no conventions": (without("conventions"), "config.json: not the config of a weights folder"),
   "unknown convention": (
     setting("conventions", "bn", value="batch"),

@@ -1,6 +1,7 @@
 """Checkpoints that PyTorch wrote come back; hostile and damaged ones are refused in one line and run nothing."""
 
 import copyreg
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -269,7 +270,7 @@ OUTSIDE = {
   "size": (0, (3, 3), (3, 1), BEYOND),
   "one huge size": (0, (2**62, 1), (0, 0), BEYOND),
   "huge sizes": (0, (2**40, 2**40), (2**40, 1), BEYOND),
-  "repeated": (0, (7,), (0,), BEYOND),
+  "repeated": (0, (7,), (0,), rf"{BEYOND} \(it is expanded, which is not read\); save the checkpoint with contiguous"),
   "huge and empty": (0, (0, 2**62, 2**62), (1, 1, 1), "damaged"),
   "negative size": (0, (-1, 3), (3, 1), IMPOSSIBLE),
   "negative stride": (5, (6,), (-1,), IMPOSSIBLE),
@@ -287,6 +288,20 @@ def test_a_tensor_outside_of_its_storage_is_refused(tmp_path, name):
   *place, message = OUTSIDE[name]
   write(tmp_path / "x.pt", {"a": View(ONES, *place)})
   refusal(tmp_path / "x.pt", message)
+
+
+@pytest.mark.parametrize(
+  ("function", "message"),
+  [
+    ("_rebuild_tensor_v3", "fp8 and unsigned tensors"),
+    ("_rebuild_qtensor", "quantised tensors"),
+    ("_rebuild_sparse_tensor", "sparse tensors"),
+    ("_rebuild_meta_tensor_no_storage", "meta tensors"),
+  ],
+)
+def test_tensors_of_other_kinds_are_told_as_what_they_are(tmp_path, function, message):
+  write(tmp_path / "x.pt", {"a": Call(Name("torch._utils", function), ()), "b": ONES})
+  refusal(tmp_path / "x.pt", f"{message} are not read; save the checkpoint as float32")
 
 
 def test_a_conjugate_view_is_refused(tmp_path):
@@ -397,6 +412,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name):
   data, message = NO_CHECKPOINTS[name]
   (tmp_path / "x.pt").write_bytes(data)
   refusal(tmp_path / "x.pt", message)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+  os.mkfifo(tmp_path / "x.pt")
+  refusal(tmp_path / "x.pt", "a pipe or a device; give the path")
 
 
 def test_a_path_without_a_file_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """What each kind of published checkpoint holds, and the components that it becomes."""
 
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -10,13 +11,19 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import PAPER, ClipSpec
-from condfoley_jax.weights import registry, tree
+from condfoley_jax.weights import fit, registry, tree
 from condfoley_jax.weights.published import layers, lpaps, melgan, sparsesync, transformer, vggishish, vqgan
 from condfoley_jax.weights.published import video_encoder as r2plus1d
 from condfoley_jax.weights.published.layers import State
 
-# Tensors of whole numbers: counters of batches, and the permuter's orders.
-_WHOLE = ("num_batches_tracked", "shuffle_idx")
+# The mel front end is not learned; ours is in `ClipSpec`.
+_MEL_FRONT_END = re.compile(r"(first_stage_model\.)?wav_transforms\.")
+# Counters of batches, the permuter's orders, causal masks: no weights.
+_NO_FLOATS = re.compile(
+  r"(.+\.)?num_batches_tracked"
+  r"|first_stage_permuter\.(forward|backward)_shuffle_idx"
+  r"|transformer\.blocks\.[0-9]+\.attn\.mask"
+)
 
 
 class Converted(NamedTuple):
@@ -35,56 +42,72 @@ def convert(kind: str, state: State, *, heads: int) -> Converted:
     heads: attention heads of a transformer, which no tensor tells.
 
   Raises:
-    ValueError: lists tensors that are missing, left over or of another shape than the rest asks for; or a KeyError for
-      one without which no size can be told.
+    ValueError: lists tensors that are missing, left over, of another shape than the rest asks for or not finite, by
+      their published names; or says which parts were not made for each other.
   """
-  # The mel front end is not learned; ours is in `ClipSpec`.
-  state = {name: x for name, x in state.items() if "wav_transforms." not in name}
-  _check_floats(state)
+  state = {name: x for name, x in state.items() if not _MEL_FRONT_END.match(name)}
+  weights = {name: x for name, x in sorted(state.items()) if not _NO_FLOATS.fullmatch(name)}
+  _refuse("without floats", [f"{name} ({x.dtype})" for name, x in weights.items() if not _is_float(x)])
+  _refuse("not finite in float32", [name for name, x in weights.items() if not _is_finite(x)])
   return KINDS[kind](state, heads)
 
 
-def _check_floats(state: State) -> None:
-  wrong = [
-    f"{name} ({x.dtype})"
-    for name, x in sorted(state.items())
-    if not (np.issubdtype(x.dtype, np.floating) or x.dtype == ml_dtypes.bfloat16 or name.endswith(_WHOLE))
-  ]
-  if wrong:
-    raise ValueError(f"tensors without floats ({len(wrong)}): {', '.join(wrong)}")
+def _refuse(what: str, names: list[str]) -> None:
+  if names:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    raise ValueError(f"tensors {what} ({len(names)}): {', '.join(names[:10])}{more}")
+
+
+def _is_float(x: np.ndarray) -> bool:
+  return np.issubdtype(x.dtype, np.floating) or x.dtype == ml_dtypes.bfloat16
+
+
+def _is_finite(x: np.ndarray) -> bool:
+  with np.errstate(over="ignore"):
+    return bool(np.isfinite(x.astype(np.float32, copy=False)).all())
 
 
 def _transformer(state: State, heads: int) -> Converted:
-  rows, columns = _grid(_part(state, "first_stage_permuter."))
-  parts, problems = {}, []
-  for prefix, kind, module, sizes in (
-    ("first_stage_model.", "vqgan", vqgan, {}),
-    ("cond_stage_model.model.", "video_encoder", r2plus1d, {}),
-    ("transformer.", "transformer", transformer, {"rows": rows, "columns": columns, "heads": heads}),
-  ):
-    try:
-      parts[kind] = _embedded(prefix, kind, module, state, **sizes)
-    except ValueError as error:
-      problems.append(str(error))
-  try:
-    layers.refuse_left_over(state)
-  except ValueError as error:
-    problems.append(str(error))
-  if problems:
-    raise ValueError("; ".join(problems))
-  return Converted(_clip(parts["vqgan"].config, rows, columns), parts)
+  problems, parts, grid = layers.Problems(), {}, None
+  prefixes = "first_stage_permuter.", "first_stage_model.", "cond_stage_model.model.", "transformer."
+  inside = {prefix: _part(state, prefix) for prefix in prefixes}
+  with problems.under("first_stage_permuter."):
+    grid = _grid(inside["first_stage_permuter."])
+  with problems.under("first_stage_model."):
+    parts["vqgan"] = _component("vqgan", vqgan, inside["first_stage_model."])
+  with problems.under("cond_stage_model.model."):
+    parts["video_encoder"] = _component("video_encoder", r2plus1d, inside["cond_stage_model.model."])
+  if grid:
+    sizes = {"rows": grid[0], "columns": grid[1], "heads": heads}
+    with problems.under("transformer."):
+      parts["transformer"] = _component("transformer", transformer, inside["transformer."], **sizes)
+  # What another kind of checkpoint holds would say nothing.
+  if any(inside.values()):
+    with problems.under(""):
+      layers.refuse_left_over(state)
+  problems.tell()
+  clip = _clip(parts["vqgan"].config, *grid)
+  if found := fit.misfits(clip, parts):
+    raise ValueError(f"its parts were not made for each other ({found})")
+  return Converted(clip, parts)
 
 
 def _vqgan(state: State, heads: int) -> Converted:
   """The discriminator and the perceptual loss come along where they are there."""
-  parts = {}
-  if perceptual := _part(state, "loss.perceptual_loss."):
-    parts["lpaps"] = _component("lpaps", lpaps, perceptual)
-  if patches := _part(state, "loss.discriminator."):
-    config = vqgan.discriminator_config_from_torch(patches)
-    params = vqgan.discriminator_params_from_torch(patches, config)
-    parts["discriminator"] = _restored("discriminator", config, params)
-  return Converted(PAPER, {"vqgan": _component("vqgan", vqgan, state)} | parts)
+  problems, parts = layers.Problems(), {}
+  perceptual, patches = _part(state, "loss.perceptual_loss."), _part(state, "loss.discriminator.")
+  with problems.under(""):
+    parts["vqgan"] = _component("vqgan", vqgan, state)
+  with problems.under("loss.perceptual_loss."):
+    if perceptual:
+      parts["lpaps"] = _component("lpaps", lpaps, perceptual)
+  with problems.under("loss.discriminator."):
+    if patches:
+      config = vqgan.discriminator_config_from_torch(patches)
+      params = vqgan.discriminator_params_from_torch(patches, config)
+      parts["discriminator"] = _restored("discriminator", config, params)
+  problems.tell()
+  return Converted(PAPER, parts)
 
 
 def _alone(name: str, kind: str, module: ModuleType) -> Callable[[State, int], Converted]:
@@ -93,9 +116,16 @@ def _alone(name: str, kind: str, module: ModuleType) -> Callable[[State, int], C
 
 def _video_encoder(state: State, heads: int) -> Converted:
   """The authors' module or torchvision's, whose classes (`fc`) the published system has cut off."""
-  state = _part(state, "model.") or state
-  state = {name: x for name, x in state.items() if not name.startswith("fc.")}
-  return Converted(PAPER, {"video_encoder": _component("video_encoder", r2plus1d, state)})
+  problems, parts = layers.Problems(), {}
+  prefix = "model." if any(name.startswith("model.stem.") for name in state) else ""
+  inside = _part(state, prefix)
+  with problems.under(prefix):
+    encoder = {name: x for name, x in inside.items() if name not in ("fc.weight", "fc.bias")}
+    parts["video_encoder"] = _component("video_encoder", r2plus1d, encoder)
+  with problems.under(""):
+    layers.refuse_left_over(state)
+  problems.tell()
+  return Converted(PAPER, parts)
 
 
 KINDS: dict[str, Callable[[State, int], Converted]] = {
@@ -107,16 +137,6 @@ KINDS: dict[str, Callable[[State, int], Converted]] = {
   "r2plus1d": _video_encoder,
   "lpaps": _alone("lpaps", "lpaps", lpaps),
 }
-
-
-def _embedded(prefix: str, kind: str, module: ModuleType, state: State, **sizes: int) -> nnx.Module:
-  """The component whose tensors are under `prefix`, which are taken out of `state`."""
-  try:
-    return _component(kind, module, _part(state, prefix), **sizes)
-  except KeyError as error:
-    raise KeyError(f"{prefix}{error.args[0]}") from error
-  except ValueError as error:
-    raise ValueError(f"under {prefix[:-1]}: {error}") from error
 
 
 def _component(kind: str, module: ModuleType, state: State, **sizes: int) -> nnx.Module:
@@ -139,19 +159,19 @@ def _grid(permuter: State) -> tuple[int, int]:
   """Rows and columns of codes: the permuter's order runs down the columns of a row-major grid.
 
   Raises:
-    KeyError: it is not there.
-    ValueError: it is some other order.
+    ValueError: it is not there, or it is some other order.
   """
-  names = ("forward_shuffle_idx", "backward_shuffle_idx")
-  if absent := [f"first_stage_permuter.{name}" for name in names if name not in permuter]:
-    raise KeyError(", ".join(absent))
-  order, back = (permuter[name].astype(np.int64) for name in names)
-  columns = int(order[1]) if len(order) > 1 else 1
-  expected = np.arange(len(order)).reshape(-1, columns).T.ravel() if columns and len(order) % columns == 0 else None
+  with layers.taking(permuter, {}) as tensors:
+    found = {name: tensors.pop(name, (None,)) for name in ("forward_shuffle_idx", "backward_shuffle_idx")}
+  if wrong := [f"{name} ({x.dtype})" for name, x in found.items() if x.dtype.kind not in "iu"]:
+    raise layers.Misfit({"without whole numbers": wrong})
+  order, back = (x.astype(np.int64) for x in found.values())
+  columns = int(order[1]) if len(order) > 1 else len(order)
+  expected = np.arange(len(order)).reshape(-1, columns).T.ravel() if columns > 0 and not len(order) % columns else None
   if expected is None or not np.array_equal(order, expected):
-    raise ValueError("first_stage_permuter does not order codes column by column")
+    raise ValueError("forward_shuffle_idx does not order codes column by column")
   if not np.array_equal(back, np.argsort(order)):
-    raise ValueError("first_stage_permuter.backward_shuffle_idx does not undo forward_shuffle_idx")
+    raise ValueError("backward_shuffle_idx does not undo forward_shuffle_idx")
   return len(order) // columns, columns
 
 

@@ -18,6 +18,40 @@ State = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+class Misfit(ValueError):
+  """Tensors that do not fit: lists of them by what is wrong, each entry beginning with the published name."""
+
+  def __init__(self, lists: Mapping[str, Iterable[str]]):
+    self.lists = {what: sorted(found) for what, found in lists.items()}
+    super().__init__(
+      "; ".join(f"tensors {what} ({len(found)}): {', '.join(found)}" for what, found in self.lists.items() if found)
+    )
+
+
+class Problems:
+  """What is wrong with the parts of a checkpoint, gathered so that one error can tell all of it."""
+
+  def __init__(self):
+    self._lists: dict[str, list[str]] = {what: [] for what in ("missing", "of another shape", "left over")}
+    self._others: list[str] = []
+
+  @contextlib.contextmanager
+  def under(self, prefix: str) -> Iterator[None]:
+    """Notes the ValueError that reading the tensors under `prefix` ends with."""
+    try:
+      yield
+    except Misfit as error:
+      for what, found in error.lists.items():
+        self._lists.setdefault(what, []).extend(prefix + entry for entry in found)
+    except ValueError as error:
+      self._others.append(f"{prefix}*: {error}" if prefix else str(error))
+
+  def tell(self) -> None:
+    """Raises ValueError if anything was noted."""
+    if self._others or any(self._lists.values()):
+      raise ValueError("; ".join(filter(None, [str(Misfit(self._lists)), *self._others])))
+
+
 class Tensors(State):
   """Tensors of a state dict, each to be popped once; one that does not fit is noted, and nothing comes of it.
 
@@ -27,8 +61,7 @@ class Tensors(State):
   """
 
   def __init__(self, state: State, shapes: Shapes):
-    # Batch counters are read by nothing.
-    super().__init__({name: x for name, x in state.items() if not name.endswith("num_batches_tracked")})
+    super().__init__(state)
     self.shapes = shapes
     self.missing: list[str] = []
     self.misshapen: list[str] = []
@@ -44,6 +77,10 @@ class Tensors(State):
       self.misshapen.append(f"{name} is {list(x.shape)} and should be [{wanted}]")
       return _Missing()
     return x
+
+  def drop(self, name: str) -> None:
+    """Leaves out a tensor that is read by nothing, if it is there."""
+    super().pop(name, None)
 
   def pop_same(self, name: str, target: str) -> Any:
     """The tensor, if it has the shape that `target` has with us."""
@@ -77,11 +114,13 @@ def taking(state: State, shapes: Shapes) -> Iterator[Tensors]:
   """The tensors to take, for a model of such `shapes`.
 
   Raises:
-    ValueError: lists those that are missing, of another shape, or not taken.
+    Misfit: lists those that are missing, of another shape, or not taken.
   """
   tensors = Tensors(state, shapes)
   yield tensors
-  _account(missing=tensors.missing, misshapen=tensors.misshapen, left_over=tensors)
+  lists = {"missing": tensors.missing, "of another shape": tensors.misshapen, "left over": tensors}
+  if any(lists.values()):
+    raise Misfit(lists)
 
 
 @functools.cache
@@ -94,24 +133,20 @@ def shape(state: State, name: str, rank: int) -> tuple[int, ...]:
   """Shape of a tensor that sizes are told from.
 
   Raises:
-    KeyError: it is not there.
-    ValueError: it has not `rank` axes, or no elements.
+    Misfit: it is not there, or it has not `rank` axes, or no elements.
   """
+  if name not in state:
+    raise Misfit({"missing": [name]})
   found = state[name].shape
   if len(found) != rank or 0 in found:
-    raise ValueError(f"{name} is {list(found)} and should have {rank} axes and elements")
+    raise Misfit({"of another shape": [f"{name} is {list(found)} and should have {rank} axes and elements"]})
   return found
 
 
 def refuse_left_over(state: State) -> None:
-  """Raises ValueError if there is a tensor, listing all."""
-  _account(left_over=state)
-
-
-def _account(*, missing: Iterable[str] = (), misshapen: Iterable[str] = (), left_over: Iterable[str]) -> None:
-  lists = {"missing": sorted(missing), "of another shape": sorted(misshapen), "left over": sorted(left_over)}
-  if any(lists.values()):
-    raise ValueError("; ".join(f"tensors {what} ({len(n)}): {', '.join(n)}" for what, n in lists.items() if n))
+  """Raises Misfit if there is a tensor, listing all."""
+  if state:
+    raise Misfit({"left over": state})
 
 
 def conv2d(state: Tensors, source: str, target: str) -> State:
@@ -171,7 +206,8 @@ def norm(state: Tensors, source: str, target: str, *, width: int | None = None) 
 
 
 def batch_norm(state: Tensors, source: str, target: str, *, width: int | None = None) -> State:
-  """Batch norm with its running statistics; `width` as for `linear`."""
+  """Batch norm with its running statistics; `width` as for `linear`. Its counter is read by nothing."""
+  state.drop(f"{source}.num_batches_tracked")
   return _vectors(state, source, target, width, scale="weight", bias="bias", mean="running_mean", var="running_var")
 
 
@@ -184,3 +220,14 @@ def count(state: State, prefix: str) -> int:
   """How many layers `prefix.0`, `prefix.1`, ... there are."""
   found = {name[len(prefix) + 1 :].split(".")[0] for name in state if name.startswith(f"{prefix}.")}
   return len({number for number in found if number.isdigit()})
+
+
+def stack(state: State, *prefixes: str) -> int:
+  """How many layers there are under the prefix that has the most of them.
+
+  Raises:
+    Misfit: there are none.
+  """
+  if not (most := max(count(state, prefix) for prefix in prefixes)):
+    raise Misfit({"missing": [f"{prefix}.*" for prefix in prefixes]})
+  return most

@@ -6,7 +6,8 @@ from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminato
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import Shapes, State
 
-_PLAIN = re.compile(r"model\.\d+\.weight_v")
+_PLAIN = re.compile(r"model\.([0-9]+)\.(weight_v|weight_g|bias)")
+_RESIDUAL = re.compile(r"model\.([0-9]+)\.(block|shortcut)\..+")
 # PyTorch [C', C, taps] to ours [taps, C, C'], and transposed convolution [C, C', taps] to [C, taps, C']; and back.
 _CONV, _UPSAMPLE = (2, 1, 0), (0, 2, 1)
 
@@ -15,21 +16,27 @@ def config_from_torch(state: State) -> MelGANConfig:
   """Sizes that the tensors tell.
 
   Raises:
-    KeyError: the first convolution is missing.
-    ValueError: no upsampling stage is there.
+    ValueError: no upsampling stage or no residual block is there, or a convolution's direction is missing.
   """
-  convolutions = sorted(int(name.split(".")[1]) for name in state if _PLAIN.fullmatch(name))
+  convolutions, residuals = _indices(state, _PLAIN), _indices(state, _RESIDUAL)
   if len(convolutions) < 3:
     raise ValueError("no upsampling stage, so this is no MelGAN generator")
   _, *upsamples, last = [f"model.{i}.weight_v" for i in convolutions]
-  residuals = {name.split(".")[1] for name in state if ".block." in name}
+  # Rounded: one that is missing is then told as missing.
+  residual_layers = round(len(residuals) / len(upsamples))
+  if not residual_layers:
+    raise ValueError("no residual blocks, so this is no MelGAN generator")
   return MelGANConfig(
     n_mels=layers.shape(state, "model.1.weight_v", 3)[1],
     width=layers.shape(state, last, 3)[1],
-    residual_layers=len(residuals) // len(upsamples),
+    residual_layers=residual_layers,
     # An upsampling by r is a transposed convolution of 2 r taps.
     ratios=tuple(layers.shape(state, name, 3)[2] // 2 for name in upsamples),
   )
+
+
+def _indices(state: State, pattern: re.Pattern) -> list[int]:
+  return sorted({int(m[1]) for name in state if (m := pattern.fullmatch(name))})
 
 
 def params_from_torch(state: State, config: MelGANConfig) -> State:

@@ -14,6 +14,7 @@ _VIDEO = "vfeat_extractor.base"
 _AUDIO = "afeat_extractor"
 # Convolutions of a mixed block in the order of our config.
 _BRANCHES = ("0.0.conv", "1.0.conv", "1.1.conv_t", "2.0.conv", "2.1.conv_t", "3.1.conv")
+_BLOCKS = tuple(f"transformer.{part}.blocks" for part in ("v_selector", "a_selector", "global_transformer"))
 # Our tables of positions in their order, which is that of the published concatenation.
 _VIDEO_TABLES = ("time", "width", "height")
 _AUDIO_TABLES = ("freq", "time")
@@ -23,15 +24,14 @@ def config_from_torch(state: State) -> SparseSyncConfig:
   """Sizes that the tensors tell; the number of attention heads and the poolings of S3D are the published ones.
 
   Raises:
-    KeyError: a tensor is missing.
-    ValueError: one has another number of axes, or S3D another number of stages.
+    ValueError: a tensor that tells one is missing or has another number of axes, or S3D another number of stages.
   """
   selectors, width = layers.shape(state, "transformer.v_selector.selectors", 2)
   return SparseSyncConfig(
     video=_video_config(state),
     audio=_audio_config(state),
     width=width,
-    layers=layers.count(state, "transformer.v_selector.blocks"),
+    layers=layers.stack(state, *_BLOCKS),
     selectors=selectors,
     video_grid=_grid(state, "vis", ("time", "height", "width")),
     audio_grid=_grid(state, "aud", ("freq", "time")),
@@ -67,8 +67,9 @@ def params_from_torch(state: State, config: SparseSyncConfig) -> State:
 
 
 def _video_config(state: State) -> S3DConfig:
-  pattern = rf"{_VIDEO}\.(\d+)\.branch0\.0\.conv\.weight"
-  indices = sorted(int(m[1]) for name in state if (m := re.fullmatch(pattern, name)))
+  pattern = rf"{_VIDEO}\.([0-9]+)\.branch[0-9]\..+"
+  if not (indices := sorted({int(m[1]) for name in state if (m := re.fullmatch(pattern, name))})):
+    raise layers.Misfit({"missing": [f"{_VIDEO}.*.branch*"]})
   stages: list[list[tuple[int, ...]]] = []
   for index in indices:
     # A pooling lies between the blocks of one stage and the next.
@@ -87,11 +88,11 @@ def _video_config(state: State) -> S3DConfig:
 
 
 def _audio_config(state: State) -> ResNetConfig:
-  names = [f"{_AUDIO}.layer{i}" for i in range(1, 10) if f"{_AUDIO}.layer{i}.0.conv1.weight" in state]
+  names = [f"{_AUDIO}.layer{i}" for i in range(1, 5)]
   return ResNetConfig(
     stem_kernel=layers.shape(state, f"{_AUDIO}.conv1.weight", 4)[-1],
     widths=tuple(layers.shape(state, f"{name}.0.conv1.weight", 4)[0] for name in names),
-    blocks=tuple(layers.count(state, name) for name in names),
+    blocks=tuple(layers.stack(state, name) for name in names),
   )
 
 

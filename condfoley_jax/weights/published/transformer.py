@@ -19,23 +19,22 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
     heads: attention heads, which no tensor tells.
 
   Raises:
-    KeyError: a tensor that tells one is missing.
-    ValueError: one has another number of axes, or the position table is too short for condition and target.
+    ValueError: a tensor that tells one is missing or has another number of axes, or the position table is too short
+      for condition and target.
   """
   _, positions, width = layers.shape(state, "pos_emb", 3)
   codes = rows * columns
   # The last code of a clip is never fed, so a table may lack its place.
-  frames = min(_FRAMES, (positions + 1 - 2 * codes) // 2)
-  if frames < _FRAMES:
+  if positions + 1 < 2 * (_FRAMES + codes):
     raise ValueError(
       f"{positions} positions do not hold two clips of {codes} codes and {_FRAMES} frames (a model without condition?)"
     )
   return TransformerConfig(
-    frames=frames,
+    frames=_FRAMES,
     code_rows=rows,
     code_columns=columns,
     vocab=layers.shape(state, "tok_emb.weight", 2)[0],
-    layers=layers.count(state, "blocks"),
+    layers=layers.stack(state, "blocks"),
     heads=heads,
     width=width,
     feature_width=layers.shape(state, "embedder.weight", 3)[1],
@@ -52,7 +51,6 @@ def params_from_torch(state: State, config: TransformerConfig) -> State:
   Raises:
     ValueError: lists the tensors that are missing, of another shape, or left over.
   """
-  state = {name: x for name, x in state.items() if not name.endswith("attn.mask")}
   with layers.taking(state, layers.shapes_of(Transformer, config)) as state:
     params = {
       "positions/table": _positions(state.pop("pos_emb", (1, None, config.width))[0], config.length),
@@ -67,6 +65,7 @@ def params_from_torch(state: State, config: TransformerConfig) -> State:
 
 
 def _block(state: Tensors, source: str, target: str) -> State:
+  state.drop(f"{source}.attn.mask")
   return {
     **layers.fused(state, [f"{source}.attn.{part}" for part in ("query", "key", "value")], f"{target}/attention/qkv"),
     **layers.linear(state, f"{source}.attn.proj", f"{target}/attention/out"),

@@ -17,11 +17,10 @@ def config_from_torch(state: State) -> VGGishishConfig:
   """Sizes of a published classifier from its tensors.
 
   Raises:
-    KeyError: a tensor that tells one is missing.
-    ValueError: one has another number of axes.
+    ValueError: a tensor that tells one is missing or has another number of axes.
   """
   hidden, classes = (layers.shape(state, f"classifier.{i}.weight", 2)[0] for i in (0, 4))
-  return VGGishishConfig(classes, len(MEANS), block_widths(state, r"features\.(\d+)\.weight"), hidden=hidden)
+  return VGGishishConfig(classes, len(MEANS), block_widths(state, r"features\."), hidden=hidden)
 
 
 def params_from_torch(state: State, config: VGGishishConfig) -> State:
@@ -56,15 +55,17 @@ def statistics(mean: np.ndarray, deviation: np.ndarray) -> State:
   return {"scaling/mean": mean, "scaling/deviation": deviation}
 
 
-def block_widths(state: State, pattern: str) -> tuple[tuple[int, ...], ...]:
-  """Channels of the convolutions, block by block; group 1 of `pattern` is a convolution's index among all layers.
+def block_widths(state: State, prefix: str) -> tuple[tuple[int, ...], ...]:
+  """Channels of the convolutions, block by block; behind the pattern `prefix` is the index among all layers.
 
   Raises:
-    ValueError: there are none, or one has another number of axes.
+    ValueError: there are none, or the weight of one is missing or has another number of axes.
   """
-  found = {int(m[1]): layers.shape(state, name, 4)[0] for name in state if (m := re.fullmatch(pattern, name))}
-  if not found:
+  pattern = re.compile(rf"({prefix}([0-9]+))\.(weight|bias)")
+  names = {int(m[2]): m[1] for name in state if (m := pattern.fullmatch(name))}
+  if not names:
     raise ValueError("no convolutions of a VGG")
+  found = {index: layers.shape(state, f"{name}.weight", 4)[0] for index, name in names.items()}
   # An activation lies between the convolutions of a block, a pooling too between blocks.
   blocks: list[list[int]] = []
   for index in sorted(found):

@@ -6,18 +6,23 @@ from condfoley_jax.weights.published.layers import State, Tensors
 
 # The stem's spatial stride, which no tensor tells.
 _STEM_STRIDE = 2
+_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 def config_from_torch(state: State) -> VideoEncoderConfig:
-  """Sizes that the tensors tell."""
-  names = [f"layer{i}" for i in range(1, 1 + sum(f"layer{i}.0.conv1.0.0.weight" in state for i in range(1, 10)))]
+  """Sizes that the tensors tell.
+
+  Raises:
+    ValueError: a tensor that tells one, or one of the four layers, is missing.
+  """
+  blocks = tuple(layers.stack(state, name) for name in _LAYERS)
   stem_mid, *_, stem_kernel = layers.shape(state, "stem.0.weight", 5)
   return VideoEncoderConfig(
     stem_kernel=stem_kernel,
     stem_stride=_STEM_STRIDE,
     stem_mid=stem_mid,
-    widths=tuple(layers.shape(state, f"{name}.0.conv1.0.3.weight", 5)[0] for name in names),
-    blocks=tuple(layers.count(state, name) for name in names),
+    widths=tuple(layers.shape(state, f"{name}.0.conv1.0.3.weight", 5)[0] for name in _LAYERS),
+    blocks=blocks,
   )
 
 

@@ -8,27 +8,38 @@ from condfoley_jax.weights.published.layers import State, Tensors
 
 
 def config_from_torch(state: State) -> VQGANConfig:
-  """Sizes that the tensors tell; published VQGANs halve both axes between levels and take groups of 32 channels."""
-  levels = layers.count(state, "encoder.down")
+  """Sizes that the tensors tell; published VQGANs halve both axes between levels and take groups of 32 channels.
+
+  Raises:
+    ValueError: a tensor that tells one is missing or has another number of axes.
+  """
+  levels = range(layers.stack(state, "encoder.down"))
   vocab, width = layers.shape(state, "quantize.embedding.weight", 2)
   return VQGANConfig(
     patch=(1, 1),
-    widths=tuple(layers.shape(state, f"encoder.down.{i}.block.0.conv1.weight", 4)[0] for i in range(levels)),
-    strides=((2, 2),) * (levels - 1),
-    encoder_blocks=layers.count(state, "encoder.down.0.block"),
-    decoder_blocks=layers.count(state, "decoder.up.0.block"),
-    attention_levels=tuple(i for i in range(levels) if layers.count(state, f"encoder.down.{i}.attn")),
-    mid_attention="encoder.mid.attn_1.q.weight" in state,
+    widths=tuple(layers.shape(state, f"encoder.down.{i}.block.0.conv1.weight", 4)[0] for i in levels),
+    strides=((2, 2),) * (len(levels) - 1),
+    encoder_blocks=layers.stack(state, *(f"encoder.down.{i}.block" for i in levels)),
+    decoder_blocks=layers.stack(state, *(f"decoder.up.{i}.block" for i in levels)),
+    attention_levels=tuple(i for i in levels if _holds(state, f"encoder.down.{i}.attn.", f"decoder.up.{i}.attn.")),
+    mid_attention=_holds(state, "encoder.mid.attn_1.", "decoder.mid.attn_1."),
     norm="group",
     z_channels=layers.shape(state, "encoder.conv_out.weight", 4)[0],
     quantizer=QuantizerConfig(vocab=vocab, width=width, loss="published"),
   )
 
 
+def _holds(state: State, *prefixes: str) -> bool:
+  return any(name.startswith(prefixes) for name in state)
+
+
 def discriminator_config_from_torch(state: State) -> DiscriminatorConfig:
-  """Sizes of the PatchGAN that the tensors tell."""
-  norms = [name for name in state if name.endswith("running_mean")]
-  return DiscriminatorConfig(width=layers.shape(state, "main.0.weight", 4)[0], layers=len(norms))
+  """Sizes of the PatchGAN that the tensors tell; raises likewise."""
+  # The first and the last convolution, and a convolution and its norm for each layer; one of these may be missing.
+  norms = (layers.stack(state, "main") + 1) // 2 - 1
+  if norms < 1:
+    raise ValueError("no strided layers of a PatchGAN")
+  return DiscriminatorConfig(width=layers.shape(state, "main.0.weight", 4)[0], layers=norms)
 
 
 def params_from_torch(state: State, config: VQGANConfig) -> State:

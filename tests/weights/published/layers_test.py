@@ -99,6 +99,30 @@ def test_sizes_are_told_from_tensors_of_the_right_rank(shape):
   assert layers.shape({"a": tensor(2, 3)}, "a", 2) == (2, 3)
   with pytest.raises(ValueError, match=r"a is .* and should have 2 axes"):
     layers.shape({"a": tensor(*shape)}, "a", 2)
+  with pytest.raises(ValueError, match=r"^tensors missing \(1\): b$"):
+    layers.shape({"a": tensor(*shape)}, "b", 2)
+
+
+def test_a_stack_has_as_many_layers_as_its_longest_part_and_one_at_least():
+  state = {"a.0.x": 1, "b.0.x": 1, "b.1.x": 1}
+  assert layers.stack(state, "a", "b") == 2
+  with pytest.raises(ValueError, match=r"missing \(1\): c\.\*"):
+    layers.stack(state, "c")
+
+
+def test_problems_of_all_parts_are_told_at_once_with_whole_names():
+  problems = layers.Problems()
+  with problems.under("one."):
+    layers.shape({}, "a", 1)
+  with problems.under("two."):
+    layers.refuse_left_over({"b": 1})
+  with problems.under("three."):
+    raise ValueError("odd")
+  with problems.under("four."):
+    pass
+  message = "tensors missing (1): one.a; tensors left over (1): two.b; three.*: odd"
+  with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    problems.tell()
 
 
 def test_layers_are_counted_by_their_numbers():

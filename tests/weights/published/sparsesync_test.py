@@ -61,8 +61,28 @@ def test_a_missing_tensor_is_named(name):
 
 def test_a_size_cannot_be_told_without_its_tensor():
   name = "transformer.v_selector.selectors"
-  with pytest.raises(KeyError, match=name):
+  with pytest.raises(ValueError, match=rf"missing \(1\): {name}$"):
     config_from_torch(tensors({name: None}))
+
+
+@pytest.mark.parametrize(
+  ("part", "message"),
+  [
+    ("transformer.v_selector.selectors", r"missing \(1\): transformer\.v_selector\.selectors$"),
+    (".blocks.", r"missing \(3\): transformer\.a_selector\.blocks\.\*, transformer\.global_transformer\.blocks"),
+    ("afeat_extractor.layer", r"missing \(1\): afeat_extractor\.layer1\."),
+    (".branch", r"missing \(1\): vfeat_extractor\.base\."),
+  ],
+)
+def test_layers_of_which_there_are_none_are_named(part, message):
+  with pytest.raises(ValueError, match=message):
+    config_from_torch(tensors({name: None for name in tensors() if part in name}))
+
+
+def test_joint_blocks_that_are_missing_are_named():
+  state = tensors({name: None for name in tensors() if "global_transformer.blocks" in name})
+  with pytest.raises(ValueError, match=r"missing .*transformer\.global_transformer\.blocks\.0\.attn"):
+    params_from_torch(state, config_from_torch(state))
 
 
 def test_tensors_left_over_are_named():

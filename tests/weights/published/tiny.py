@@ -103,11 +103,33 @@ def melgan(width=2, n_mels=80, residual_layers=1, ratios=(8, 8, 2, 2)) -> Shapes
   return shapes | _weight_norm(f"model.{at + 1}", 1, before, 7)
 
 
+def patchgan(width=8, layers=2) -> Shapes:
+  shapes = _conv("main.0", width, 1, 4, 4)
+  for i in range(layers):
+    shapes |= {f"main.{2 + 3 * i}.weight": (2 * width, width, 4, 4), **_batch_norm(f"main.{3 + 3 * i}", 2 * width)}
+    width *= 2
+  return shapes | _conv(f"main.{2 + 3 * layers}", 1, width, 4, 4)
+
+
+VGG = ((4,), (6,), (8, 8), (8, 8), (8, 8))
+
+
+def lpaps(n_mels=80) -> Shapes:
+  shapes, before, at = {f"scaling_layer.{name}": (1, 1, n_mels, 1) for name in ("shift", "scale")}, 1, 0
+  for i, widths in enumerate(VGG):
+    for width in widths:
+      shapes |= _conv(f"net.slice{i + 1}.{at}", width, before, 3, 3)
+      before, at = width, at + 2
+    shapes[f"lin{i}.model.1.weight"] = (1, before, 1, 1)
+    at += 1
+  return shapes
+
+
 def _tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
   if name.endswith("num_batches_tracked"):
     return np.array(7)
   n = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-  if name.endswith(("running_var", "weight_g")):
+  if name.endswith(("running_var", "weight_g", "scaling_layer.scale")):
     return 1 + np.abs(n)
   scale = 1 / np.sqrt(max(1, np.prod(shape[1:]))) if len(shape) > 1 else 0.1
   return n * np.float32(scale)
