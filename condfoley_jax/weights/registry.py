@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -40,7 +41,17 @@ def build(kind: str, config: Mapping[str, Any], *, dtype=jnp.float32, rngs: nnx.
   if kind not in CLASSES:
     raise ValueError(f"no component `{kind}`; there are {', '.join(CLASSES)}")
   module, config_class = CLASSES[kind]
-  return module(config_tree.from_dict(config_class, config), dtype=dtype, rngs=rngs)
+  sizes = config_tree.from_dict(config_class, config)
+  _refuse_impossible(sizes)
+  return module(sizes, dtype=dtype, rngs=rngs)
+
+
+def _refuse_impossible(config: Any) -> None:
+  """Refuses sizes below 1: heads and strides leave no trace in the weights, which would then fit."""
+  for name, value in config_tree.to_dict(config).items():
+    # Levels are counted from 0.
+    if name != "attention_levels" and any(type(n) is int and n < 1 for n in jax.tree.leaves(value)):
+      raise ValueError(f"{type(config).__name__}.{name} is {value}, and sizes are 1 or more")
 
 
 def kind_of(module: nnx.Module) -> str:

@@ -1,6 +1,8 @@
 """`condfoley generate` with the shipped weights: what it writes, that it repeats, and what it refuses."""
 
+import dataclasses
 import json
+import re
 import shutil
 from fractions import Fraction
 
@@ -15,6 +17,7 @@ from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
 from data_pipelines.builders.drumstick.render import Coding, write_mp4
 from data_pipelines.denoise import denoise
+from data_pipelines.errors import InputError
 
 RATE = MINI.sample_rate
 
@@ -187,6 +190,39 @@ def test_any_top_k_is_taken(videos, tmp_path):
   assert _generate(videos[0], videos[1], tmp_path / "out", "--top-k", str(2**32 - 1)) == 0
 
 
+def test_weights_that_overflow_are_one_line_and_leave_nothing(videos, tmp_path, capsys):
+  from condfoley_jax.weights import folder
+
+  weights = folder.load(folder.SHIPPED)
+  bias = weights.components["vocoder"].embed.bias
+  bias[...] = np.full_like(bias[...], 3e38)
+  folder.save(tmp_path / "w", weights.clip, weights.components, conventions=weights.conventions, dtype=np.float32)
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "w")) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{tmp_path / 'w'}: gives sound that is no number" in line
+  assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+  ("component", "field", "value", "words"),
+  [
+    ("transformer", "vocab", 511, "codes in all: vqgan 512, transformer 511"),
+    ("vqgan", "patch", (5, 1), "mel bins and frames of a code: clip (20, 6), vqgan (20, 3)"),
+    ("vocoder", "hop", 128, "samples of a mel frame: clip 245, vocoder 128"),
+    ("event_head", "width", 12, "width of a frame's features: video_encoder 96, event_head 12, transformer 96"),
+  ],
+)
+def test_components_that_were_not_made_for_each_other_are_told_by_the_size(component, field, value, words):
+  from condfoley_jax.weights import folder
+
+  weights = folder.load(folder.SHIPPED)
+  changed = weights.components[component]
+  changed.config = dataclasses.replace(changed.config, **{field: value})
+  with pytest.raises(InputError, match=re.escape(words)) as error:
+    generation._require_fit(weights, folder.SHIPPED)
+  assert str(folder.SHIPPED / "config.json") in str(error.value)
+
+
 def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
   from condfoley_jax.weights import folder
 
@@ -202,6 +238,9 @@ def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
   config.write_text(config.read_text().replace('"seconds": 2.0', '"seconds": 3.0'))
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "edited")) == 2
   assert "does not fit" in capsys.readouterr().err
+  config.write_text(config.read_text().replace('"seconds": 3.0', '"seconds": Infinity'))
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "edited")) == 2
+  assert "ClipSpec.seconds must be 3600 or less" in capsys.readouterr().err
   vqgan = folder.load(folder.SHIPPED, only=("vqgan",)).components
   folder.save(tmp_path / "part", MINI, vqgan)
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "part")) == 2

@@ -215,7 +215,10 @@ DAMAGES = {
   "a number too long": (write("config.json", b'{"format": %s}' % (b"9" * 5000)), "config.json: not readable"),
   "depth": (write("config.json", b"[" * 200_000), "config.json: not readable"),
   "endless seconds": (setting("clip", "seconds", value=float("inf")), "config.json: clip: ClipSpec.seconds must be"),
-  "strides of nothing": (setting("components", "vqgan", "config", "strides", value=[[2, 0]]), "component `vqgan`"),
+  "strides of nothing": (
+    setting("components", "vqgan", "config", "strides", value=[[2, 0]]),
+    r"component `vqgan`: VQGANConfig\.strides is \(\(2, 0\),\), and sizes are 1 or more",
+  ),
   "no conventions": (without("conventions"), "config.json: not the config of a weights folder"),
   "unknown convention": (
     setting("conventions", "bn", value="batch"),
