@@ -25,6 +25,7 @@ from condfoley_jax import figures
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import MINI
+from condfoley_jax.weights import folder
 from data_pipelines import media
 from data_pipelines.builders.drumstick.render import render_scene
 from data_pipelines.builders.drumstick.scene import VERSION, Scene, draw_scene
@@ -33,17 +34,24 @@ from data_pipelines.workers import mapped
 _CLIPS, _SECONDS = 40, 4.0
 _TRAIN, _TEST, _ONSETS = 340, 170, 68
 _TEMPLATE = pathlib.Path(__file__).with_name("world.html")
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/world"))
   parser.add_argument("--real", type=pathlib.Path, nargs="*", default=[], help="real clips to compare with")
+  parser.add_argument("--weights", type=pathlib.Path, help="weights folder with a video encoder and event head")
   arguments = parser.parse_args()
   workers = os.cpu_count() or 1
   arguments.out.mkdir(parents=True, exist_ok=True)
-  found = {"version": VERSION, **_speed(), **_probes(workers), **_contacts(arguments.real, workers)}
+  found = {
+    "version": VERSION,
+    **_speed(),
+    **_probes(workers),
+    **_network(arguments.weights),
+    **_contacts(arguments.real, workers),
+  }
   (arguments.out / "world.json").write_text(json.dumps(found, indent=1) + "\n")
   print(json.dumps(found, indent=1))
   (arguments.out / "world.html").write_text(_page(_clips(), workers), encoding="utf-8")
@@ -55,9 +63,9 @@ def _speed() -> dict[str, float]:
   spent = []
   for index in range(8):
     scene = _cut(draw_scene("val", 1, index), 6.0, fps=30)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as aside:
       start = time.process_time()
-      render_scene(scene, pathlib.Path(folder))
+      render_scene(scene, pathlib.Path(aside))
       spent.append(time.process_time() - start)
   return {"seconds_per_6_s_video": round(float(np.median(spent)), 2)}
 
@@ -71,6 +79,14 @@ def _probes(workers: int) -> dict[str, float]:
     "material_by_one_frame": probes.material_accuracy(probes.small_frame, train, test, workers),
     "onset_f1_by_frame_difference": f1,
   }
+
+
+def _network(weights: pathlib.Path | None) -> dict[str, float]:
+  if weights is None:
+    return {}
+  parts = folder.load(weights, only=("video_encoder", "event_head")).components
+  curves = [probes.network_curve(scene, parts) for scene in probes.scenes("test", _ONSETS)]
+  return {"onset_f1_by_trained_network": probes.threshold_f1(curves)}
 
 
 def _contacts(real: Sequence[pathlib.Path], workers: int) -> dict[str, dict]:
@@ -109,8 +125,8 @@ def _page(scenes: Sequence[Scene], workers: int) -> str:
 
 
 def _section(scene: Scene) -> str:
-  with tempfile.TemporaryDirectory() as folder:
-    path = render_scene(scene, pathlib.Path(folder))
+  with tempfile.TemporaryDirectory() as aside:
+    path = render_scene(scene, pathlib.Path(aside))
     video = path.read_bytes()
     audio = media.decode_audio(path, MINI.sample_rate)
     frames = media.decode_frames(path, MINI.fps, 96)

@@ -54,7 +54,7 @@ def landing(stroke: Stroke) -> float:
 
 def lift_height(strength: float) -> float:
   """Height from which a strike of that strength comes down when there is time for it, m."""
-  return 0.05 + 0.17 * strength
+  return 0.09 + 0.24 * strength
 
 
 def _knots(scene: Scene, rng: np.random.Generator) -> list[tuple]:

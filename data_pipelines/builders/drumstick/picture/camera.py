@@ -68,7 +68,7 @@ def contacts(scene: Scene, tip: Tip) -> np.ndarray:
 
 def draw_camera(spots: np.ndarray, rng: np.random.Generator) -> Camera:
   """A webcam's or phone's view in which every contact, [K, 3] m, is well inside the frame."""
-  pitch, yaw = np.deg2rad(rng.triangular(24, 36, 66)), np.deg2rad(rng.uniform(-180, 180))
+  pitch, yaw = np.deg2rad(rng.triangular(22, 30, 50)), np.deg2rad(rng.uniform(-180, 180))
   roll, distance = rng.normal(0, 0.05), rng.uniform(0.5, 1.05)
   back = np.array([np.sin(yaw) * np.cos(pitch), -np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
   right = np.array([np.cos(yaw), np.sin(yaw), 0])
