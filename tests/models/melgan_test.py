@@ -64,7 +64,7 @@ def test_upsampling_equals_a_transposed_convolution(ratio):
 
 def test_left_over_tensors_are_an_error():
   with pytest.raises(ValueError, match="extra"):
-    published._convert({"extra": np.zeros(1)}, {})
+    published._convert({"extra": np.zeros(1)}, {}, {})
 
 
 @pytest.mark.golden
