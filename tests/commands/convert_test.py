@@ -1,5 +1,6 @@
 """`condfoley convert`: from a checkpoint as the authors wrote it to takes."""
 
+import contextlib
 import json
 import resource
 import signal
@@ -174,18 +175,21 @@ def test_half_a_folder_is_not_written_over_either(files, tmp_path, capsys, name,
   assert dangling or path.read_bytes() == b"precious"
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files():
-  """No file may grow beyond 10 kB, as on a disk that fills up."""
+  """No file may grow beyond 10 kB, as on a disk that fills up; only in here, for pytest may write to one too."""
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-  yield
-  resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("out", ["w", "a/b/w"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, capsys, small_files, out):
-  assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / out) == 2
+def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, capsys, out):
+  with small_files():
+    assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / out) == 2
   error = capsys.readouterr().err.strip()
   assert "\n" not in error and "File too large; choose another folder" in error
   assert not list(tmp_path.iterdir())
