@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # One device, float32: what a laptop has.
 export JAX_PLATFORMS ?= cpu
+# Two processes of tests: most of the time goes to compiling, on one core each.
+TWO := --numprocesses 2 --dist loadfile
 
-.PHONY: env demo test test-full bench lint lock clean
+.PHONY: env demo test test-full bench lint clean
 
 env: .venv/ready
 
@@ -18,10 +20,10 @@ demo: env
 	$(BIN)/python -m condfoley_jax.demo --out out/demo
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 test-full: env
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest $(TWO) -m "slow or not slow"
 
 bench: env
 	$(BIN)/python -m benchmarks --out out/bench

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Programs compiled once serve the whole run, the commands that tests start included; the next run starts afresh.
-_CACHE = tempfile.TemporaryDirectory(prefix="condfoley-test-cache-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers have the environment of the process that started them.
+  # Programs compiled once serve the whole run, the commands that tests start included; the next run starts afresh.
+  _CACHE = tempfile.TemporaryDirectory(prefix="condfoley-test-cache-")
+  os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import numpy as np
