@@ -188,3 +188,24 @@ PAPER = ClipSpec(
   mel_per_row=16,
   mel_per_column=16,
 )
+
+# What a pod is for: full bandwidth, and clips long enough for several contacts. As in `mini`, codes, frames and samples
+# line up: 8 x 78 codes, and 1404 positions, which fill 11 TPU tiles of 128 but for 4.
+LARGE = ClipSpec(
+  sample_rate=44100,
+  fps=15,
+  seconds=5.2,
+  frame_resize=144,
+  frame_filter="area",
+  frame_size=128,
+  n_fft=2048,
+  hop=490,
+  n_mels=128,
+  fmin=30.0,
+  fmax=22050.0,
+  mel_scale="slaney",
+  mel_padding="same",
+  mel_crop=None,
+  mel_per_row=16,
+  mel_per_column=6,
+)

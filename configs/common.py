@@ -1,5 +1,6 @@
 """What the configs of all stages share."""
 
+import ast
 import dataclasses
 
 from ml_collections import ConfigDict
@@ -9,15 +10,16 @@ from condfoley_jax.augmentation.sound import SoundAugmentation
 from condfoley_jax.conventions import OURS
 from configs import models
 
-PRESETS = ("mini", "paper_gh")
+PRESETS = ("mini", "paper_gh", "paper_countix", "large")
 # Less of everything than published: what a stick hits must stay in the picture.
 _PICTURE = picture.PictureAugmentation((0.8, 1.0), 1.1, True, 0.3, 0.3, 0.3, 0.05)
 
 
 def parse(arg: str | None, options: tuple[str, ...] = ()) -> tuple[str, set[str]]:
-  """`mini`, `mini,runlocal` -> (preset, the options chosen).
+  """`mini`, `mini,runlocal,steps=20` -> (preset, the options chosen).
 
-  `runlocal`, which every config has, shrinks the run to a few steps; `options` are those that a config has besides.
+  Every config has `runlocal`, which shrinks the run to a few steps, and `key=value`, which changes one of its values;
+  `options` are those that a config has besides. `finish` does what the first two ask for.
 
   Raises:
     ValueError: unknown preset or option.
@@ -26,9 +28,33 @@ def parse(arg: str | None, options: tuple[str, ...] = ()) -> tuple[str, set[str]
   preset = {"paper": "paper_gh"}.get(preset, preset)
   if preset not in PRESETS:
     raise ValueError(f"no preset `{preset}`; there are {', '.join(PRESETS)}")
-  if unknown := set(chosen) - {"runlocal", *options}:
-    raise ValueError(f"no option `{unknown.pop()}`; there are {', '.join(('runlocal', *options))}")
+  named = {word for word in chosen if "=" not in word}
+  if unknown := named - {"runlocal", *options}:
+    raise ValueError(f"no option `{unknown.pop()}`; there are {', '.join(('runlocal', *options))}, and key=value")
   return preset, set(chosen)
+
+
+def finish(config: ConfigDict, options: set[str]) -> ConfigDict:
+  """The config as the options that `parse` gives want it.
+
+  Raises:
+    ValueError: an option names a key that is not there, or a value of another type.
+  """
+  config = shrink(config) if "runlocal" in options else config
+  for word in sorted(word for word in options if "=" in word):
+    key, _, text = word.partition("=")
+    try:
+      config.update_from_flattened_dict({key: _literal(text)})
+    except (KeyError, AttributeError, TypeError) as error:
+      raise ValueError(f"`{word}`: no such key of the config, or a value of another type") from error
+  return config
+
+
+def _literal(text: str) -> object:
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return text  # A word stands for itself.
 
 
 def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
@@ -38,7 +64,8 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   config.stage = stage
   config.preset = preset
   config.seed = 0
-  config.dtype = "float32"
+  # Of the computation alone: parameters, losses and sums stay in float32. On a CPU bfloat16 is slower.
+  config.dtype = "float32" if preset == "mini" else "bfloat16"
   config.clip = models.clip_config(preset)
   config.conventions = ConfigDict(dataclasses.asdict(OURS))
   config.model = ConfigDict({part: sizes[part] for part in parts})
@@ -48,7 +75,7 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4
   config.sound = ConfigDict(dataclasses.asdict(SoundAugmentation(gain_db=(-12.0, 6.0))))
-  config.picture = ConfigDict(dataclasses.asdict(_PICTURE if preset == "mini" else picture.PUBLISHED))
+  config.picture = ConfigDict(dataclasses.asdict(picture.PUBLISHED if preset.startswith("paper") else _PICTURE))
   return config
 
 

@@ -9,16 +9,36 @@ from condfoley_jax import clip
 
 def spec(preset: str) -> clip.ClipSpec:
   """The clip's grid."""
-  return {"mini": clip.MINI, "paper_gh": clip.PAPER}[preset]
+  return {"mini": clip.MINI, "paper_gh": clip.PAPER, "paper_countix": clip.PAPER, "large": clip.LARGE}[preset]
 
 
 def models(preset: str) -> ConfigDict:
   """Every model's config."""
-  return ConfigDict({"mini": _mini, "paper_gh": _paper}[preset]())
+  return ConfigDict({"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}[preset]())
+
+
+def clip_config(preset: str) -> ConfigDict:
+  """The grid as a config, so that a run can override it."""
+  return ConfigDict(dataclasses.asdict(spec(preset)))
+
+
+def _classifiers(grid: clip.ClipSpec, sizes: dict) -> dict:
+  """Classifiers of material (17) and action (2)."""
+  return {
+    f"{label}_classifier": {"classes": classes, "n_mels": grid.n_mels, **sizes}
+    for label, classes in (("material", 17), ("action", 2))
+  }
 
 
 def _mini() -> dict:
-  grid = spec("mini")
+  grid = clip.MINI
+  encoder = {
+    "stem_kernel": 7,
+    "stem_stride": 4,
+    "stem_mid": 16,
+    "widths": (16, 24, 48, 96),
+    "blocks": (1,) * 4,
+  }
   return {
     "vqgan": {
       "patch": (5, 2),
@@ -42,18 +62,14 @@ def _mini() -> dict:
       "layers": 8,
       "kernel": 7,
     },
-    "video_encoder": {
-      "stem_kernel": 7,
-      "stem_stride": 4,
-      "stem_mid": 16,
-      "widths": (16, 24, 48, 96),
-      "blocks": (1,) * 4,
-    },
+    "melgan_discriminator": {"scales": 3, "width": 8, "layers": 3, "factor": 4, "max_width": 128},
+    **_classifiers(grid, {"widths": ((16,), (32,), (64,), (96,)), "pool": (5, 5), "hidden": 64}),
+    "video_encoder": encoder,
     "event_head": {"width": 96},
+    "onset_net": {"encoder": encoder, "hidden": 128},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels},
     "transformer": {
-      "frames": grid.frames,
-      "code_rows": grid.code_rows,
-      "code_columns": grid.code_columns,
+      **_sequence(grid),
       "vocab": 512,
       "layers": 6,
       "heads": 4,
@@ -67,7 +83,14 @@ def _mini() -> dict:
 
 
 def _paper() -> dict:
-  grid = spec("paper_gh")
+  grid = clip.PAPER
+  encoder = {
+    "stem_kernel": 7,
+    "stem_stride": 2,
+    "stem_mid": 45,
+    "widths": (64, 128, 256, 512),
+    "blocks": (2, 2, 2, 2),
+  }
   return {
     "vqgan": {
       "patch": (1, 1),
@@ -83,18 +106,14 @@ def _paper() -> dict:
     },
     "discriminator": {"width": 64, "layers": 3},
     "melgan": {"n_mels": grid.n_mels, "width": 32, "residual_layers": 3},
-    "video_encoder": {
-      "stem_kernel": 7,
-      "stem_stride": 2,
-      "stem_mid": 45,
-      "widths": (64, 128, 256, 512),
-      "blocks": (2, 2, 2, 2),
-    },
+    "melgan_discriminator": _MELGAN_DISCRIMINATOR,
+    **_classifiers(grid, _VGG16),
+    "video_encoder": encoder,
     "event_head": {"width": 512},
+    "onset_net": {"encoder": encoder, "hidden": 128},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128},
     "transformer": {
-      "frames": grid.frames,
-      "code_rows": grid.code_rows,
-      "code_columns": grid.code_columns,
+      **_sequence(grid),
       "vocab": 1024,
       "layers": 24,
       "heads": 16,
@@ -106,6 +125,70 @@ def _paper() -> dict:
   }
 
 
-def clip_config(preset: str) -> ConfigDict:
-  """The grid as a config, so that a run can override it."""
-  return ConfigDict(dataclasses.asdict(spec(preset)))
+def _large() -> dict:
+  """Widths are multiples of 128, a TPU's tile; 4 and 8 divide the transformer's heads, for a mesh to split them."""
+  grid = clip.LARGE
+  encoder = {
+    "stem_kernel": 7,
+    "stem_stride": 2,
+    "stem_mid": 64,
+    "widths": (128, 256, 512, 1024),
+    "blocks": (2, 2, 2, 2),
+  }
+  return {
+    "vqgan": {
+      "patch": (1, 1),
+      "widths": (128, 128, 256, 512, 512),
+      "strides": ((2, 2), (2, 3), (2, 1), (2, 1)),
+      "encoder_blocks": 2,
+      "decoder_blocks": 3,
+      "attention_levels": (),
+      "mid_attention": False,
+      "norm": "channel",
+      "z_channels": 256,
+      "quantizer": {"vocab": 4096, "width": 128, "beta": 0.25, "loss": "averages"},
+    },
+    "discriminator": {"width": 128, "layers": 3},
+    "istft_vocoder": {
+      "n_mels": grid.n_mels,
+      "n_fft": grid.n_fft,
+      "hop": grid.hop,
+      "width": 768,
+      "hidden": 2304,
+      "layers": 12,
+      "kernel": 7,
+    },
+    "melgan_discriminator": _MELGAN_DISCRIMINATOR,
+    **_classifiers(grid, _VGG16 | {"pool": (8, 24), "hidden": 1024}),
+    "video_encoder": encoder,
+    "event_head": {"width": 1024},
+    "onset_net": {"encoder": encoder, "hidden": 256},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128},
+    "transformer": {
+      **_sequence(grid),
+      "vocab": 4096,
+      "layers": 32,
+      "heads": 16,
+      "width": 2048,
+      "feature_width": 1024,
+      "audio_token": "learned",
+      "positions": "grid",
+      "aligned_frames": True,
+      "scan_layers": True,
+      "remat": "dots",
+    },
+  }
+
+
+def _sequence(grid: clip.ClipSpec) -> dict:
+  """The transformer's lengths."""
+  return {"frames": grid.frames, "code_rows": grid.code_rows, "code_columns": grid.code_columns}
+
+
+# As published.
+_VGG16 = {
+  "widths": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
+  "pool": (5, 10),
+  "hidden": 4096,
+}
+_MELGAN_DISCRIMINATOR = {"scales": 3, "width": 16, "layers": 4, "factor": 4, "max_width": 1024}

@@ -30,4 +30,4 @@ def get_config(arg: str | None = None) -> ConfigDict:
       },
     }
   )
-  return common.shrink(config) if "runlocal" in options else config
+  return common.finish(config, options)

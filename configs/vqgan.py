@@ -1,9 +1,14 @@
 """Mel VQGAN.
 
-mini:     condfoley train --config configs/vqgan.py:mini --workdir out/vqgan
-          25 minutes on 2 shared CPU cores; validation L1 0.056 (2.8 dB), perplexity 209 of 512.
-paper_gh: the authors' sizes and recipe; never run. Without LPAPS, unless --config.pretrained.lpaps names a weights
-          folder that holds it.
+mini:          condfoley train --config configs/vqgan.py:mini --workdir out/vqgan
+               25 minutes on 2 shared CPU cores; validation L1 0.056 (2.8 dB), perplexity 209 of 512, on the world
+               before version 1.
+paper_gh:      the authors' sizes and recipe, which allows up to 5000 epochs of Greatest Hits (5.2 M steps); never run.
+paper_countix: the same network on Countix-AV, 12,000 epochs of 25 steps; never run.
+large:         44.1 kHz, 8 x 78 codes of 4096 for 5.2 s; for a TPU slice, never run.
+
+LPAPS joins in where --config.pretrained.lpaps names a weights folder that holds `lpaps` (the published network,
+converted) or `material_classifier` (our own, from configs/classifier.py).
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -12,14 +17,16 @@ from configs import common
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
+  """Presets: mini, paper_gh, paper_countix, large; add `,runlocal` for a few steps, `,key=value` to change a value."""
   preset, options = common.parse(arg)
   config = common.base("vqgan", preset, ("vqgan", "discriminator"))
   config.pretrained = ConfigDict({"lpaps": config_dict.placeholder(str)})
+  config.lpaps_weight = 1.0
   # Range of the factor that evens out the gradients of reconstruction and discriminator: as published, none.
   config.adaptive_weight = (1.0, 1.0)
-  config.update({"mini": _mini, "paper_gh": _paper}[preset]())
-  return common.shrink(config) if "runlocal" in options else config
+  recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}
+  config.update(recipes[preset]())
+  return common.finish(config, options)
 
 
 def _mini() -> ConfigDict:
@@ -51,5 +58,27 @@ def _paper() -> ConfigDict:
       "restart_below": 0.0,
       "sound": {"gain_db": (0.0, 0.0)},
       "conventions": {"level": "as_is", "vocoder_mel": "htk"},
+    }
+  )
+
+
+def _paper_countix() -> ConfigDict:
+  config = _paper()
+  config.steps = 300_000
+  config.conventions.denoise = True
+  return config
+
+
+def _large() -> ConfigDict:
+  adam = {"learning_rate": 2e-4, "warmup_steps": 2000, "schedule": "cosine", "b1": 0.5, "b2": 0.9, "clip_norm": 1.0}
+  return ConfigDict(
+    {
+      "steps": 200_000,
+      "batch_size": 256,
+      "optimizers": {"vqgan": adam, "discriminator": adam},
+      "discriminator_start": 20_000,
+      "discriminator_weight": 0.8,
+      "adaptive_weight": (0.0, 1.0),
+      "restart_below": 0.1,
     }
   )

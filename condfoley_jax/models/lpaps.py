@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from condfoley_jax.models.classifier import VGG, VGG16, Standardise
+from condfoley_jax.models.classifier import VGG, VGG16, Standardise, VGGishish
 from condfoley_jax.shapes import Mel_BxFxM
 
 
@@ -40,6 +40,19 @@ class LPAPS(nnx.Module):
     pairs = zip(*(self.features(self.scaling(mel)) for mel in (first, second)), strict=True)
     differences = [(_unit(a) - _unit(b)) ** 2 for a, b in pairs]
     return sum(head(x).mean((1, 2, 3)) for head, x in zip(self.heads, differences, strict=True))
+
+
+def of_classifier(classifier: VGGishish) -> LPAPS:
+  """The distance that a classifier's own features make (LPIPS without learned heads).
+
+  All channels of a block count the same, and the blocks are averaged: from 0 to 2, features being 0 or more.
+  """
+  config = LPAPSConfig(classifier.config.n_mels, classifier.config.widths)
+  lpaps = nnx.eval_shape(lambda: LPAPS(config, rngs=nnx.Rngs(0)))
+  lpaps.scaling, lpaps.features = classifier.scaling, classifier.features
+  for head in lpaps.heads:
+    head.kernel = nnx.Param(jnp.full(head.kernel.shape, 1 / len(config.widths)))
+  return lpaps
 
 
 def _unit(x: jax.Array) -> jax.Array:

@@ -1,11 +1,14 @@
 """Vector quantiser: nearest codebook entry, straight-through gradient (paper eq. 2)."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+
+# Mean uses a step below which a running mean of latents says nothing.
+_LEAST_COUNT = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,13 +19,14 @@ class QuantizerConfig:
     vocab: entries.
     width: numbers in an entry.
     beta: weight of the smaller loss term.
-    loss: `published` weighs the codebook term with beta (the authors' legacy order), `correct` the commitment term.
+    loss: `published` weighs the codebook term with beta (the authors' legacy order), `correct` the commitment term;
+      `averages` has the commitment term alone, with beta, for entries that `CodeAverages` moves.
   """
 
   vocab: int
   width: int
   beta: float = 0.25
-  loss: str = "correct"
+  loss: Literal["published", "correct", "averages"] = "correct"
 
 
 class Quantized(NamedTuple):
@@ -38,8 +42,8 @@ class Quantizer(nnx.Module):
   """Codebook with nearest-neighbour lookup; distances and losses in float32."""
 
   def __init__(self, config: QuantizerConfig, *, rngs: nnx.Rngs):
-    if config.loss not in ("published", "correct"):
-      raise ValueError(f"quantizer loss is `published` or `correct`, not `{config.loss}`")
+    if config.loss not in ("published", "correct", "averages"):
+      raise ValueError(f"quantizer loss is `published`, `correct` or `averages`, not `{config.loss}`")
     self.config = config
     bound = 1 / config.vocab
     self.codebook = nnx.Param(
@@ -65,10 +69,12 @@ class Quantizer(nnx.Module):
     z32 = z.astype(jnp.float32)
     commitment = jnp.mean((jax.lax.stop_gradient(entry) - z32) ** 2)
     codebook = jnp.mean((entry - jax.lax.stop_gradient(z32)) ** 2)
-    if self.config.loss == "published":
-      loss = commitment + self.config.beta * codebook
-    else:
-      loss = codebook + self.config.beta * commitment
+    on_latent, on_codebook = {
+      "published": (1.0, self.config.beta),
+      "correct": (self.config.beta, 1.0),
+      "averages": (self.config.beta, 0.0),
+    }[self.config.loss]
+    loss = on_latent * commitment + on_codebook * codebook
     straight_through = z32 + jax.lax.stop_gradient(entry - z32)
     return Quantized(straight_through.astype(z.dtype), codes, loss, perplexity(codes, self.config.vocab))
 
@@ -85,7 +91,7 @@ def usage(codes: jax.Array, vocab: int) -> jax.Array:
 
 
 class CodeState(nnx.Variable):
-  """What code restarts remember between steps; not trained."""
+  """What codebooks remember between steps; not trained."""
 
 
 class CodeRestarts(nnx.Module):
@@ -107,13 +113,52 @@ class CodeRestarts(nnx.Module):
 
   def observe(self, latent: jax.Array, codes: jax.Array, key: jax.Array) -> None:
     """Remembers how often codes were used and draws candidates from latents [..., C]."""
-    flat = jax.lax.stop_gradient(latent).reshape(-1, latent.shape[-1]).astype(jnp.float32)
+    flat = _flat(latent)
     drawn = jax.random.randint(key, (self.vocab,), 0, flat.shape[0])
     self.candidates[...] = flat[drawn]
     self.usage[...] = self.DECAY * self.usage[...] + (1 - self.DECAY) * usage(codes, self.vocab)
 
-  def apply(self, quantizer: Quantizer) -> None:
-    """Replaces the entries used less than `restart_below` times a step."""
+  def apply(self, quantizer: Quantizer) -> jax.Array:
+    """Replaces the entries used less than `restart_below` times a step; which ones, bool [V]."""
     dead = self.usage[...] < self.restart_below
     quantizer.codebook[...] = jnp.where(dead[:, None], self.candidates[...], quantizer.codebook[...])
     self.usage[...] = jnp.where(dead, 1.0, self.usage[...])
+    return dead
+
+
+class CodeAverages(nnx.Module):
+  """Keeps each entry at the running mean of the latents nearest to it (van den Oord et al. 2017, appendix A.1).
+
+  Attributes:
+    counts: [V], running mean of uses a step.
+    sums: [V, C], running mean of the sum of the latents that used an entry.
+  """
+
+  DECAY = 0.99
+
+  def __init__(self, quantizer: Quantizer):
+    # As if every entry had been used once, where it is: none moves before a latent comes to it.
+    self.counts = CodeState(jnp.ones(quantizer.config.vocab))
+    self.sums = CodeState(jnp.array(quantizer.codebook[...], copy=True))
+
+  def observe(self, latent: jax.Array, codes: jax.Array) -> None:
+    """Takes latents [..., C] in by the codes that they were given, int32 [...]."""
+    flat, codes = _flat(latent), codes.ravel()
+    sums = jnp.zeros_like(self.sums[...]).at[codes].add(flat)
+    self.sums[...] = self.DECAY * self.sums[...] + (1 - self.DECAY) * sums
+    self.counts[...] = self.DECAY * self.counts[...] + (1 - self.DECAY) * usage(codes, len(self.counts))
+
+  def apply(self, quantizer: Quantizer) -> None:
+    """Moves every entry to its mean; one that is not used any more stays where it is."""
+    counts = self.counts[...][:, None]
+    mean = self.sums[...] / jnp.maximum(counts, _LEAST_COUNT)
+    quantizer.codebook[...] = jnp.where(counts > _LEAST_COUNT, mean, quantizer.codebook[...])
+
+  def restart(self, moved: jax.Array, quantizer: Quantizer) -> None:
+    """Begins anew at the entries that were moved by others, bool [V]."""
+    self.counts[...] = jnp.where(moved, 1.0, self.counts[...])
+    self.sums[...] = jnp.where(moved[:, None], quantizer.codebook[...], self.sums[...])
+
+
+def _flat(latent: jax.Array) -> jax.Array:
+  return jax.lax.stop_gradient(latent).reshape(-1, latent.shape[-1]).astype(jnp.float32)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,13 @@ from condfoley_jax import config_tree
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
-from condfoley_jax.models.lpaps import LPAPS
-from condfoley_jax.models.quantizer import CodeRestarts, Quantized
+from condfoley_jax.models.lpaps import LPAPS, of_classifier
+from condfoley_jax.models.quantizer import CodeAverages, CodeRestarts, Quantized
 from condfoley_jax.models.vqgan import VQGAN
 from condfoley_jax.shapes import Mel_BxFxM
 from condfoley_jax.stages.stage import Batch, Metrics, Stage, Trained
+from condfoley_jax.weights import folder
+from data_pipelines.errors import InputError
 
 
 class VQGANStage(Stage):
@@ -28,12 +31,25 @@ class VQGANStage(Stage):
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     vqgan = self.build("vqgan", rngs)
     config = config_tree.from_dict(DiscriminatorConfig, self.config["model"]["discriminator"])
+    quantizer = vqgan.config.quantizer
     return Trained(
       vqgan=vqgan,
       discriminator=Discriminator(config, dtype=self.dtype, rngs=rngs),
-      restarts=CodeRestarts(vqgan.config.quantizer, self.config["restart_below"]),
-      lpaps=self.pretrained("lpaps", "lpaps")["lpaps"] if self.config["pretrained"]["lpaps"] else None,
+      restarts=CodeRestarts(quantizer, self.config["restart_below"]),
+      averages=CodeAverages(vqgan.quantizer) if quantizer.loss == "averages" else None,
+      lpaps=self._lpaps(),
     )
+
+  def _lpaps(self) -> LPAPS | None:
+    """What `config.pretrained.lpaps` names: a folder with an LPAPS, else one with a classifier of materials."""
+    if not (directory := self.config["pretrained"]["lpaps"]):
+      return None
+    found = folder.load(
+      Path(directory), only=(), optional=("lpaps", "material_classifier"), dtype=self.dtype
+    ).components
+    if not found:
+      raise InputError(f"{directory}: no `lpaps` and no `material_classifier`; name another --config.pretrained.lpaps")
+    return found["lpaps"] if "lpaps" in found else of_classifier(found["material_classifier"])
 
   def phase(self, step: int) -> str:
     return "adversarial" if step >= self.config["discriminator_start"] else "alone"
@@ -43,7 +59,12 @@ class VQGANStage(Stage):
     return vqgan if phase == "alone" else {**vqgan, "discriminator": self._discriminator_loss}
 
   def after_step(self, model):
-    model.restarts.apply(model.vqgan.quantizer)
+    quantizer = model.vqgan.quantizer
+    if model.averages is not None:
+      model.averages.apply(quantizer)
+    moved = model.restarts.apply(quantizer)
+    if model.averages is not None:
+      model.averages.restart(moved, quantizer)
 
   def _mel(self, batch: Batch, key: jax.Array) -> Mel_BxFxM:
     return self.mel(random_gain(batch["audio"], key, self.sound.gain_db))
@@ -52,6 +73,8 @@ class VQGANStage(Stage):
     gain_key, restart_key = jax.random.split(key)
     loss, metrics, latent, quantized = self.objective(phase, model, self._mel(batch, gain_key))
     model.restarts.observe(latent, quantized.codes, restart_key)
+    if model.averages is not None:
+      model.averages.observe(latent, quantized.codes)
     return loss, metrics
 
   def objective(self, phase: str, model: Trained, mel: Mel_BxFxM) -> tuple[jax.Array, Metrics, jax.Array, Quantized]:
@@ -59,7 +82,7 @@ class VQGANStage(Stage):
     latent = model.vqgan.latent(mel)
     quantized = model.vqgan.quantizer(latent)
     rec = model.vqgan.decode_latent(quantized.z)
-    loss, metrics = reconstruction_loss(mel, rec, model.lpaps)
+    loss, metrics = self._distance(model, mel, rec)
     metrics |= {"codebook": quantized.loss, "perplexity": quantized.perplexity}
     loss += quantized.loss
     if phase == "adversarial":
@@ -77,10 +100,13 @@ class VQGANStage(Stage):
     weight = adaptive_weight(
       model.vqgan,
       z,
-      lambda rec: reconstruction_loss(mel, rec, model.lpaps)[0],
+      lambda rec: self._distance(model, mel, rec)[0],
       lambda rec: fooling_loss(model.discriminator, rec),
     )
     return jnp.clip(weight, low, high)
+
+  def _distance(self, model: Trained, mel: Mel_BxFxM, rec: Mel_BxFxM) -> tuple[jax.Array, Metrics]:
+    return reconstruction_loss(mel, rec, model.lpaps, self.config["lpaps_weight"])
 
   def _discriminator_loss(self, model, batch, key):
     mel = self._mel(batch, key)
@@ -90,7 +116,7 @@ class VQGANStage(Stage):
   def evaluate(self, model, batch, key):
     mel = self.mel(batch["audio"])
     rec, quantized = model.vqgan(mel)
-    return reconstruction_loss(mel, rec, model.lpaps)[1] | {"perplexity": quantized.perplexity}
+    return self._distance(model, mel, rec)[1] | {"perplexity": quantized.perplexity}
 
   def pictures(self, model, batch, key):
     mel = self.mel(batch["audio"][:4])
@@ -103,12 +129,16 @@ class VQGANStage(Stage):
     return {"vqgan": model.vqgan}
 
 
-def reconstruction_loss(mel: Mel_BxFxM, rec: Mel_BxFxM, lpaps: LPAPS | None) -> tuple[jax.Array, Metrics]:
-  """Mean absolute difference, plus the mean LPAPS distance where there is an LPAPS; and both by name."""
-  metrics = {"reconstruction": jnp.mean(jnp.abs(rec - mel))}
+def reconstruction_loss(
+  mel: Mel_BxFxM, rec: Mel_BxFxM, lpaps: LPAPS | None, lpaps_weight: float = 1.0
+) -> tuple[jax.Array, Metrics]:
+  """Mean absolute difference, plus the weighted mean LPAPS distance where there is an LPAPS; and both by name."""
+  loss = jnp.mean(jnp.abs(rec - mel))
+  metrics = {"reconstruction": loss}
   if lpaps is not None:
     metrics["lpaps"] = jnp.mean(lpaps(mel, rec))
-  return sum(metrics.values()), metrics
+    loss += lpaps_weight * metrics["lpaps"]
+  return loss, metrics
 
 
 def fooling_loss(discriminator: Discriminator, rec: Mel_BxFxM) -> jax.Array:

@@ -6,7 +6,8 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.clip import PAPER
-from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
+from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig, of_classifier
 from condfoley_jax.weights import folder, tree
 from condfoley_jax.weights.published.lpaps import config_from_torch, params_from_torch
 from tests import golden
@@ -141,3 +142,15 @@ def test_a_folder_gives_the_same_distance_back(tiny, tmp_path):
   folder.save(tmp_path, PAPER, {"lpaps": tiny})
   loaded = folder.load(tmp_path).components["lpaps"]
   np.testing.assert_allclose(distance(loaded, *mels()), distance(tiny, *mels()), rtol=1e-2)
+
+
+def test_distance_of_a_classifier_is_that_of_its_unit_features():
+  config = VGGishishConfig(3, TINY.n_mels, TINY.widths, (1, 1), 2)
+  classifier = filled(lambda: VGGishish(config, rngs=nnx.Rngs(0)))
+  first, second = mels()
+  blocks = zip(features(classifier, first)[1], features(classifier, second)[1], strict=True)
+  unit = lambda x: np.asarray(x) / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)
+  expected = np.mean([((unit(a) - unit(b)) ** 2).sum(-1).mean((1, 2)) for a, b in blocks], axis=0)
+  model = of_classifier(classifier)
+  assert model.config == TINY
+  np.testing.assert_allclose(distance(model, first, second), expected, rtol=1e-5)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.quantizer import CodeRestarts, Quantizer, QuantizerConfig, perplexity, usage
+from condfoley_jax.models.quantizer import (
+  CodeAverages,
+  CodeRestarts,
+  Quantizer,
+  QuantizerConfig,
+  perplexity,
+  usage,
+)
 from tests.fill import filled
 
 VOCAB, WIDTH = 7, 3
@@ -55,9 +62,11 @@ def test_gradient_passes_straight_through_to_the_latent_only():
   assert not np.any(on_model["codebook"][...])
 
 
-@pytest.mark.parametrize(("loss", "on_latent", "on_codebook"), [("published", 1.0, 0.25), ("correct", 0.25, 1.0)])
+@pytest.mark.parametrize(
+  ("loss", "on_latent", "on_codebook"), [("published", 1.0, 0.25), ("correct", 0.25, 1.0), ("averages", 0.25, 0.0)]
+)
 def test_loss_and_its_gradients_equal_the_formula(loss, on_latent, on_codebook):
-  """Both kinds have the same value; they differ in which side beta slows down."""
+  """The first two have the same value; they differ in which side beta slows down."""
   state = nnx.state(quantizer(loss))
   value, (grad_z, grad_state) = jax.jit(
     jax.value_and_grad(lambda z, state: merged(state, loss)(z).loss, argnums=(0, 1))
@@ -65,7 +74,7 @@ def test_loss_and_its_gradients_equal_the_formula(loss, on_latent, on_codebook):
   book = np.asarray(state["codebook"][...])
   codes = nearest_of(Z, book)
   away = Z - book[codes]
-  np.testing.assert_allclose(value, 1.25 * (away**2).mean(), rtol=1e-5)
+  np.testing.assert_allclose(value, (on_latent + on_codebook) * (away**2).mean(), rtol=1e-5)
   np.testing.assert_allclose(grad_z, on_latent * 2 * away / away.size, rtol=1e-4, atol=1e-7)
   expected = np.zeros_like(book)
   np.add.at(expected, codes, on_codebook * -2 * away / away.size)
@@ -118,3 +127,40 @@ def test_at_the_first_step_every_entry_without_use_moves():
   restarts.apply(model)
   moved = (np.asarray(model.codebook[...]) != before).any(-1)
   assert moved.tolist() == [True, True, False, True, True, True, True]
+
+
+def test_averaged_entries_equal_the_formula_and_unused_ones_stay():
+  model = quantizer("averages")
+  averages, before = CodeAverages(model), np.asarray(model.codebook[...])
+  counts, sums, decay = np.ones(VOCAB), before.copy(), CodeAverages.DECAY
+  codes = RNG.integers(0, VOCAB - 1, (3, *Z.shape[:-1]))
+  for step in codes:
+    averages.observe(Z, jnp.asarray(step))
+    averages.apply(model)
+    counts = decay * counts + (1 - decay) * np.bincount(step.ravel(), minlength=VOCAB)
+    added = np.zeros_like(sums)
+    np.add.at(added, step.ravel(), Z.reshape(-1, WIDTH))
+    sums = decay * sums + (1 - decay) * added
+  np.testing.assert_allclose(model.codebook[...], sums / counts[:, None], rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(model.codebook[-1], before[-1], rtol=1e-5)
+
+
+def test_averages_of_an_entry_that_is_long_unused_leave_it():
+  model = quantizer("averages")
+  averages, before = CodeAverages(model), np.asarray(model.codebook[...])
+  averages.counts[...], averages.sums[...] = jnp.full(VOCAB, 1e-9), jnp.zeros((VOCAB, WIDTH))
+  averages.apply(model)
+  np.testing.assert_array_equal(model.codebook[...], before)
+
+
+def test_averages_go_on_from_where_a_restart_put_an_entry():
+  model = quantizer("averages")
+  averages, restarts = CodeAverages(model), CodeRestarts(CONFIG, restart_below=0.01)
+  codes = jnp.full(Z.shape[:-1], 2)
+  restarts.observe(Z, codes, jax.random.key(0))
+  averages.observe(Z, codes)
+  averages.apply(model)
+  averages.restart(restarts.apply(model), model)
+  placed = np.asarray(model.codebook[...])
+  averages.apply(model)
+  np.testing.assert_allclose(model.codebook[...], placed, rtol=1e-5)

@@ -8,6 +8,7 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import MINI
+from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -22,6 +23,7 @@ from data_pipelines.errors import InputError
 from tests import golden
 from tests.fill import filled
 from tests.published import by_published_name
+from tests.stages.descent import created, metrics_of_steps
 
 TINY_LPAPS = LPAPSConfig(n_mels=MINI.n_mels, widths=((2,), (3,)))
 
@@ -193,6 +195,37 @@ def test_lpaps_of_a_folder_joins_the_loss(tmp_path):
   loss, metrics, quantized = objective(stage, "alone", thin(lpaps))
   assert metrics["lpaps"] != 0
   np.testing.assert_allclose(loss, metrics["reconstruction"] + metrics["lpaps"] + quantized.loss, rtol=1e-5)
+
+
+def test_lpaps_can_be_made_of_our_own_classifier(tmp_path):
+  config = VGGishishConfig(17, MINI.n_mels, TINY_LPAPS.widths, (1, 1), 2)
+  classifier = filled(lambda: VGGishish(config, rngs=nnx.Rngs(0)))
+  folder.save(tmp_path, MINI, {"material_classifier": classifier})
+  stage = stage_of("mini", model=thin_sizes(), pretrained={"lpaps": str(tmp_path)}, lpaps_weight=0.5)
+  model = thin(stage._lpaps())
+  loss, metrics, quantized = objective(stage, "alone", model)
+  assert 0 < metrics["lpaps"] < 2
+  np.testing.assert_allclose(loss, metrics["reconstruction"] + 0.5 * metrics["lpaps"] + quantized.loss, rtol=1e-5)
+
+
+def test_a_folder_with_neither_is_an_input_error(tmp_path):
+  folder.save(tmp_path, MINI, {"vqgan": thin().vqgan})
+  stage = stage_of("mini", model=thin_sizes(), pretrained={"lpaps": str(tmp_path)})
+  with pytest.raises(InputError, match="no `lpaps` and no `material_classifier`"):
+    nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
+
+
+def test_losses_go_down_with_an_averaged_codebook_and_a_discriminator():
+  sizes = thin_sizes()
+  sizes["vqgan"]["quantizer"] |= {"vocab": 16, "loss": "averages"}
+  stage = stage_of("mini", model=sizes)
+  model = created(stage)
+  before = np.asarray(model.vqgan.quantizer.codebook[...])
+  audio = 0.1 * np.random.default_rng(0).standard_normal((2, 12 * MINI.hop)).astype(np.float32)
+  steps = metrics_of_steps(stage, model, {"audio": audio}, steps=12, rate=3e-3, phase="adversarial")
+  assert steps[-1]["reconstruction"] < 0.8 * steps[0]["reconstruction"]
+  assert steps[-1]["discriminator_loss"] < steps[0]["discriminator_loss"]
+  assert not np.array_equal(model.vqgan.quantizer.codebook[...], before)
 
 
 def test_a_folder_without_lpaps_is_an_input_error(tmp_path):
