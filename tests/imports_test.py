@@ -10,7 +10,7 @@ import condfoley_jax
 ROOT = Path(condfoley_jax.__file__).parents[1]
 # Each layer may import those before it, and itself.
 LAYERS = (
-  ("clip", "conventions", "shapes", "config_tree"),
+  ("chips", "clip", "conventions", "hlo", "shapes", "config_tree"),
   ("audio", "augmentation", "figures"),
   ("models",),
   ("weights",),
