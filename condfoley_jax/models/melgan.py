@@ -41,6 +41,7 @@ class MelGANDiscriminatorConfig:
     scales: discriminators.
     width: channels of the first layer; each downsampling layer has `factor` times more, up to `max_width`.
     layers: downsampling layers, of stride `factor`.
+    group_width: channels that each group of a downsampling layer reads; a layer with fewer has one group.
   """
 
   scales: int = 3
@@ -48,6 +49,7 @@ class MelGANDiscriminatorConfig:
   layers: int = 4
   factor: int = 4
   max_width: int = 1024
+  group_width: int = 4
 
 
 class MelGAN(nnx.Module):
@@ -117,16 +119,53 @@ class MelGANDiscriminator(nnx.Module):
     return outputs
 
 
+def discriminator_loss(real: list[list[jax.Array]], fake: list[list[jax.Array]]) -> jax.Array:
+  """Hinge loss, summed over scales, from the discriminators' outputs on true and on made audio; float32."""
+  low, high = (lambda x: jnp.mean(nnx.relu(1 - x)), lambda x: jnp.mean(nnx.relu(1 + x)))
+  return sum(low(_score(r)) + high(_score(f)) for r, f in zip(real, fake, strict=True))
+
+
+def fooling_loss(fake: list[list[jax.Array]]) -> jax.Array:
+  """What the generator lowers to be taken for true, summed over scales; float32."""
+  return -sum(jnp.mean(_score(scale)) for scale in fake)
+
+
+def feature_distance(real: list[list[jax.Array]], fake: list[list[jax.Array]]) -> jax.Array:
+  """Mean absolute difference of what the layers below the scores give, float32; no gradient reaches `real`.
+
+  Weighted as published: 4 / (4 + 1) for a discriminator of 4 strided layers, averaged over scales, summed over layers.
+  """
+  total = 0.0
+  for r, f in zip(real, fake, strict=True):
+    strided = len(f) - 3
+    distances = [
+      jnp.mean(jnp.abs(_float32(b) - jax.lax.stop_gradient(_float32(a)))) for a, b in zip(r[:-1], f[:-1], strict=True)
+    ]
+    total += 4 / (strided + 1) * sum(distances)
+  return total / len(fake)
+
+
+def _score(outputs: list[jax.Array]) -> jax.Array:
+  return _float32(outputs[-1])
+
+
+def _float32(x: jax.Array) -> jax.Array:
+  return x.astype(jnp.float32)
+
+
 class ScaleDiscriminator(nnx.Module):
   """A stack of strided, grouped convolutions on [B, N, 1]."""
 
   def __init__(self, config: MelGANDiscriminatorConfig, *, dtype, rngs: nnx.Rngs):
     widths = [min(config.width * config.factor**i, config.max_width) for i in range(config.layers + 1)]
     kernel = 10 * config.factor + 1
+    groups = lambda width: max(width // config.group_width, 1)
     self.first = WeightNormConv(1, widths[0], 15, dtype=dtype, rngs=rngs)
     self.strided = nnx.List(
       [
-        WeightNormConv(a, b, kernel, stride=config.factor, groups=a // 4, padding=kernel // 2, dtype=dtype, rngs=rngs)
+        WeightNormConv(
+          a, b, kernel, stride=config.factor, groups=groups(a), padding=kernel // 2, dtype=dtype, rngs=rngs
+        )
         for a, b in itertools.pairwise(widths)
       ]
     )

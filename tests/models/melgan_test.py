@@ -12,6 +12,9 @@ from condfoley_jax.models.melgan import (
   MelGANDiscriminatorConfig,
   WeightNormConv,
   WeightNormUpsample,
+  discriminator_loss,
+  feature_distance,
+  fooling_loss,
 )
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published import melgan as published
@@ -90,3 +93,28 @@ def test_discriminator_equals_the_published_one():
     for j, output in enumerate(outputs[:-1]):
       golden.assert_close(output[0, :64, 0], vectors[f"disc{i}_layer{j}_first64"])
       np.testing.assert_allclose(jnp.abs(output).mean(), vectors[f"disc{i}_layer{j}_meanabs"], rtol=1e-4)
+
+
+def outputs_of(seed):
+  """What discriminators of two scales and four strided layers might give."""
+  rng = np.random.default_rng(seed)
+  sizes = [[(2, 64 >> i, 3) for i in range(6)] + [(2, 2, 1)], [(2, 32 >> i, 3) for i in range(6)] + [(2, 1, 1)]]
+  return [[rng.standard_normal(size).astype(np.float32) for size in scale] for scale in sizes]
+
+
+def test_losses_equal_the_published_formulas():
+  real, fake = outputs_of(0), outputs_of(1)
+  hinge = sum(
+    np.maximum(1 - r[-1], 0).mean() + np.maximum(1 + f[-1], 0).mean() for r, f in zip(real, fake, strict=True)
+  )
+  np.testing.assert_allclose(discriminator_loss(real, fake), hinge, rtol=1e-5)
+  np.testing.assert_allclose(fooling_loss(fake), -sum(f[-1].mean() for f in fake), rtol=1e-5)
+  pairs = [(a, b) for r, f in zip(real, fake, strict=True) for a, b in zip(r[:-1], f[:-1], strict=True)]
+  expected = 4 / (4 + 1) * (1 / 2) * sum(np.abs(a - b).mean() for a, b in pairs)
+  np.testing.assert_allclose(feature_distance(real, fake), expected, rtol=1e-5)
+
+
+def test_features_of_true_sound_get_no_gradient():
+  real, fake = jax.jit(jax.grad(feature_distance, argnums=(0, 1)))(outputs_of(0), outputs_of(1))
+  assert not any(np.any(x) for x in jax.tree.leaves(real))
+  assert all(np.any(x) for scale in fake for x in scale[:-1]) and not any(np.any(scale[-1]) for scale in fake)
