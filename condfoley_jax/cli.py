@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import condfoley_jax
-from condfoley_jax.commands import caches
+from condfoley_jax.commands import accelerator, caches
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
 
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   args, rest = _parser().parse_known_args(argv)
   if rest and args.command != "train":
     args.refuse(f"unknown argument {rest[0]}")
+  accelerator.expect_no_tpu()
   try:
     with interrupt.handled(), caches.chosen():
       args.run(args, rest)
