@@ -41,7 +41,8 @@ class VGGishish(nnx.Module):
     self.scaling = Standardise(config.n_mels)
     self.features = VGG(config.widths, dtype=dtype, rngs=rngs)
     sizes = (config.pool[0] * config.pool[1] * config.widths[-1][-1], config.hidden, config.hidden, config.classes)
-    init = nnx.initializers.normal(0.01)
+    # About 0.01 at the published widths, and not too small for narrow layers.
+    init = nnx.initializers.he_normal()
     self.layers = nnx.List(
       nnx.Linear(a, b, kernel_init=init, dtype=dtype, rngs=rngs) for a, b in itertools.pairwise(sizes)
     )

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from condfoley_jax.stages.classifier import ClassifierStage
+from condfoley_jax.stages.onset import OnsetStage
 from condfoley_jax.stages.stage import Stage
+from condfoley_jax.stages.sync import SyncStage
 from condfoley_jax.stages.transformer import TransformerStage
 from condfoley_jax.stages.video_encoder import VideoEncoderStage
 from condfoley_jax.stages.vocoder import VocoderStage
@@ -14,6 +17,9 @@ STAGES = {
   "vocoder": VocoderStage,
   "video_encoder": VideoEncoderStage,
   "transformer": TransformerStage,
+  "classifier": ClassifierStage,
+  "onset": OnsetStage,
+  "sync": SyncStage,
 }
 
 

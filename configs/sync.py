@@ -1,0 +1,41 @@
+"""Synchronisation network: how much later the sound is than the picture; takes are ranked by it.
+
+mini:          condfoley train --config configs/sync.py:mini --workdir out/sync
+               Not run to its end yet.
+paper_gh:      our network at the size of R(2+1)D-18, for the authors' grid; never run. What the authors ranked with is
+               SparseSync's checkpoint, which `condfoley convert --kind sparsesync` takes; it is not trained here.
+paper_countix: the same on Countix-AV; never run.
+large:         at the size of the large video encoder; never run.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from configs import common
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+  """Presets: mini, paper_gh, paper_countix, large; add `,runlocal` for a few steps, `,key=value` to change a value."""
+  preset, options = common.parse(arg)
+  config = common.base("sync", preset, ("sync_net",))
+  # A weights folder whose video encoder is where the picture's half begins.
+  config.pretrained = ConfigDict({"video_encoder": config_dict.placeholder(str)})
+  config.sound.noise_db = (-75.0, -50.0)
+  recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}
+  config.update(recipes[preset]())
+  return common.finish(config, options)
+
+
+def _mini() -> ConfigDict:
+  adam = {"learning_rate": 2e-3, "warmup_steps": 100, "schedule": "cosine", "weight_decay": 0.01, "clip_norm": 1.0}
+  return ConfigDict({"steps": 1500, "batch_size": 16, "optimizers": {"sync_net": adam}})
+
+
+def _paper() -> ConfigDict:
+  adam = {"learning_rate": 3e-4, "warmup_steps": 1000, "schedule": "cosine", "weight_decay": 0.01, "clip_norm": 1.0}
+  return ConfigDict({"steps": 50_000, "batch_size": 32, "optimizers": {"sync_net": adam}})
+
+
+def _large() -> ConfigDict:
+  config = _paper()
+  config.batch_size = 256
+  return config

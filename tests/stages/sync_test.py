@@ -1,0 +1,87 @@
+"""Windows are as far apart as their class says, and the network learns to tell."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
+from condfoley_jax.stages import registry
+from condfoley_jax.weights import folder
+from configs import sync
+from tests.fill import filled
+from tests.stages.descent import created, metrics_of_steps
+
+ENCODER = {"stem_kernel": 3, "stem_stride": 4, "stem_mid": 4, "widths": (8,), "blocks": (1,)}
+SIZES = {"encoder": ENCODER, "n_mels": 20, "audio_width": 16, "audio_layers": 1, "width": 8}
+
+
+def stage_of(preset="mini", **changes):
+  config = sync.get_config(preset).to_dict()
+  plain = {"picture": {}, "sound": {}, "dtype": "float32", "pretrained": {"video_encoder": None}}
+  return registry.create(config | {"model": {"sync_net": SIZES}} | plain | changes)
+
+
+def moments(clip, clips):
+  """Frames and sound in which every frame and every sample tells when it is."""
+  frames = np.broadcast_to(
+    np.arange(clip.frames, dtype=np.float32)[None, :, None, None, None], (clips, clip.frames, 2, 2, 1)
+  )
+  return frames, np.broadcast_to(np.arange(clip.samples, dtype=np.float32), (clips, clip.samples))
+
+
+@pytest.mark.parametrize("preset", ["mini", "paper_gh", "large"])
+def test_windows_are_as_far_apart_as_their_class_says(preset):
+  stage = stage_of(preset)
+  clip, model = stage.clip, filled(lambda: stage.create(nnx.Rngs(0)))
+  frames, audio, classes = jax.jit(lambda f, a, k: stage.windows(model, f, a, k))(
+    *moments(clip, 300), jax.random.key(0)
+  )
+  assert frames.shape[1] * clip.samples_per_frame == audio.shape[1]
+  seen_s, heard_s = np.asarray(frames)[:, 0, 0, 0, 0] / clip.fps, np.asarray(audio)[:, 0] / clip.sample_rate
+  offsets_s = model.sync_net.config.offsets_s(clip.fps)[np.asarray(classes)]
+  # What happens at one time is so much later in the sound's window than in the picture's.
+  np.testing.assert_allclose(seen_s - heard_s, offsets_s, atol=1e-5)
+  np.testing.assert_array_equal(np.diff(frames[:, :, 0, 0, 0]), 1)
+  np.testing.assert_array_equal(np.diff(audio), 1)
+  assert set(np.unique(classes)) == set(range(model.sync_net.config.classes))
+
+
+def flashes(clip, clips):
+  """A flash and a click at the same random times."""
+  rng = np.random.default_rng(0)
+  frames = np.full((clips, clip.frames, 16, 16, 3), 40, np.uint8)
+  audio = 1e-3 * rng.standard_normal((clips, clip.samples))
+  for row in range(clips):
+    for frame in rng.choice(clip.frames, 6, replace=False):
+      frames[row, frame] = 220
+      audio[row, frame * clip.samples_per_frame :][:500] += 0.5
+  return {"frames": frames, "audio": audio.astype(np.float32)}
+
+
+def test_loss_goes_down():
+  stage = stage_of(clip=sync.get_config("mini").clip.to_dict() | {"frame_resize": 16, "frame_size": 16})
+  model = created(stage)
+  steps = metrics_of_steps(stage, model, flashes(stage.clip, 16), steps=30, rate=1e-2)
+  losses = [s["loss"] for s in steps]
+  assert losses[0] > 2.5 and np.mean(losses[-5:]) < 0.7 * np.log(33)
+  scores = nnx.jit(stage.evaluate)(model, flashes(stage.clip, 8), jax.random.key(1))
+  assert scores["within_100ms"] >= scores["within_50ms"] >= scores["accuracy"]
+
+
+def test_the_encoder_can_start_from_a_trained_one(tmp_path):
+  stage = stage_of(pretrained={"video_encoder": str(tmp_path)})
+  trained = filled(lambda: VideoEncoder(VideoEncoderConfig(**ENCODER), rngs=nnx.Rngs(0)))
+  folder.save(tmp_path, stage.clip, {"video_encoder": trained}, dtype=np.float32)
+  ours = created(stage).sync_net.encoder
+  np.testing.assert_array_equal(ours.stem.spatial.conv.kernel[...], trained.stem.spatial.conv.kernel[...])
+
+
+def test_an_encoder_of_other_sizes_is_refused(tmp_path):
+  stage = stage_of(
+    pretrained={"video_encoder": str(tmp_path)}, model={"sync_net": SIZES | {"encoder": ENCODER | {"widths": (4,)}}}
+  )
+  trained = filled(lambda: VideoEncoder(VideoEncoderConfig(**ENCODER), rngs=nnx.Rngs(0)))
+  folder.save(tmp_path, stage.clip, {"video_encoder": trained})
+  with pytest.raises(ValueError, match="a video encoder of other sizes"):
+    nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
