@@ -41,13 +41,14 @@ def finish(config: ConfigDict, options: set[str]) -> ConfigDict:
     ValueError: an option names a key that is not there, or a value of another type.
   """
   config = shrink(config) if "runlocal" in options else config
+  config.lock()
   for word in sorted(word for word in options if "=" in word):
     key, _, text = word.partition("=")
     try:
       config.update_from_flattened_dict({key: _literal(text)})
     except (KeyError, AttributeError, TypeError) as error:
       raise ValueError(f"`{word}`: no such key of the config, or a value of another type") from error
-  return config
+  return config.unlock()
 
 
 def _literal(text: str) -> object:
