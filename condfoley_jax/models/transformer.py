@@ -9,9 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.partition import split_batch
 from condfoley_jax.shapes import Codes_BxL, Features_BxTxD, Logits_BxV
 
 _INIT = nnx.initializers.normal(0.02)
+_REMAT = {
+  "none": lambda f: f,
+  "dots": functools.partial(jax.checkpoint, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
+  "full": jax.checkpoint,
+}
 
 
 class Frozen(nnx.Variable):
@@ -34,6 +40,10 @@ class TransformerConfig:
     positions: `learned` is one table over the whole sequence (published), `grid` sums tables of segment, time and row.
     aligned_frames: adds to each code the features of the frame that the code it predicts sounds with, so that the model
       need not first learn which frame that is.
+    scan_layers: holds the blocks as one, with a leading axis of layers, and scans over them: a large model compiles in
+      the time of one layer. For training; `unstacked` is what decodes.
+    remat: what the backward pass computes again: `none`, all but the products with weights (`dots`), or all of a
+      block (`full`).
   """
 
   frames: int
@@ -48,6 +58,8 @@ class TransformerConfig:
   codebook_width: int = 256
   positions: Literal["learned", "grid"] = "learned"
   aligned_frames: bool = False
+  scan_layers: bool = False
+  remat: Literal["none", "dots", "full"] = "none"
 
   def __post_init__(self):
     if self.width % self.heads:
@@ -56,6 +68,8 @@ class TransformerConfig:
       raise ValueError(f"audio_token must be learned or codebook, not {self.audio_token}")
     if self.positions not in ("learned", "grid"):
       raise ValueError(f"positions must be learned or grid, not {self.positions}")
+    if self.remat not in _REMAT:
+      raise ValueError(f"remat is one of {', '.join(_REMAT)}, not {self.remat}")
 
   @property
   def codes(self) -> int:
@@ -153,8 +167,9 @@ class Attention(nnx.Module):
   """Causal multi-head self-attention with one fused projection to queries, keys and values."""
 
   def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
-    self.heads = config.heads
-    self.qkv = nnx.Linear(config.width, 3 * config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
+    # Heads are an axis of their own, so that a mesh can split them.
+    sizes = (3, config.heads, config.width // config.heads)
+    self.qkv = nnx.LinearGeneral(config.width, sizes, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.out = nnx.Linear(config.width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
 
   def __call__(self, x_BxSxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -171,9 +186,7 @@ class Attention(nnx.Module):
     return self._attend(q, keys, values, jnp.arange(keys.shape[2])[None] <= position), keys, values
 
   def _project(self, x_BxSxD):
-    batch, length, width = x_BxSxD.shape
-    qkv = self.qkv(x_BxSxD).reshape(batch, length, 3, self.heads, width // self.heads)
-    return jnp.moveaxis(qkv, (2, 3), (0, 2))
+    return jnp.moveaxis(self.qkv(x_BxSxD), (2, 3), (0, 2))
 
   def _attend(self, q, k, v, mask_QxS):
     scores = jnp.einsum("bhqe,bhse->bhqs", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
@@ -207,6 +220,12 @@ class Block(nnx.Module):
     return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))
 
 
+def _stacked(blocks: list[Block]) -> Block:
+  """One block whose parameters have a leading axis of layers."""
+  graph, *_ = nnx.split(blocks[0])
+  return nnx.merge(graph, jax.tree.map(lambda *layers: jnp.stack(layers), *(nnx.state(b) for b in blocks)))
+
+
 class Transformer(nnx.Module):
   """Predicts the codes of a query clip's sound from its frames and a condition clip's frames and codes.
 
@@ -224,7 +243,8 @@ class Transformer(nnx.Module):
     self.positions = positions(config, rngs=rngs)
     if config.aligned_frames:
       self.aligned = nnx.Linear(config.feature_width, config.width, kernel_init=_INIT, dtype=dtype, rngs=rngs)
-    self.blocks = nnx.List([Block(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)])
+    blocks = [Block(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)]
+    self.blocks = _stacked(blocks) if config.scan_layers else nnx.List(blocks)
     self.norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
     self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs)
 
@@ -251,14 +271,25 @@ class Transformer(nnx.Module):
     Raises:
       ValueError: a length does not fit the config.
     """
-    return self._logits(self._read(condition_features, query_features, codes)[0])
+    return self._logits(self._hidden(condition_features, query_features, codes))
 
   def target_logits(
     self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
   ) -> jax.Array:
     """Logits [B, n - L + 1, V] of the target codes alone: with n = 2L - 1 codes fed, those of all L."""
-    x_BxSxD, _ = self._read(condition_features, query_features, codes)
+    x_BxSxD = self._hidden(condition_features, query_features, codes)
     return self._logits(x_BxSxD[:, self.config.prefix - 1 :])
+
+  def unstacked(self) -> "Transformer":
+    """The same model with a list of blocks and nothing computed again: what is saved, and what decodes."""
+    config = dataclasses.replace(self.config, scan_layers=False, remat="none")
+    plain = nnx.clone(self)
+    plain.config = config
+    if self.config.scan_layers:
+      graph, stacked = nnx.split(self.blocks)
+      layers = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(config.layers)]
+      plain.blocks = nnx.List([nnx.merge(graph, layer) for layer in layers])
+    return plain
 
   def prefill(
     self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
@@ -287,18 +318,38 @@ class Transformer(nnx.Module):
       layers.append((keys, values))
     return self._logits(x[:, 0]), KVCache(*zip(*layers, strict=True), cache.offsets)
 
+  def _hidden(self, condition_features, query_features, codes) -> jax.Array:
+    """Output [B, S, D] of the last block."""
+    x_BxSxD, _ = self._embed(condition_features, query_features, codes)
+
+    def layer(x: jax.Array, block: tuple) -> tuple[jax.Array, None]:
+      # Split along the batch at every layer: weights come to the data, not the other way round.
+      return split_batch(nnx.merge(*block)(x)[0]), None
+
+    layer = _REMAT[self.config.remat](layer)
+    if self.config.scan_layers:
+      graph, stacked = nnx.split(self.blocks)
+      return jax.lax.scan(lambda x, state: layer(x, (graph, state)), x_BxSxD, stacked)[0]
+    for block in self.blocks:
+      x_BxSxD, _ = layer(x_BxSxD, nnx.split(block))
+    return x_BxSxD
+
   def _read(self, condition_features, query_features, codes) -> tuple[jax.Array, KVCache]:
     """Output [B, S, D] of the last block, and the cache of these S positions."""
-    self._check(condition_features, query_features, codes)
-    features_Bx2TxDf = jnp.concatenate([condition_features, query_features], axis=1)
-    offsets = self._offsets(features_Bx2TxDf)
-    x_BxSxD = jnp.concatenate([self.embedder(features_Bx2TxDf), self.tokens(codes)], axis=1)
-    x_BxSxD += offsets[:, : x_BxSxD.shape[1]]
+    x_BxSxD, offsets = self._embed(condition_features, query_features, codes)
     layers = []
     for block in self.blocks:
       x_BxSxD, keys, values = block(x_BxSxD)
       layers.append((keys, values))
     return x_BxSxD, KVCache(*zip(*layers, strict=True), offsets)
+
+  def _embed(self, condition_features, query_features, codes) -> tuple[jax.Array, jax.Array]:
+    """Input [B, S, D] of the first block, and what was added to the tokens of all positions."""
+    self._check(condition_features, query_features, codes)
+    features_Bx2TxDf = jnp.concatenate([condition_features, query_features], axis=1)
+    offsets = self._offsets(features_Bx2TxDf)
+    x_BxSxD = jnp.concatenate([self.embedder(features_Bx2TxDf), self.tokens(codes)], axis=1)
+    return split_batch(x_BxSxD + offsets[:, : x_BxSxD.shape[1]]), offsets
 
   def _offsets(self, features_Bx2TxDf) -> jax.Array:
     offsets = self.positions()[None].astype(self.head.dtype)

@@ -192,3 +192,45 @@ def test_bfloat16_stays_close_and_gives_float32_logits():
   logits, cache = prefilled(half, *inputs)
   assert logits.dtype == jnp.float32 and cache.keys[0].dtype == jnp.bfloat16
   np.testing.assert_allclose(logits, prefilled(full, *inputs)[0], atol=0.15)
+
+
+@pytest.mark.parametrize("remat", ["none", "dots", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_scanned_layers_and_recomputing_change_no_number(kind, remat):
+  """Logits and gradients of the model whose blocks are one, made of the same key."""
+  inputs = tiny_inputs()
+  config = dataclasses.replace(TINY, audio_token=kind[0], positions=kind[1], aligned_frames=kind[2])
+
+  def loss(model):
+    return jnp.mean(model(*inputs) ** 2)
+
+  plain = Transformer(config, rngs=nnx.Rngs(0))
+  scanned = Transformer(dataclasses.replace(config, scan_layers=True, remat=remat), rngs=nnx.Rngs(0))
+  assert scanned.blocks.mlp_in.kernel.shape == (TINY.layers, TINY.width, 4 * TINY.width)
+  grads = nnx.jit(nnx.grad(loss))(scanned)
+  expected = nnx.jit(nnx.grad(loss))(plain)
+  np.testing.assert_allclose(forward(scanned, *inputs), forward(plain, *inputs), rtol=1e-5, atol=1e-6)
+  for layer in range(TINY.layers):
+    np.testing.assert_allclose(
+      grads["blocks"]["mlp_in"]["kernel"][...][layer],
+      expected["blocks"][layer]["mlp_in"]["kernel"][...],
+      rtol=1e-4,
+      atol=1e-6,
+    )
+
+
+def test_unstacked_is_the_model_that_decodes():
+  scanned = Transformer(dataclasses.replace(TINY, scan_layers=True, remat="full"), rngs=nnx.Rngs(0))
+  plain = scanned.unstacked()
+  assert plain.config == TINY
+  expected = tree.flatten(Transformer(TINY, rngs=nnx.Rngs(0)))
+  found = tree.flatten(plain)
+  assert found.keys() == expected.keys()
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value)
+  prefilled(plain, *tiny_inputs())
+
+
+def test_unknown_remat_is_refused():
+  with pytest.raises(ValueError, match="remat is one of none, dots, full, not some"):
+    dataclasses.replace(TINY, remat="some")

@@ -195,6 +195,15 @@ def fused(state: Tensors, sources: list[str], target: str) -> State:
   return side_by_side([linear(state, source, target, width=width) for source in sources])
 
 
+def heads(state: Tensors, sources: list[str], target: str) -> State:
+  """Linear layers that read the same input, as one with outputs [sources, heads, width of a head]."""
+  before, _, *sizes = state.shapes[f"{target}/kernel"]
+  width = int(np.prod(sizes))
+  kernels = [state.pop(f"{source}.weight", (width, before)).T.reshape(before, *sizes) for source in sources]
+  biases = [state.pop(f"{source}.bias", (width,)).reshape(sizes) for source in sources]
+  return {f"{target}/kernel": np.stack(kernels, axis=1), f"{target}/bias": np.stack(biases)}
+
+
 def side_by_side(parts: Sequence[State]) -> State:
   """Layers of one kind that read the same input, as one: their outputs in the order of `parts`."""
   return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}

@@ -67,7 +67,7 @@ def params_from_torch(state: State, config: TransformerConfig) -> State:
 def _block(state: Tensors, source: str, target: str) -> State:
   state.drop(f"{source}.attn.mask")
   return {
-    **layers.fused(state, [f"{source}.attn.{part}" for part in ("query", "key", "value")], f"{target}/attention/qkv"),
+    **layers.heads(state, [f"{source}.attn.{part}" for part in ("query", "key", "value")], f"{target}/attention/qkv"),
     **layers.linear(state, f"{source}.attn.proj", f"{target}/attention/out"),
     **layers.linear(state, f"{source}.mlp.0", f"{target}/mlp_in"),
     **layers.linear(state, f"{source}.mlp.2", f"{target}/mlp_out"),

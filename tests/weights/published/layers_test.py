@@ -37,6 +37,17 @@ def test_fused_layers_keep_the_order_of_their_sources():
   np.testing.assert_array_equal(params["qkv/kernel"], weights.T)
 
 
+def test_heads_are_an_axis_of_their_own():
+  state = {f"{part}.{kind}": tensor(*shape) for part in "qkv" for kind, shape in (("weight", (4, 3)), ("bias", (4,)))}
+  x, expected = tensor(3), {part: (state[f"{part}.weight"], state[f"{part}.bias"]) for part in "qkv"}
+  params = taken(
+    layers.heads, state, ["q", "k", "v"], "qkv", shapes={"qkv/kernel": (3, 3, 2, 2), "qkv/bias": (3, 2, 2)}
+  )
+  found = np.tensordot(x, params["qkv/kernel"], 1) + params["qkv/bias"]
+  for row, (weight, bias) in zip(found, expected.values(), strict=True):
+    np.testing.assert_allclose(row.ravel(), weight @ x + bias, rtol=1e-5)
+
+
 def test_convolutions_become_height_width_in_out():
   weight = tensor(5, 4, 3, 2)
   params = taken(layers.conv2d, {"there.weight": weight}, "there", "here", shapes={"here/kernel": (3, 2, 4, 5)})
