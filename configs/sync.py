@@ -8,7 +8,7 @@ paper_countix: the same on Countix-AV; never run.
 large:         at the size of the large video encoder; never run.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
 from configs import common
 
@@ -17,8 +17,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh, paper_countix, large; add `,runlocal` for a few steps, `,key=value` to change a value."""
   preset, options = common.parse(arg)
   config = common.base("sync", preset, ("sync_net",))
-  # A weights folder whose video encoder is where the picture's half begins.
-  config.pretrained = ConfigDict({"video_encoder": config_dict.placeholder(str)})
   config.sound.noise_db = (-75.0, -50.0)
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}
   config.update(recipes[preset]())

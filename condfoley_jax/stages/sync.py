@@ -1,7 +1,5 @@
 """Stage `sync`: how much later the sound is than the picture, learned from windows that are moved apart."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,7 +11,6 @@ from condfoley_jax.augmentation.sound import draw_gain, noise
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.shapes import Audio_BxN, Frames_BxTxHxWx3
 from condfoley_jax.stages.stage import Batch, Stage, Trained
-from condfoley_jax.weights import folder
 
 
 class SyncStage(Stage):
@@ -22,13 +19,7 @@ class SyncStage(Stage):
   batches = "clips"
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
-    net = self.build("sync_net", rngs)
-    if directory := self.config["pretrained"]["video_encoder"]:
-      found = folder.load(Path(directory), only=("video_encoder",), dtype=self.dtype).components["video_encoder"]
-      if found.config != net.config.encoder:
-        raise ValueError(f"{directory}: a video encoder of other sizes than config.model.sync_net.encoder")
-      net.encoder = found
-    return Trained(sync_net=net)
+    return Trained(sync_net=self.build("sync_net", rngs))
 
   def losses(self, phase: str):
     return {"sync_net": self._loss}

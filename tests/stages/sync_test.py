@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
 from condfoley_jax.stages import registry
-from condfoley_jax.weights import folder
 from configs import sync
 from tests.fill import filled
 from tests.stages.descent import created, metrics_of_steps
@@ -18,7 +16,7 @@ SIZES = {"encoder": ENCODER, "n_mels": 20, "audio_width": 16, "audio_layers": 1,
 
 def stage_of(preset="mini", **changes):
   config = sync.get_config(preset).to_dict()
-  plain = {"picture": {}, "sound": {}, "dtype": "float32", "pretrained": {"video_encoder": None}}
+  plain = {"picture": {}, "sound": {}, "dtype": "float32"}
   return registry.create(config | {"model": {"sync_net": SIZES}} | plain | changes)
 
 
@@ -67,21 +65,3 @@ def test_loss_goes_down():
   assert losses[0] > 2.5 and np.mean(losses[-5:]) < 0.7 * np.log(33)
   scores = nnx.jit(stage.evaluate)(model, flashes(stage.clip, 8), jax.random.key(1))
   assert scores["within_100ms"] >= scores["within_50ms"] >= scores["accuracy"]
-
-
-def test_the_encoder_can_start_from_a_trained_one(tmp_path):
-  stage = stage_of(pretrained={"video_encoder": str(tmp_path)})
-  trained = filled(lambda: VideoEncoder(VideoEncoderConfig(**ENCODER), rngs=nnx.Rngs(0)))
-  folder.save(tmp_path, stage.clip, {"video_encoder": trained}, dtype=np.float32)
-  ours = created(stage).sync_net.encoder
-  np.testing.assert_array_equal(ours.stem.spatial.conv.kernel[...], trained.stem.spatial.conv.kernel[...])
-
-
-def test_an_encoder_of_other_sizes_is_refused(tmp_path):
-  stage = stage_of(
-    pretrained={"video_encoder": str(tmp_path)}, model={"sync_net": SIZES | {"encoder": ENCODER | {"widths": (4,)}}}
-  )
-  trained = filled(lambda: VideoEncoder(VideoEncoderConfig(**ENCODER), rngs=nnx.Rngs(0)))
-  folder.save(tmp_path, stage.clip, {"video_encoder": trained})
-  with pytest.raises(ValueError, match="a video encoder of other sizes"):
-    nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
