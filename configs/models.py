@@ -79,6 +79,7 @@ def _mini() -> dict:
       "audio_token": "learned",
       "positions": "grid",
       "aligned_frames": True,
+      "stand_ins": True,
     },
   }
 
@@ -175,6 +176,7 @@ def _large() -> dict:
       "audio_token": "learned",
       "positions": "grid",
       "aligned_frames": True,
+      "stand_ins": True,
       "scan_layers": True,
       "remat": "dots",
     },

@@ -24,19 +24,31 @@ _AUGMENTED = {
   "large": SoundAugmentation((-12.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=60, mask_bins=12),
 }
 
+# The published code shortens the sequence instead; a vector that is always the same tells as little.
+_ABSENT = {
+  "no_condition": ("condition_codes", "condition_features"),
+  "no_condition_video": ("condition_features",),
+}
+# How often a pair goes without each input, so that one set of weights does without any, and guidance can compare.
+_DROP = {"condition_codes": 0.1, "condition_features": 0.1, "query_features": 0.1}
+
 
 def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh, paper_countix, large.
 
-  Add `,runlocal` for a few steps, `,key=value` to change a value, `,no_augmentation` to leave the sound as it is.
+  Add `,runlocal` for a few steps, `,key=value` to change a value. Ablations, each trained by itself (paper table 1):
+  `,no_condition` sees the query alone, `,no_condition_video` not the condition's frames, `,no_augmentation` sound that
+  is not changed.
   """
-  preset, options = common.parse(arg, ("no_augmentation",))
+  preset, options = common.parse(arg, ("no_augmentation", *_ABSENT))
   config = common.base("transformer", preset, ("transformer",))
   config.pretrained = ConfigDict(
     {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
   )
   config.data.update({"cache": "", "cache_epochs": 8})
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
+  for ablation in options & set(_ABSENT):
+    config.model.transformer.update({"stand_ins": True, "absent": _ABSENT[ablation]})
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}
   config.update(recipes[preset]())
   return common.finish(config, options)
@@ -47,6 +59,7 @@ def _mini() -> ConfigDict:
     {
       "steps": 1300,
       "batch_size": 8,
+      "drop": _DROP,
       "optimizers": {
         "transformer": {
           "learning_rate": 1e-3,
@@ -65,6 +78,7 @@ def _paper() -> ConfigDict:
     {
       "steps": 52_000,
       "batch_size": 32,
+      "drop": {},
       "optimizers": {"transformer": {"learning_rate": 1.6e-4, "weight_decay": 0.01}},
       "data": {"mode": "paper"},
       # As published, but for the vocoder, which speaks the same mel as all else here.
@@ -86,6 +100,7 @@ def _large() -> ConfigDict:
     {
       "steps": 100_000,
       "batch_size": 1024,
+      "drop": _DROP,
       "optimizers": {
         "transformer": {
           "learning_rate": 3e-4,

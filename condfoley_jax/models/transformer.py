@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Literal
 
 import jax
@@ -18,6 +19,8 @@ _REMAT = {
   "dots": functools.partial(jax.checkpoint, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
   "full": jax.checkpoint,
 }
+# What the model reads besides the target's codes.
+INPUTS = ("condition_codes", "condition_features", "query_features")
 
 
 class Frozen(nnx.Variable):
@@ -40,6 +43,9 @@ class TransformerConfig:
     positions: `learned` is one table over the whole sequence (published), `grid` sums tables of segment, time and row.
     aligned_frames: adds to each code the features of the frame that the code it predicts sounds with, so that the model
       need not first learn which frame that is.
+    stand_ins: holds a learned vector for each of `INPUTS`, to take the place of one that is not given (see `replace`).
+    absent: those of `INPUTS` that are never given: whatever comes in their place is replaced. For ablations; needs
+      stand_ins.
     scan_layers: holds the blocks as one, with a leading axis of layers, and scans over them: a large model compiles in
       the time of one layer. For training; `unstacked` is what decodes.
     remat: what the backward pass computes again: `none`, all but the products with weights (`dots`), or all of a
@@ -58,6 +64,8 @@ class TransformerConfig:
   codebook_width: int = 256
   positions: Literal["learned", "grid"] = "learned"
   aligned_frames: bool = False
+  stand_ins: bool = False
+  absent: tuple[str, ...] = ()
   scan_layers: bool = False
   remat: Literal["none", "dots", "full"] = "none"
 
@@ -68,6 +76,10 @@ class TransformerConfig:
       raise ValueError(f"audio_token must be learned or codebook, not {self.audio_token}")
     if self.positions not in ("learned", "grid"):
       raise ValueError(f"positions must be learned or grid, not {self.positions}")
+    if unknown := set(self.absent) - set(INPUTS):
+      raise ValueError(f"absent names some of {', '.join(INPUTS)}, not {unknown.pop()}")
+    if self.absent and not self.stand_ins:
+      raise ValueError("what is absent has a stand-in: absent needs stand_ins")
     if self.remat not in _REMAT:
       raise ValueError(f"remat is one of {', '.join(_REMAT)}, not {self.remat}")
 
@@ -118,6 +130,15 @@ class CodebookTokens(nnx.Module):
   def __call__(self, codes: jax.Array) -> jax.Array:
     """codes [...] -> [..., D]."""
     return self.projection(jnp.take(self.codebook[...], codes, axis=0))
+
+
+class StandIns(nnx.Module):
+  """A learned vector in place of each input that is not given: of a token, and of the features of a frame."""
+
+  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+    self.condition_codes = nnx.Param(_INIT(rngs.params(), (config.width,)))
+    self.condition_features = nnx.Param(_INIT(rngs.params(), (config.feature_width,)))
+    self.query_features = nnx.Param(_INIT(rngs.params(), (config.feature_width,)))
 
 
 class LearnedPositions(nnx.Module):
@@ -239,6 +260,8 @@ class Transformer(nnx.Module):
       self.tokens = nnx.Embed(config.vocab, config.width, embedding_init=_INIT, dtype=dtype, rngs=rngs)
     else:
       self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
+    if config.stand_ins:
+      self.stand_ins = StandIns(config, rngs=rngs)
     positions = LearnedPositions if config.positions == "learned" else GridPositions
     self.positions = positions(config, rngs=rngs)
     if config.aligned_frames:
@@ -260,6 +283,31 @@ class Transformer(nnx.Module):
     if codebook_VxC.shape != have.shape:
       raise ValueError(f"the codebook is {codebook_VxC.shape}, expected {have.shape}")
     have[...] = jnp.asarray(codebook_VxC, jnp.float32)
+
+  def replace(
+    self,
+    condition_features: Features_BxTxD,
+    query_features: Features_BxTxD,
+    codes: Codes_BxL,
+    missing: Mapping[str, jax.Array | bool],
+  ) -> tuple[Features_BxTxD, Features_BxTxD, Codes_BxL]:
+    """The same inputs, with stand-ins where `missing`, by names of `INPUTS`, says so (bool [B] or for all).
+
+    Codes that are missing are V, the first number that is no code; every method that reads codes knows it. So does
+    nothing of how a model is called depend on what it is given: training drops inputs, guidance compares with and
+    without, by changing what goes in.
+
+    Raises:
+      ValueError: the model has no stand-ins.
+    """
+    if not self.config.stand_ins:
+      raise ValueError("this transformer has no stand-ins for inputs that are missing")
+    rows = codes.shape[0]
+    where = lambda name: jnp.broadcast_to(jnp.asarray(missing.get(name, False)), rows)
+    swap = lambda name, x: jnp.where(where(name)[:, None, None], getattr(self.stand_ins, name)[...].astype(x.dtype), x)
+    condition = np.arange(codes.shape[1]) < self.config.codes
+    codes = jnp.where(where("condition_codes")[:, None] & condition, self.config.vocab, codes)
+    return swap("condition_features", condition_features), swap("query_features", query_features), codes
 
   def __call__(self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL) -> jax.Array:
     """Logits [B, 2T + n, V] at every position fed.
@@ -346,10 +394,21 @@ class Transformer(nnx.Module):
   def _embed(self, condition_features, query_features, codes) -> tuple[jax.Array, jax.Array]:
     """Input [B, S, D] of the first block, and what was added to the tokens of all positions."""
     self._check(condition_features, query_features, codes)
+    if self.config.absent:
+      absent = dict.fromkeys(self.config.absent, True)
+      condition_features, query_features, codes = self.replace(condition_features, query_features, codes, absent)
     features_Bx2TxDf = jnp.concatenate([condition_features, query_features], axis=1)
     offsets = self._offsets(features_Bx2TxDf)
-    x_BxSxD = jnp.concatenate([self.embedder(features_Bx2TxDf), self.tokens(codes)], axis=1)
+    x_BxSxD = jnp.concatenate([self.embedder(features_Bx2TxDf), self._tokens(codes)], axis=1)
     return split_batch(x_BxSxD + offsets[:, : x_BxSxD.shape[1]]), offsets
+
+  def _tokens(self, codes: Codes_BxL) -> jax.Array:
+    """Embeddings [B, n, D] of codes, those of V being the stand-in of the condition's."""
+    if not self.config.stand_ins:
+      return self.tokens(codes)
+    embedded = self.tokens(jnp.minimum(codes, self.config.vocab - 1))
+    stand_in = self.stand_ins.condition_codes[...].astype(embedded.dtype)
+    return jnp.where((codes == self.config.vocab)[..., None], stand_in, embedded)
 
   def _offsets(self, features_Bx2TxDf) -> jax.Array:
     offsets = self.positions()[None].astype(self.head.dtype)

@@ -1,5 +1,7 @@
 """Stage `transformer`: cross-entropy of the target's codes given condition clip and query frames (paper sec. 3)."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -7,6 +9,7 @@ from flax import nnx
 
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.augmentation.sound import augment_pair, mask_mel
+from condfoley_jax.models.transformer import INPUTS
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
 from condfoley_jax.stages.stage import Batch, Stage, Trained
@@ -28,10 +31,17 @@ class TransformerStage(Stage):
     return {"transformer": self._loss}
 
   def _loss(self, model, batch: Batch, key: jax.Array):
+    input_key, drop_key = jax.random.split(key)
     # A cache gives what `inputs` makes.
-    inputs = batch if "target_codes" in batch else self.inputs(model, batch, key)
-    loss = self._cross_entropy(model, inputs)[0].mean()
+    inputs = batch if "target_codes" in batch else self.inputs(model, batch, input_key)
+    missing = self.missing(len(inputs["target_codes"]), drop_key) if self.config["drop"] else None
+    loss = self._cross_entropy(model, inputs, missing)[0].mean()
     return loss, {"loss": loss}
+
+  def missing(self, pairs: int, key: jax.Array) -> dict[str, jax.Array]:
+    """Which inputs each of so many pairs goes without, bool [B] by name: each at its own rate in `config.drop`."""
+    keys = dict(zip(INPUTS, jax.random.split(key, len(INPUTS)), strict=True))
+    return {name: jax.random.bernoulli(keys[name], rate, (pairs,)) for name, rate in self.config["drop"].items()}
 
   def inputs(self, model, batch: Batch, key: jax.Array) -> Batch:
     """What the transformer reads of pairs, augmented by one key.
@@ -61,11 +71,12 @@ class TransformerStage(Stage):
     codes = {f"{name}_codes": codes_to_sequence(model.vqgan.encode(mel)) for name, mel in mels.items()}
     return codes | {f"{name}_features": self._features(model, f) for name, f in frames.items()}
 
-  def _cross_entropy(self, model, inputs: Batch) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy and whether the likeliest code is right, [B, L] each."""
+  def _cross_entropy(self, model, inputs: Batch, missing: Mapping | None = None) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and whether the likeliest code is right, [B, L] each; `missing` as for `Transformer.replace`."""
     target = inputs["target_codes"]
     fed = jnp.concatenate([inputs["condition_codes"], target[:, :-1]], 1)
-    logits = model.transformer.target_logits(inputs["condition_features"], inputs["target_features"], fed)
+    read = inputs["condition_features"], inputs["target_features"], fed
+    logits = model.transformer.target_logits(*(model.transformer.replace(*read, missing) if missing else read))
     losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), target)
     return losses, logits.argmax(-1) == target
 
@@ -82,12 +93,16 @@ class TransformerStage(Stage):
     losses, right = self._cross_entropy(model, inputs)
     # The same with another clip's frames or example: how much each of them is used.
     with_other = lambda name: self._cross_entropy(model, {**inputs, name: jnp.roll(inputs[name], 1, 0)})[0].mean()
-    return {
+    scores = {
       "loss": losses.mean(),
       "code_accuracy": right.astype(jnp.float32).mean(),
       "loss_other_query": with_other("target_features"),
       "loss_other_example": with_other("condition_codes"),
     }
+    # The same with an input missing that training leaves out at times: what guidance compares with.
+    without = lambda name: self._cross_entropy(model, inputs, {name: True})[0].mean()
+    return scores | {f"loss_without_{name}": without(name) for name in self.config["drop"]}
 
   def components(self, model):
-    return {name: getattr(model, name) for name in ("vqgan", "vocoder", "video_encoder", "event_head", "transformer")}
+    names = ("vqgan", "vocoder", "video_encoder", "event_head")
+    return {name: getattr(model, name) for name in names} | {"transformer": model.transformer.unstacked()}
