@@ -38,7 +38,7 @@ def _mini() -> ConfigDict:
 
 
 def _paper() -> ConfigDict:
-  adam = {"learning_rate": 1e-4, "b1": 0.9, "b2": 0.999, "weight_decay": 1e-4}
+  adam = {"learning_rate": 1e-4, "b1": 0.9, "b2": 0.999, "weight_decay": 1e-4, "decay": "l2"}
   return ConfigDict(
     {
       "steps": 12_800,

@@ -75,7 +75,7 @@ class SyncNet(nnx.Module):
       nnx.Conv(config.audio_width, config.audio_width, (5,), dtype=dtype, rngs=rngs) for _ in range(config.audio_layers)
     )
     self.heard = nnx.Linear(config.audio_width, config.width, dtype=dtype, rngs=rngs)
-    self.log_scale = nnx.Param(jnp.zeros(()))
+    self.log_scale = nnx.Param(jnp.zeros(1))
 
   def __call__(self, frames: jax.Array, mel: Mel_BxFxM, *, use_running_average: bool) -> jax.Array:
     """Logits float32 [B, classes] of the offsets `config.offsets_s`.

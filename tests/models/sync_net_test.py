@@ -9,6 +9,7 @@ from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import LARGE, MINI, PAPER
 from condfoley_jax.models.sync_net import SyncNet, SyncNetConfig
 from condfoley_jax.models.video_encoder import VideoEncoderConfig
+from condfoley_jax.weights import folder
 from tests.fill import filled
 
 ENCODER = VideoEncoderConfig(stem_kernel=3, stem_stride=4, stem_mid=2, widths=(2, 4), blocks=(1, 1))
@@ -28,7 +29,7 @@ def compare(model, seen, heard):
 
 def test_scores_are_means_over_the_overlap_times_the_length(model):
   seen, heard = RNG.standard_normal((2, 2, 12, 3)).astype(np.float32)
-  scale = np.exp(float(model.log_scale[...]))
+  scale = np.exp(model.log_scale[...])
   for offset, scores in zip(range(-4, 5), np.asarray(compare(model, seen, heard)).T, strict=True):
     pairs = [(t, t + offset) for t in range(12) if 0 <= t + offset < 12]
     expected = 12 * np.mean([(seen[:, t] * heard[:, u]).sum(-1) for t, u in pairs], axis=0)
@@ -50,6 +51,13 @@ def test_one_video_is_compared_with_many_sounds(model):
   together = run(model, frames, mel)
   assert together.shape == (3, TINY.classes) and together.dtype == np.float32
   np.testing.assert_allclose(together, run(model, frames.repeat(3, 0), mel), rtol=1e-5, atol=1e-6)
+
+
+def test_a_weights_folder_gives_the_network_back(model, tmp_path):
+  folder.save(tmp_path, MINI, {"sync_net": model}, dtype=np.float32)
+  found = folder.load(tmp_path).components["sync_net"]
+  seen, heard = RNG.standard_normal((2, 1, 12, 3)).astype(np.float32)
+  np.testing.assert_array_equal(compare(found, seen, heard), compare(model, seen, heard))
 
 
 @pytest.mark.parametrize("lengths", [(12, 14), (4, 4)])
