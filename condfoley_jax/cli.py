@@ -118,6 +118,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     "--config", required=True, metavar="configs/X.py:PRESET", help="what to train; --config.KEY=VALUE"
   )
   parser.add_argument("--workdir", type=_path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
+  parser.add_argument("--profile", action="store_true", help="trace a few steps, to open in TensorBoard or Perfetto")
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +182,7 @@ def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import train
 
-  train.run(args.config, args.workdir, overrides=rest)
+  train.run(args.config, args.workdir, overrides=rest, profile=args.profile)
 
 
 def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:

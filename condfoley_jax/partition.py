@@ -1,4 +1,4 @@
-"""Names of the mesh's axes, and the one constraint that models state about it."""
+"""Names: of the mesh's axes, with the one constraint that models state about it, and of parameters."""
 
 import jax
 from jax.sharding import PartitionSpec as P
@@ -14,3 +14,8 @@ def split_batch(x: jax.Array) -> jax.Array:
   if jax.sharding.get_abstract_mesh().empty:
     return x
   return jax.lax.with_sharding_constraint(x, P(BATCH_AXES))
+
+
+def path_name(path: tuple) -> str:
+  """'/'-joined keys of a leaf of nested dicts."""
+  return "/".join(str(key.key) for key in path)

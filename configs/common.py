@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from condfoley_jax.augmentation import picture
 from condfoley_jax.augmentation.sound import SoundAugmentation
 from condfoley_jax.conventions import OURS
-from configs import models
+from configs import models, sharding
 
 PRESETS = ("mini", "paper_gh", "paper_countix", "large")
 # Less of everything than published: what a stick hits must stay in the picture.
@@ -75,6 +75,17 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   )
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4
+  # How devices are used: see condfoley_jax.training.sharding. -1 stands for all that are left.
+  config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
+  config.sharding = sharding.RULES
+  # Parts that a batch is read in, one after the other.
+  config.accumulate = 1
+  # Decay of the running means of the parameters, which are then what is scored and kept; 0 keeps none.
+  config.ema = 0.0
+  # `SCORE:min` or `SCORE:max`: of which step the weights are; empty for the last.
+  config.keep_best = ""
+  # Steps in a row that may change nothing, their loss or gradient not being finite, before the run goes back.
+  config.skip_at_most = 10
   config.sound = ConfigDict(dataclasses.asdict(SoundAugmentation(gain_db=(-12.0, 6.0))))
   config.picture = ConfigDict(dataclasses.asdict(picture.PUBLISHED if preset.startswith("paper") else _PICTURE))
   return config

@@ -88,6 +88,18 @@ def clip_batches(
   return _batches(data_dir, len(chooser), load, batch_size, seed, train, share)
 
 
+def example_shapes(spec: ClipSpec, *, pairs: bool) -> dict[str, tuple[str, tuple[int, ...]]]:
+  """(dtype, shape) of each array of one example of `pair_batches`, or of `clip_batches`."""
+  side = spec.frame_resize
+  seen = {"audio": ("float32", (spec.samples,)), "frames": ("uint8", (spec.frames, side, side, 3))}
+  labels = {name: ("float32", (spec.frames,)) for name in ("onsets", "offsets")}
+  labels |= {name: ("int32", ()) for name in ("material", "action")}
+  if not pairs:
+    return seen | labels
+  target = {f"target_{name}": shape for name, shape in (seen | labels).items()}
+  return target | {f"condition_{name}": shape for name, shape in seen.items()}
+
+
 def cached_batches(cache: SideShards, *, batch_size: int, seed: int, share: Share = Share()) -> grain.IterDataset:
   """Batches of what `cache` holds of each pair, shuffled and endless.
 

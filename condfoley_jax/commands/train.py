@@ -13,27 +13,43 @@ from ml_collections import ConfigDict, config_flags
 import configs
 from condfoley_jax.training.train_loop import Run
 from data_pipelines.errors import InputError
+from data_pipelines.interrupt import Interrupted
 
 
-def run(config: str, workdir: Path, *, overrides: Sequence[str]) -> dict[str, float]:
+def run(config: str, workdir: Path, *, overrides: Sequence[str], profile: bool = False) -> dict[str, float]:
   """Trains what `config` (`configs/X.py:PRESET`) describes, changed by `overrides` (`--config.key=value`).
+
+  `profile` leaves a trace of a few steps in the workdir.
 
   Raises:
     InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
   """
   values = read_config(config, overrides)
   cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
-  for name in ("steps", "batch_size", "evaluate_batches", *cached, *(f"every.{k}" for k in values.every)):
+  for name in (
+    "steps",
+    "batch_size",
+    "evaluate_batches",
+    "accumulate",
+    "skip_at_most",
+    *cached,
+    *(f"every.{k}" for k in values.every),
+  ):
     if operator.attrgetter(name)(values) < 1:
       raise InputError(f"{config}: --config.{name} must be 1 or more")
   _join_processes()
   try:
-    run = Run(values.to_dict(), workdir)
+    run = Run(values.to_dict(), workdir, profile=profile)
   except InputError:
     raise
   except (ValueError, TypeError, KeyError) as error:
     raise InputError(f"{config}: {_one_line(error)}") from error
-  return run.go()
+  try:
+    return run.go()
+  except Interrupted:
+    if jax.distributed.is_initialized():
+      jax.distributed.shutdown()  # Waits for all: none may find that another one is gone.
+    raise
 
 
 def _join_processes() -> None:

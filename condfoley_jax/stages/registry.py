@@ -23,6 +23,6 @@ STAGES = {
 }
 
 
-def create(config: Mapping[str, Any]) -> Stage:
-  """The stage that `config.stage` names."""
-  return STAGES[config["stage"]](config)
+def create(config: Mapping[str, Any], *, read: bool = True) -> Stage:
+  """The stage that `config.stage` names; `read` as for Stage."""
+  return STAGES[config["stage"]](config, read=read)

@@ -18,6 +18,7 @@ from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 from condfoley_jax.weights import folder, registry
+from data_pipelines import pipeline
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -34,12 +35,19 @@ class Stage(abc.ABC):
     conventions: how its weights are used; training follows the same.
     sound, picture: how training changes sound and frames.
     batches: `clips` or `pairs`, what the data pipeline feeds.
+    phases: of the training, in order.
+
+  Args:
+    config: as above.
+    read: whether pretrained parts are read. Otherwise they are built as config.model describes them, or left out where
+      it does not: enough for compiling.
   """
 
   batches: str
+  phases: tuple[str, ...] = ("train",)
 
-  def __init__(self, config: Mapping[str, Any]):
-    self.config = config
+  def __init__(self, config: Mapping[str, Any], *, read: bool = True):
+    self.config, self._read = config, read
     self.clip = config_tree.from_dict(ClipSpec, config["clip"])
     self.conventions = config_tree.from_dict(Conventions, config["conventions"])
     self.dtype = jnp.dtype(config["dtype"])
@@ -48,12 +56,16 @@ class Stage(abc.ABC):
 
   @abc.abstractmethod
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
-    """The model; its attributes that `losses` names are trained, the others are frozen."""
+    """The model; its attributes that config.optimizers names are trained, others with parameters are frozen."""
+
+  def example_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """(dtype, shape) of each array of one example that the step reads."""
+    return pipeline.example_shapes(self.clip, pairs=self.batches == "pairs")
 
   def phase(self, step: int) -> str:
-    """Name of the phase that step (from 0) belongs to. Each phase is compiled by itself."""
+    """The one of `phases` that step (from 0) belongs to. Each is compiled by itself."""
     del step
-    return "train"
+    return self.phases[0]
 
   @abc.abstractmethod
   def losses(self, phase: str) -> dict[str, LossFn]:
@@ -66,6 +78,10 @@ class Stage(abc.ABC):
   @abc.abstractmethod
   def evaluate(self, model: nnx.Module, batch: Batch, key: jax.Array) -> Metrics:
     """Mean scores of one validation batch; pure, compiled."""
+
+  def scores(self, means: dict[str, float]) -> dict[str, float]:
+    """What the means over the validation batches of what `evaluate` gives come to."""
+    return means
 
   def pictures(self, model: nnx.Module, batch: Batch, key: jax.Array) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(uint8 [H, W, 3] images, float32 [N] sounds) of one validation batch, to look at and listen to."""
@@ -88,6 +104,8 @@ class Stage(abc.ABC):
 
   def pretrained(self, key: str, *names: str) -> dict[str, nnx.Module]:
     """Components of the weights folder that `config.pretrained[key]` names."""
+    if not self._read:
+      return {name: self.build(name, nnx.Rngs(0)) for name in names if name in self.config["model"]}
     return folder.load(Path(self.config["pretrained"][key]), only=names, dtype=self.dtype).components
 
 

@@ -33,6 +33,7 @@ class VocoderStage(Stage):
   """
 
   batches = "clips"
+  phases = ("alone", "adversarial")
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     config = config_tree.from_dict(MelGANDiscriminatorConfig, self.config["model"]["melgan_discriminator"])

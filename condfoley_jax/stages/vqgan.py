@@ -27,6 +27,7 @@ class VQGANStage(Stage):
   """Players: the VQGAN and, from step `discriminator_start` on, the discriminator. LPAPS, where given, is frozen."""
 
   batches = "clips"
+  phases = ("alone", "adversarial")
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     vqgan = self.build("vqgan", rngs)

@@ -25,10 +25,6 @@ class TrainingData:
   def __init__(self, stage: Stage, mesh: Mesh):
     self._stage, self._mesh, self._config = stage, mesh, stage.config
     self._share = pipeline.Share(jax.process_index(), jax.process_count())
-    if self._config["batch_size"] % mesh.size:
-      raise InputError(
-        f"--config.batch_size: {self._config['batch_size']} does not divide over {mesh.size} devices; choose another"
-      )
     # Opened at once: what is wrong with the data shows before anything slow.
     self._train = self._batches("train", train=True)
     self._whole(1)

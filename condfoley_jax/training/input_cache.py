@@ -108,7 +108,7 @@ class _Maker:
   """Inputs of pairs, computed on this process's devices, over which the pairs are split."""
 
   def __init__(self, stage: TransformerStage, frozen: nnx.Module):
-    mesh = sharding.make_mesh(jax.local_devices())
+    mesh = sharding.make_mesh(devices=jax.local_devices())
     self._split, self._batch_size = sharding.batch_sharding(mesh), _PAIRS_PER_DEVICE * mesh.size
     graph, state = nnx.split(frozen)
     self._state = jax.device_put(state, sharding.replicated(mesh))

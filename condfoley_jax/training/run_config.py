@@ -18,6 +18,9 @@ _FREE = (
   "data.cache",
   "data.cache_epochs",
   "pretrained",
+  "mesh",
+  "sharding",
+  "skip_at_most",
 )
 
 

@@ -1,30 +1,110 @@
-"""The mesh and how state and batches lie on it."""
+"""The mesh, and how state and batches lie on it: a config's rules as shardings.
 
-from collections.abc import Sequence
+A rule is (pattern, axes): a regular expression that is searched for in a parameter's path, such as
+`transformer/blocks/0/mlp_in/kernel`, and the mesh axis, or None, along which each of the parameter's last axes is
+split. Axes before them, as those of scanned layers, are whole. The first rule that is found counts.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from condfoley_jax.partition import AXES, BATCH_AXES, path_name
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Devices, all of them unless given, on one `data` axis."""
+Rules = Sequence[tuple[str, Sequence[str | None]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+  """Devices along each axis of the mesh; one may be -1: all that the others leave.
+
+  Attributes:
+    data: copies of the parameters, each for a part of the batch.
+    fsdp: parts that parameters are stored in; each device reads its own part of the batch here too.
+    tensor: parts that single products are computed in.
+  """
+
+  data: int = -1
+  fsdp: int = 1
+  tensor: int = 1
+
+
+def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] | None = None) -> Mesh:
+  """`devices`, all there are unless given, as a mesh of axes data, fsdp and tensor.
+
+  Raises:
+    ValueError: they cannot be arranged so.
+  """
   devices = jax.devices() if devices is None else devices
-  return jax.make_mesh((len(devices),), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
+  sizes = dataclasses.astuple(config)
+  known = math.prod(n for n in sizes if n != -1)
+  free = sizes.count(-1)
+  if (
+    free > 1
+    or min(n for n in (*sizes, 1) if n != -1) < 1
+    or len(devices) % known
+    or (not free and known != len(devices))
+  ):
+    shape = " x ".join(f"{name} {n}" for name, n in zip(AXES, sizes, strict=True))
+    raise ValueError(f"mesh {shape} does not take up {len(devices)} devices; the product must be their number")
+  shape = tuple(len(devices) // known if n == -1 else n for n in sizes)
+  return jax.make_mesh(shape, AXES, axis_types=(jax.sharding.AxisType.Auto,) * len(AXES), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Whole on every device: parameters and optimiser state."""
+  """Whole on every device."""
   return NamedSharding(mesh, P())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Split along the first axis over `data`."""
-  return NamedSharding(mesh, P("data"))
+  """Split along the first axis over all devices that read different examples."""
+  return NamedSharding(mesh, P(BATCH_AXES))
+
+
+def readers(mesh: Mesh) -> int:
+  """Parts that a batch is split into."""
+  return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def parameter_shardings(params: Any, rules: Rules, mesh: Mesh) -> Any:
+  """Sharding of each array of a nested dict, or of anything with a shape in its place.
+
+  An axis that does not divide by the mesh's stays whole.
+
+  Raises:
+    ValueError: names a parameter for which there is no rule, or a rule that has more axes than the parameter.
+  """
+
+  def sharding_of(path, x) -> NamedSharding:
+    name = path_name(path)
+    return NamedSharding(mesh, _spec(name, x.shape, _rule(name, rules), mesh.shape))
+
+  return jax.tree_util.tree_map_with_path(sharding_of, params)
+
+
+def _rule(name: str, rules: Rules) -> Sequence[str | None]:
+  for pattern, axes in rules:
+    if re.search(pattern, name):
+      return axes
+  raise ValueError(f"no rule of config.sharding is for the parameter {name}; add one")
+
+
+def _spec(name: str, shape: tuple[int, ...], axes: Sequence[str | None], sizes: Mapping[str, int]) -> P:
+  if len(axes) > len(shape):
+    raise ValueError(f"the rule of config.sharding for {name} has {len(axes)} axes, the parameter {len(shape)}")
+  before = (None,) * (len(shape) - len(axes))
+  fits = lambda axis, n: axis is not None and n % sizes[axis] == 0
+  return P(*before, *(a if fits(a, n) else None for a, n in zip(axes, shape[len(before) :], strict=True)))
 
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """This process's part of a global batch, which divides over the devices -> global arrays."""
+  """This process's part of a global batch -> global arrays."""
   sharding = batch_sharding(mesh)
   return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}

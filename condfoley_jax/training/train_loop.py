@@ -1,129 +1,188 @@
 """The train loop of every stage: batches in, updates, scores, checkpoints, and a weights folder at the end."""
 
 import contextlib
+import dataclasses
 import functools
-import sys
-import time
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
-from flax import nnx
 
-from condfoley_jax import config_tree
-from condfoley_jax.stages import registry
+from condfoley_jax import chips
+from condfoley_jax.hlo import cost as hlo_cost
 from condfoley_jax.stages.stage import Stage
-from condfoley_jax.training import run_config, sharding
+from condfoley_jax.training import parameters, preemption, progress, run_config, sharding
 from condfoley_jax.training.checkpoints import Checkpoints
 from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter
-from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
-from condfoley_jax.training.state import Merger, TrainState, create_state, make_train_step
+from condfoley_jax.training.program import Program
+from condfoley_jax.training.setbacks import Setbacks
 from condfoley_jax.weights import folder
+from data_pipelines.interrupt import Interrupted
+
+# Steps that a trace is of: the first ones compile.
+_PROFILED = range(3, 8)
 
 
 class Run:
   """Trains the stage of `config` to `config.steps`, going on from the last checkpoint in `workdir`.
 
-  Writes `config.json`, `checkpoints/`, `metrics.jsonl`, `tensorboard/` and, at the end, `weights/`. Of several
-  processes the first does; the checkpoints all write together.
+  Writes `config.json`, `parameters.txt`, `checkpoints/`, `metrics.jsonl`, `tensorboard/`, with `profile` a trace of
+  some steps in `profile/`, and at the end `weights/`. Of several processes the first does; the checkpoints all write
+  together.
 
   Raises:
     InputError: the data, the pretrained weights or `workdir` cannot be used, or another config was trained there.
     ValueError, TypeError, KeyError: the config does not fit together.
   """
 
-  def __init__(self, config: Mapping[str, Any], workdir: Path):
-    self.config, self.workdir = config, workdir
-    self.stage: Stage = registry.create(config)
-    self.mesh = sharding.make_mesh()
-    self.data = TrainingData(self.stage, self.mesh)
+  def __init__(self, config: Mapping[str, Any], workdir: Path, *, profile: bool = False):
+    self.config, self.workdir, self.profile = config, workdir, profile
+    self.program = Program(config, read=True)
+    self.stage: Stage = self.program.stage
+    self.step_of = functools.cache(lambda phase: self.program.lower(phase).compile())
+    self.flops_of = functools.cache(lambda phase: hlo_cost.of_text(self.step_of(phase).as_text()).flops)
+    self.data = TrainingData(self.stage, self.program.mesh)
     run_config.check(config, workdir)
     self.key = jax.random.key(config["seed"])
-    model = self.stage.create(nnx.Rngs(jax.random.fold_in(self.key, 0)))
-    optimizers = {
-      name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), config["steps"])
-      for name, values in config["optimizers"].items()
-    }
-    self.merge = Merger(model)
-    self.state = jax.device_put(create_state(model, optimizers), sharding.replicated(self.mesh))
-    self.train_step = functools.cache(functools.partial(self._compile, optimizers))
-    self.evaluate_batch = jax.jit(lambda state, batch, key: self.stage.evaluate(self._model(state), batch, key))
+    self.state, self.frozen = self.program.create(jax.random.fold_in(self.key, 0))
     # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
-    self.batches = self.data.train(model)
+    self.batches = self.data.train(self._model())
     workdir.mkdir(parents=True, exist_ok=True)
-    self.checkpoints = Checkpoints(workdir / "checkpoints")
+    self.checkpoints = Checkpoints(workdir / "checkpoints", best=config["keep_best"])
     self.lead = jax.process_index() == 0
     self.writer = MetricWriter(workdir, last_step=self.checkpoints.latest() or 0) if self.lead else NoWriter()
     if self.lead:
       run_config.write(config, workdir)
+      (workdir / "parameters.txt").write_text(parameters.table(self.state, self.frozen), encoding="utf-8")
 
   def go(self) -> dict[str, float]:
-    """Trains, writes the weights, and returns the last validation scores."""
-    with contextlib.closing(self.writer), contextlib.closing(self.checkpoints):
+    """Trains, writes the weights, and returns the last validation scores.
+
+    Raises:
+      Interrupted: SIGTERM came; the step it came in is saved.
+      InputError: the disk is full, or too many losses in a row were not finite.
+    """
+    with (
+      contextlib.closing(self.writer),
+      contextlib.closing(self.checkpoints),
+      progress.teller(self.config["steps"], lead=self.lead) as self.teller,
+      preemption.watched() as watch,
+    ):
+      for line in parameters.summary(self.state, self.frozen):
+        self.teller.line(line)
       self._resume()
-      scores = self._steps()
-    if self.lead:
-      components = self.stage.components(self._model(self.state))
-      folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
+      scores = self._steps(watch)
+      self._choose_best()
+      if self.lead:
+        components = self.stage.components(self._model())
+        folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
     return scores
 
-  def _steps(self) -> dict[str, float]:
-    first, steps, every = int(self.state.step), self.config["steps"], self.config["every"]
-    clock, done, train_key = time.monotonic(), first, jax.random.fold_in(self.key, 1)
-    scores = {}
-    for step in range(first + 1, steps + 1):
-      self.state, metrics = self.train_step(self.stage.phase(step - 1))(self.state, next(self.batches), train_key)
-      if step % every["log"] == 0 or step == steps:
-        values = {k: float(v) for k, v in metrics.items()}
-        seconds = (time.monotonic() - clock) / (step - done)
-        clock, done = time.monotonic(), step
-        self._log("train", step, values | {"seconds_per_step": seconds})
-      if step % every["checkpoint"] == 0 or step == steps:
-        self.checkpoints.save(step, self.state, self.batches.get_state())
-      if step % every["evaluate"] == 0 or step == steps:
-        scores = self.evaluate(step)
+  def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
+    step, steps = int(self.state.step), self.config["steps"]
+    clock, setbacks, train_key = (
+      progress.Clock(step),
+      Setbacks(self.config["skip_at_most"]),
+      jax.random.fold_in(self.key, 1),
+    )
+    first, scores = step + 1, {}
+    while step < steps:
+      step += 1
+      with self._traced(step - first):
+        batch = next(self.batches)
+        self.state, metrics = self.step_of(self.stage.phase(step - 1))(self.state, self.frozen, batch, train_key)
+      # Of the step before, which is done by now: to wait for this one would leave the device idle.
+      if setbacks.too_many(metrics["skipped"]):
+        step = self._go_back(setbacks)
+        continue
+      self.teller.step(step)
+      stop = watch.reached(step)
+      if self._due("log", step) or stop:
+        self._log("train", step, self._rates(clock.per_step(step), step) | {k: float(v) for k, v in metrics.items()})
+      scores = self.evaluate(step) if self._due("evaluate", step) and not stop else {}
+      if (self._due("checkpoint", step) or stop) and not int(self.state.skipped):
+        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
+      if stop:
+        self._end_early(step)
     return scores or self.evaluate(steps)
 
-  def _compile(self, optimizers: dict[str, optax.GradientTransformation], phase: str):
-    step = make_train_step(self.merge, self.stage.losses(phase), optimizers, self.stage.after_step)
-    return jax.jit(step, donate_argnums=0)
+  def _due(self, what: str, step: int) -> bool:
+    return step % self.config["every"][what] == 0 or step == self.config["steps"]
+
+  def _end_early(self, step: int) -> None:
+    self.checkpoints.wait()
+    self.teller.line(f"stopped by SIGTERM and saved at step {step}; the same command goes on from there")
+    raise Interrupted(signal.SIGTERM)
+
+  def _go_back(self, setbacks: Setbacks) -> int:
+    """Restores the last checkpoint after too many steps that changed nothing; the data go on. The step it is of."""
+    self.checkpoints.wait()
+    step = setbacks.go_back(self.checkpoints.latest())
+    self.state, _, self.key = self.checkpoints.restore(step, self.program.state)
+    self.teller.line(f"{setbacks.limit} steps in a row were not finite: back to step {step}, with the data that follow")
+    return step
+
+  def _choose_best(self) -> None:
+    """The state with the best validation score, where config.keep_best asks for it."""
+    self.checkpoints.wait()
+    if (best := self.checkpoints.best()) is not None:
+      self.state = self.checkpoints.restore(best, self.program.state)[0]
+      self.teller.line(f"weights of step {best}, the best by {self.config['keep_best']}")
+
+  def _rates(self, seconds: float, step: int) -> dict[str, float]:
+    """Seconds per step and, of a device whose peak is known, the share of it that the step's products take."""
+    rates = {"seconds_per_step": seconds}
+    if chip := chips.of_kind(jax.devices()[0].device_kind):
+      flops = self.flops_of(self.stage.phase(step - 1))
+      rates["mfu"] = flops / seconds / chip.flops
+    return rates
+
+  def _traced(self, index: int) -> contextlib.AbstractContextManager:
+    if self.profile and index == _PROFILED.start:
+      jax.profiler.start_trace(self.workdir / "profile")
+    if self.profile and index == _PROFILED.stop:
+      jax.block_until_ready(self.state)
+      jax.profiler.stop_trace()
+      self.teller.line(f"trace of {len(_PROFILED)} steps in {self.workdir / 'profile'}")
+    return jax.profiler.StepTraceAnnotation("train", step_num=index)
 
   def evaluate(self, step: int) -> dict[str, float]:
-    """Mean scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""
+    """Scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""
     key = jax.random.fold_in(self.key, 2)
-    scores: list[dict[str, jax.Array]] = []
+    batches: list[dict[str, jax.Array]] = []
     for i, batch in enumerate(self.data.validation()):
-      scores.append(self.evaluate_batch(self.state, batch, jax.random.fold_in(key, i)))
+      with self.program.on_mesh():
+        batches.append(self.program.evaluate(self.state, self.frozen, batch, jax.random.fold_in(key, i)))
       if i == 0:
-        # Whole on every device, so that every process can look at it.
-        batch = jax.jit(lambda x: x, out_shardings=sharding.replicated(self.mesh))(batch)
-        images, sounds = self.stage.pictures(self._model(self.state), batch, key)
-        self.writer.images(step, images)
-        self.writer.audio(step, sounds, self.stage.clip.sample_rate)
-    mean = {k: float(np.mean([s[k] for s in scores])) for k in scores[0]}
-    self._log("validation", step, mean)
-    return mean
+        self._show(step, batch, key)
+    scores = self.stage.scores({k: float(np.mean([s[k] for s in batches])) for k in batches[0]})
+    self._log("validation", step, scores)
+    return scores
+
+  def _show(self, step: int, batch, key: jax.Array) -> None:
+    images, sounds = self.stage.pictures(self._model(), self._whole(batch), key)
+    self.writer.images(step, images)
+    self.writer.audio(step, sounds, self.stage.clip.sample_rate)
 
   def _resume(self) -> None:
     if (step := self.checkpoints.latest()) is not None:
-      self.state, iterator_state = self.checkpoints.restore(step, self.state)
+      self.state, iterator_state, self.key = self.checkpoints.restore(step, self.program.state)
       self.batches.set_state(iterator_state)
 
-  def _model(self, state: TrainState) -> nnx.Module:
-    return self.merge(state.params, state.rest)
+  def _model(self):
+    """The model, whole on every device."""
+    kept = dataclasses.replace(self.state, params=self.state.ema or self.state.params, ema={}, opt_state={})
+    return self.program.model(*self._whole((kept, self.frozen)))
+
+  @functools.cached_property
+  def _whole(self):
+    """Arrays on the mesh -> the same, whole on every device, so that every process can look at them."""
+    return jax.jit(lambda tree: tree, out_shardings=sharding.replicated(self.program.mesh))
 
   def _log(self, kind: str, step: int, values: dict[str, float]) -> None:
     self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})
-    numbers = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
-    left = (self.config["steps"] - step) * values.get("seconds_per_step", 0) / 60
-    if not self.lead:
-      return
-    print(
-      f"{kind} {step}/{self.config['steps']}  {numbers}" + (f"  {left:.0f} min left" if left else ""),
-      file=sys.stderr,
-      flush=True,
-    )
+    self.teller.numbers(kind, step, values)

@@ -1,11 +1,13 @@
 """Schedules, clipping, and which weights decay."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from condfoley_jax.training.optimizer import OptimizerConfig, linear_kernels, make_optimizer, make_schedule
+from condfoley_jax.partition import path_name
+from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
 
 
 def test_cosine_with_warm_up():
@@ -28,22 +30,43 @@ def test_unknown_schedule_is_refused():
     make_schedule(OptimizerConfig(1e-3, schedule="linear"), 10)
 
 
+PARAMS = {
+  "linear": {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4)},
+  "attention": {"qkv": {"kernel": jnp.ones((3, 3, 2, 2))}},
+  "blocks": {"mlp_in": {"kernel": jnp.ones((5, 3, 4))}},
+  "embedder": {"kernel": jnp.ones((3, 4))},
+  "conv": {"kernel": jnp.ones((3, 3, 2, 2))},
+  "embed": {"embedding": jnp.ones((5, 4))},
+}
+
+
+def _shrunk(config):
+  """By how much each parameter moves without a gradient."""
+  optimizer, grads = make_optimizer(config, 10), jax.tree.map(jnp.zeros_like, PARAMS)
+  updates, _ = optimizer.update(grads, optimizer.init(PARAMS), PARAMS)
+  return {name: float(x.ravel()[0]) for name, x in _named(updates)}
+
+
+def _named(tree):
+  return [(path_name(path), x) for path, x in jax.tree_util.tree_leaves_with_path(tree)]
+
+
 def test_only_kernels_of_linear_layers_decay():
-  params = {
-    "linear": {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4)},
-    "conv": {"kernel": jnp.ones((3, 3, 2, 2))},
-    "embed": {"embedding": jnp.ones((5, 4))},
-  }
-  assert linear_kernels(params) == {
-    "linear": {"kernel": True, "bias": False},
-    "conv": {"kernel": False},
-    "embed": {"embedding": False},
-  }
-  optimizer = make_optimizer(OptimizerConfig(0.1, weight_decay=0.5), 10)
-  grads = {k: {n: jnp.zeros_like(x) for n, x in v.items()} for k, v in params.items()}
-  updates, _ = optimizer.update(grads, optimizer.init(params), params)
-  assert np.allclose(updates["linear"]["kernel"], -0.05)
-  assert np.allclose(updates["conv"]["kernel"], 0)
+  """Heads apart or layers scanned, they are linear layers; the embedder was published as a convolution."""
+  decaying = {name for name, moved in _shrunk(OptimizerConfig(0.1, weight_decay=0.5)).items() if moved}
+  assert decaying == {"linear/kernel", "attention/qkv/kernel", "blocks/mlp_in/kernel"}
+  assert _shrunk(OptimizerConfig(0.1, weight_decay=0.5))["linear/kernel"] == pytest.approx(-0.05)
+
+
+def test_l2_decay_is_a_gradient_of_every_parameter():
+  moved = _shrunk(OptimizerConfig(0.1, weight_decay=0.5, decay="l2"))
+  # Adam's first step is the rate, whatever the size of the gradient.
+  assert list(moved.values()) == pytest.approx([-0.1] * len(moved))
+
+
+def test_unknown_decay_is_refused():
+  with pytest.raises(ValueError, match="decay is `decoupled` or `l2`, not `some`"):
+    make_optimizer(OptimizerConfig(0.1, decay="some"), 10)
 
 
 def test_gradients_are_clipped():

@@ -1,21 +1,60 @@
-"""Batches split over devices, on forced CPU devices in a process of their own."""
+"""The mesh and the rules: what lies where, and what is refused."""
 
-import os
-import subprocess
-import sys
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, AxisType
+from jax.sharding import PartitionSpec as P
 
-SCRIPT = """
-import jax, numpy as np
+from condfoley_jax.partition import AXES
 from condfoley_jax.training import sharding
-mesh = sharding.make_mesh()
-assert mesh.size == 4
-placed = sharding.place_batch({"x": np.arange(8.0)}, mesh)["x"]
-assert [s.data.shape for s in placed.addressable_shards] == [(2,)] * 4
-state = jax.device_put(np.ones(3), sharding.replicated(mesh))
-assert all(s.data.shape == (3,) for s in state.addressable_shards)
-"""
+from condfoley_jax.training.sharding import MeshConfig
+
+RULES = (("attention/qkv/kernel$", ("fsdp", None, "tensor", None)), ("kernel$", ("fsdp",)), ("bias$", ()))
 
 
-def test_a_batch_is_split_and_state_is_whole_on_every_device():
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-  subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
+def _spec(name, shape, sizes=(1, 2, 4), rules=RULES):
+  params = {}
+  *folders, last = name.split("/")
+  inner = params
+  for folder in folders:
+    inner = inner.setdefault(folder, {})
+  inner[last] = np.empty(shape, np.float32)
+  mesh = AbstractMesh(sizes, AXES, axis_types=(AxisType.Auto,) * 3)
+  (found,) = jax.tree.leaves(sharding.parameter_shardings(params, rules, mesh))
+  return found.spec
+
+
+def test_the_first_rule_that_is_found_counts_and_names_the_last_axes():
+  assert _spec("a/attention/qkv/kernel", (8, 3, 4, 2)) == P("fsdp", None, "tensor", None)
+  assert _spec("blocks/attention/qkv/kernel", (6, 8, 3, 4, 2)) == P(None, "fsdp", None, "tensor", None)
+  assert _spec("conv/kernel", (3, 3, 5, 8)) == P(None, None, None, "fsdp")
+  assert _spec("conv/bias", (8,)) == P(None)
+
+
+def test_an_axis_that_does_not_divide_stays_whole():
+  assert _spec("conv/kernel", (3, 3, 5, 7)) == P(None, None, None, None)
+  assert _spec("a/attention/qkv/kernel", (8, 3, 6, 2)) == P("fsdp", None, None, None)
+
+
+def test_a_parameter_without_a_rule_is_an_error():
+  with pytest.raises(ValueError, match=r"no rule of config\.sharding is for the parameter conv/gain"):
+    _spec("conv/gain", (3,))
+
+
+def test_a_rule_with_more_axes_than_the_parameter_is_an_error():
+  with pytest.raises(ValueError, match="for attention/qkv/kernel has 4 axes, the parameter 2"):
+    _spec("attention/qkv/kernel", (3, 4))
+
+
+@pytest.mark.parametrize("sizes", [(2, 1, 1), (-1, -1, 1), (1, 3, 1), (-1, 2, 1), (0, 1, 1), (-1, 0, 1)])
+def test_a_mesh_that_does_not_take_up_the_devices_is_refused(sizes):
+  with pytest.raises(
+    ValueError, match=rf"mesh data {sizes[0]} x fsdp {sizes[1]} x tensor {sizes[2]} does not take up 1"
+  ):
+    sharding.make_mesh(MeshConfig(*sizes))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (-1, 1, 1), (1, -1, 1)])
+def test_minus_one_is_what_is_left(sizes):
+  assert dict(sharding.make_mesh(MeshConfig(*sizes)).shape) == {"data": 1, "fsdp": 1, "tensor": 1}

@@ -1,0 +1,18 @@
+"""How parameters lie on a mesh (see `condfoley_jax.training.sharding`): one table for all stages."""
+
+RULES = (
+  # The transformer: heads and hidden units are computed in parts (`tensor`), the other axis is stored in parts (`fsdp`).
+  (r"attention/qkv/kernel$", ("fsdp", None, "tensor", None)),
+  (r"attention/qkv/bias$", (None, "tensor", None)),
+  (r"attention/out/kernel$", ("tensor", "fsdp")),
+  (r"mlp_in/kernel$", ("fsdp", "tensor")),
+  (r"mlp_in/bias$", ("tensor",)),
+  (r"mlp_out/kernel$", ("tensor", "fsdp")),
+  (r"^transformer/tokens/embedding$", ("tensor", "fsdp")),
+  (r"^transformer/head/kernel$", ("fsdp", "tensor")),
+  # Networks of convolutions: stored in parts along their output channels, computed whole.
+  (r"kernel$", ("fsdp",)),
+  (r"codebook$", (None, None)),
+  (r"(bias|scale|gain)$", ()),
+  (r"(positions|stand_ins)/\w+$", ()),
+)

@@ -1,0 +1,59 @@
+"""The same global batches on one device and on meshes of eight; what a device holds of each."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+STEPS = 20
+MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp": (1, 8, 1), "fsdp x tensor": (1, 4, 2), "all": (2, 2, 2)}
+SCRIPT = f"""
+import json, sys, jax, numpy as np
+from condfoley_jax.training import parameters
+from condfoley_jax.training.program import Program
+from condfoley_jax.training.sharding import place_batch
+from configs import transformer
+
+def run(sizes):
+  config = transformer.get_config("mini,batch_size=16,steps={STEPS},data.cache=unread").to_dict()
+  config["model"]["transformer"] |= dict(layers=2, width=32, heads=4, vocab=64, feature_width=8, scan_layers=True, remat="full")
+  config["mesh"] = dict(zip(("data", "fsdp", "tensor"), sizes))
+  program = Program(config, jax.devices()[:int(np.prod(sizes))])
+  state, frozen = program.create(jax.random.key(0))
+  step, losses = program.lower("train").compile(), []
+  for i in range({STEPS}):
+    rng = np.random.default_rng(i)
+    batch = {{k: rng.integers(0, 64, x.shape, np.int32) if x.dtype == "int32" else
+              rng.standard_normal(x.shape, np.float32) for k, x in program.batch().items()}}
+    state, metrics = step(state, frozen, place_batch(batch, program.mesh), jax.random.key(1))
+    losses.append(float(metrics["loss"]))
+  return dict(losses=losses, parameters=parameters.per_device(state.params), optimiser=parameters.per_device(state.opt_state))
+
+print(json.dumps({{name: run(sizes) for name, sizes in json.loads(sys.argv[1]).items()}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs():
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+  words = [sys.executable, "-c", SCRIPT, json.dumps(MESHES)]
+  return json.loads(subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+@pytest.mark.parametrize("name", [name for name in MESHES if name != "one"])
+def test_losses_are_those_of_one_device(runs, name):
+  assert len(runs[name]["losses"]) == STEPS and runs["one"]["losses"][-1] != runs["one"]["losses"][0]
+  np.testing.assert_allclose(runs[name]["losses"], runs["one"]["losses"], rtol=1e-5)
+
+
+def test_a_device_holds_its_part(runs):
+  """All but norms, biases, positions and the projections of features is split over fsdp and tensor."""
+  whole = runs["one"]
+  for what in ("parameters", "optimiser"):
+    assert runs["data"][what] == whole[what]
+    assert runs["fsdp"][what] < 0.3 * whole[what]
+    assert runs["fsdp x tensor"][what] < 0.3 * whole[what]
+    assert runs["fsdp"][what] < runs["all"][what] < whole[what]
