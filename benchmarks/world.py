@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from benchmarks import probes
+from benchmarks import probes, world_labels
 from condfoley_jax import figures
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.onsets import detect_onsets
@@ -41,6 +41,7 @@ def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/world"))
   parser.add_argument("--real", type=pathlib.Path, nargs="*", default=[], help="real clips to compare with")
+  parser.add_argument("--annotations", type=pathlib.Path, help="archive or folder of real hit records, likewise")
   parser.add_argument("--weights", type=pathlib.Path, help="weights folder with a video encoder and event head")
   arguments = parser.parse_args()
   workers = os.cpu_count() or 1
@@ -52,9 +53,11 @@ def main() -> int:
     **_network(arguments.weights),
     **_contacts(arguments.real, workers),
   }
+  labels = world_labels.compared(arguments.annotations) if arguments.annotations else {}
+  found |= {"labels": labels} if labels else {}
   (arguments.out / "world.json").write_text(json.dumps(found, indent=1) + "\n")
   print(json.dumps(found, indent=1))
-  (arguments.out / "world.html").write_text(_page(_clips(), workers), encoding="utf-8")
+  (arguments.out / "world.html").write_text(_page(_clips(), labels, workers), encoding="utf-8")
   return 0
 
 
@@ -116,11 +119,11 @@ def _cut(scene: Scene, seconds: float, fps: int | None = None) -> Scene:
   return dataclasses.replace(scene, fps=fps, frames=round(seconds * fps), strokes=strokes)
 
 
-def _page(scenes: Sequence[Scene], workers: int) -> str:
+def _page(scenes: Sequence[Scene], labels: world_labels.Rows, workers: int) -> str:
   with mapped(_section, scenes, workers) as sections:
     body = "\n".join(sections)
   return string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-    version=VERSION, count=len(scenes), body=body
+    version=VERSION, count=len(scenes), body=body, tables=world_labels.as_html(labels)
   )
 
 
