@@ -19,6 +19,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh, paper_countix, large; add `,runlocal` for a few steps, `,key=value` to change a value."""
   preset, options = common.parse(arg)
   config = common.base("classifier", preset, ("material_classifier", "action_classifier"))
+  config.keep_best = "loss:min"
   config.pretrained = ConfigDict({"vggishish": config_dict.placeholder(str)})
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}
   config.update(recipes[preset]())

@@ -28,6 +28,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   """Presets: mini, paper_gh, paper_countix, large; add `,runlocal` for a few steps, `,key=value` to change a value."""
   preset, options = common.parse(arg)
   config = common.base("onset", preset, ("onset_net",))
+  config.keep_best = "average_precision:max"
   # The labelled events (`events`), or what is heard in the sound (`audio`).
   config.labels = "audio" if preset.startswith("paper") else "events"
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}

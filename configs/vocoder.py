@@ -19,6 +19,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   kind = "melgan" if preset.startswith("paper") else "istft_vocoder"
   config = common.base("vocoder", preset, (kind, "melgan_discriminator"))
   config.vocoder = kind
+  config.keep_best = "mel:min"
   # Range of each clip's loudest sample; where there is none, clips are made louder or softer by `sound.gain_db`.
   config.peaks = config_dict.placeholder(tuple)
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}

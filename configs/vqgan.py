@@ -21,6 +21,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   preset, options = common.parse(arg)
   config = common.base("vqgan", preset, ("vqgan", "discriminator"))
   config.pretrained = ConfigDict({"lpaps": config_dict.placeholder(str)})
+  config.keep_best = "reconstruction:min"
   config.lpaps_weight = 1.0
   # Range of the factor that evens out the gradients of reconstruction and discriminator: as published, none.
   config.adaptive_weight = (1.0, 1.0)
