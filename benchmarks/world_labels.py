@@ -38,7 +38,7 @@ def _shares(videos: Sequence[Sequence[Event]]) -> dict[str, dict[str, float]]:
   steps = np.concatenate([np.diff(np.round([e.time_s * _GRID for e in video])) for video in videos if len(video) > 1])
   labelled = [[e.action for e in video if e.action in ACTIONS] for video in videos]
   pairs = collections.Counter(itertools.chain(*(itertools.pairwise(actions) for actions in labelled)))
-  again = {f"{a} after {a}": pairs[a, a] / sum(pairs[a, b] for b in ACTIONS) for a in ACTIONS}
+  again = {f"{a} after {a}": pairs[a, a] / max(1, sum(pairs[a, b] for b in ACTIONS)) for a in ACTIONS}
   return {
     "interval": _histogram(steps),
     "action": _counted(itertools.chain(*labelled), ACTIONS),
@@ -56,7 +56,7 @@ def _histogram(steps: np.ndarray) -> dict[str, float]:
 
 def _counted(labels: Iterable[str], classes: Sequence[str]) -> dict[str, float]:
   counts = collections.Counter(label for label in labels if label in classes)
-  return {name: round(counts[name] / counts.total(), 3) for name in classes}
+  return {name: round(counts[name] / max(1, counts.total()), 3) for name in classes}
 
 
 def as_html(rows: Rows) -> str:
