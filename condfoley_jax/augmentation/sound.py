@@ -79,9 +79,11 @@ def change_speed(audio_BxN: Audio_BxN, speed_B: jax.Array) -> Audio_BxN:
 def noise(key: jax.Array, shape: tuple[int, int], noise_db: tuple[float, float]) -> Audio_BxN:
   """Noise [B, N] at an RMS drawn per clip, dB below full scale, its spectrum between white and 3 dB an octave down."""
   level_key, slope_key, noise_key = jax.random.split(key, 3)
-  spectrum = jnp.fft.rfft(jax.random.normal(noise_key, shape))
+  # A power of two: a TPU computes the transform of another length as a product with a matrix of that size squared.
+  length = 1 << (shape[1] - 1).bit_length()
+  spectrum = jnp.fft.rfft(jax.random.normal(noise_key, (shape[0], length)))
   slope = jax.random.uniform(slope_key, (shape[0], 1), maxval=0.5)
-  shaped = jnp.fft.irfft(spectrum * jnp.maximum(jnp.arange(spectrum.shape[1]), 1) ** -slope, shape[1])
+  shaped = jnp.fft.irfft(spectrum * jnp.maximum(jnp.arange(spectrum.shape[1]), 1) ** -slope, length)[:, : shape[1]]
   level = draw_gain(shape[0], level_key, noise_db)
   return shaped * level / jnp.sqrt(jnp.mean(shaped**2, axis=1, keepdims=True))
 
