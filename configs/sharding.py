@@ -1,7 +1,7 @@
 """How parameters lie on a mesh (see `condfoley_jax.training.sharding`): one table for all stages."""
 
 RULES = (
-  # The transformer: heads and hidden units are computed in parts (`tensor`), the other axis is stored in parts (`fsdp`).
+  # The transformer: heads and hidden units are computed in parts (`tensor`), the other axis stored in parts (`fsdp`).
   (r"attention/qkv/kernel$", ("fsdp", None, "tensor", None)),
   (r"attention/qkv/bias$", (None, "tensor", None)),
   (r"attention/out/kernel$", ("tensor", "fsdp")),

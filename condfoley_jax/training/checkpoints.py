@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,22 @@ class Checkpoints:
     best: `SCORE:min` or `SCORE:max` of the validation scores, or empty to keep none for its score.
 
   Raises:
+    ValueError: `best` is neither.
     InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were.
   """
 
   def __init__(self, directory: Path, *, best: str = ""):
     self._directory = Path(directory).resolve()
-    self._score, _, self._wanted = best.partition(":")
-    keep = [LatestN(_LAST)]
-    if best:
-      lower = self._wanted == "min"
-      score = lambda scores: -scores[self._score] if lower else scores[self._score]
+    keep, score = [LatestN(_LAST)], _score(best) if best else None
+    if score:
       keep.append(BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
-    options = ocp.CheckpointManagerOptions(preservation_policy=AnyPreservationPolicy(keep), create=True)
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=AnyPreservationPolicy(keep),
+      best_fn=score,
+      keep_checkpoints_without_metrics=False,
+      create=True,
+    )
+    self._scored = score is not None
     with self._told():
       self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -45,11 +49,8 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def best(self) -> int | None:
-    """The step with the best score; None where none is kept for it."""
-    scored = [(self._manager.metrics(step), step) for step in self._manager.all_steps()] if self._score else []
-    scored = [(scores[self._score], step) for scores, step in scored if scores]
-    choose = min if self._wanted == "min" else max
-    return choose(scored, default=(0.0, None))[1]
+    """The step with the best score; None where none is kept for it, or none was scored."""
+    return self._manager.best_step() if self._scored else None
 
   def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
     """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
@@ -91,6 +92,14 @@ class Checkpoints:
       raise InputError(
         f"{self._directory}: {reason}; make room or rights and run again: it goes on from the last checkpoint"
       ) from error
+
+
+def _score(best: str) -> Callable[[dict[str, float]], float]:
+  """What is to be as high as can be. Raises ValueError if `best` is not SCORE:min or SCORE:max."""
+  name, _, wanted = best.partition(":")
+  if not name or wanted not in ("min", "max"):
+    raise ValueError(f"keep_best is SCORE:min or SCORE:max, not `{best}`")
+  return lambda scores: scores[name] if wanted == "max" else -scores[name]
 
 
 def _reason(error: BaseException | None) -> str | None:

@@ -19,7 +19,8 @@ from configs import transformer
 
 def run(sizes):
   config = transformer.get_config("mini,batch_size=16,steps={STEPS},data.cache=unread").to_dict()
-  config["model"]["transformer"] |= dict(layers=2, width=32, heads=4, vocab=64, feature_width=8, scan_layers=True, remat="full")
+  config["model"]["transformer"] |= dict(layers=2, width=32, heads=4, vocab=64, feature_width=8)
+  config["model"]["transformer"] |= dict(scan_layers=True, remat="full")
   config["mesh"] = dict(zip(("data", "fsdp", "tensor"), sizes))
   program = Program(config, jax.devices()[:int(np.prod(sizes))])
   state, frozen = program.create(jax.random.key(0))
@@ -30,7 +31,8 @@ def run(sizes):
               rng.standard_normal(x.shape, np.float32) for k, x in program.batch().items()}}
     state, metrics = step(state, frozen, place_batch(batch, program.mesh), jax.random.key(1))
     losses.append(float(metrics["loss"]))
-  return dict(losses=losses, parameters=parameters.per_device(state.params), optimiser=parameters.per_device(state.opt_state))
+  held = dict(parameters=state.params, optimiser=state.opt_state)
+  return dict(losses=losses) | {{name: parameters.per_device(tree) for name, tree in held.items()}}
 
 print(json.dumps({{name: run(sizes) for name, sizes in json.loads(sys.argv[1]).items()}}))
 """

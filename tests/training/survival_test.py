@@ -1,0 +1,178 @@
+"""Runs that are killed, stopped, lose their disk or meet numbers that are not finite."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from condfoley_jax import cli
+from condfoley_jax.stages.vocoder import VocoderStage
+from condfoley_jax.training.setbacks import Setbacks
+from data_pipelines.errors import InputError
+
+STEPS = 24
+TINY = ("layers=1", "width=16", "hidden=16")
+
+
+def words(world, workdir, *more):
+  data = [f"--config.data.{split}={world}" for split in ("train", "validation")]
+  sizes = [f"--config.model.istft_vocoder.{size}" for size in TINY]
+  every = ["--config.every.log=1", "--config.every.checkpoint=2", "--config.every.evaluate=1000"]
+  # What is done between steps is what a kill can hit: steps themselves are short.
+  config = f"configs/vocoder.py:mini,runlocal,steps={STEPS},crop_frames=20,keep_best=loss:min,ema=0.9"
+  return ["train", "--config", config, "--workdir", str(workdir), *data, *sizes, *every, *more]
+
+
+def started(*args):
+  return subprocess.Popen(
+    [sys.executable, "-m", "condfoley_jax.cli", *words(*args)],
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def finished(world, workdir):
+  """What a run that ends well tells."""
+  process = started(world, workdir)
+  told = process.communicate(timeout=300)[1]
+  assert process.returncode == 0, told
+  return told
+
+
+def losses(workdir):
+  """Of every step, the last that was told: a step that is done again is told again."""
+  path = workdir / "metrics.jsonl"
+  lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+  return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+def wait_for_step(process, workdir, step):
+  while process.poll() is None and max(losses(workdir), default=0) < step:
+    time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def unbroken(world, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("unbroken")
+  return workdir, finished(world, workdir)
+
+
+def weights(workdir):
+  return (workdir / "weights" / "model.safetensors").read_bytes()
+
+
+def test_killed_at_random_steps_it_ends_as_if_it_had_not_been(world, unbroken, tmp_path):
+  rng = random.Random(0)
+  for _ in range(3):
+    process = started(world, tmp_path)
+    wait_for_step(process, tmp_path, max(losses(tmp_path), default=0) + rng.randint(1, 6))
+    process.kill()
+    process.communicate()
+  assert process.returncode == -signal.SIGKILL and max(losses(tmp_path)) < STEPS
+  finished(world, tmp_path)
+  assert losses(tmp_path) == losses(unbroken[0]) and list(losses(tmp_path)) == list(range(1, STEPS + 1))
+  assert weights(tmp_path) == weights(unbroken[0])
+
+
+def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tmp_path):
+  process = started(world, tmp_path)
+  wait_for_step(process, tmp_path, 3)
+  process.terminate()
+  told = process.communicate(timeout=300)[1].splitlines()
+  assert process.returncode == 128 + signal.SIGTERM
+  assert told[-1] == "condfoley train: interrupted by SIGTERM"
+  last = max(losses(tmp_path))
+  assert f"stopped by SIGTERM and saved at step {last}; the same command goes on from there" in told
+  assert (tmp_path / "checkpoints" / str(last)).is_dir() and not (tmp_path / "weights").exists()
+  finished(world, tmp_path)
+  assert losses(tmp_path) == losses(unbroken[0]) and weights(tmp_path) == weights(unbroken[0])
+
+
+def test_the_best_step_is_what_is_kept(world, tmp_path, capsys):
+  """Of three evaluations; the last checkpoints are there as well."""
+  more = ["--config.every.evaluate=8", "--config.optimizers.vocoder.learning_rate=0.05"]
+  assert cli.main(words(world, tmp_path, *more)) == 0
+  lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+  scores = {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
+  best = min(scores, key=scores.get)
+  assert list(scores) == [8, 16, 24]
+  assert f"weights of step {best}, the best by loss:min" in capsys.readouterr().err
+  kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdecimal()}
+  assert kept == {best, 22, 24}
+
+
+def _with_bad_steps(monkeypatch, bad):
+  """The vocoder's loss is not a number while a gain that only the batch knows is so: in the steps numbered `bad`."""
+  real = VocoderStage.losses
+  calls = iter(range(10**6))
+
+  def losses(self, phase):
+    (vocoder,) = real(self, phase).values()
+
+    def loss(model, batch, key):
+      value, metrics = vocoder(model, batch, key)
+      return value + jnp.where(jnp.isnan(batch["offsets"]).any(), jnp.nan, 0.0), metrics
+
+    return {"vocoder": loss}
+
+  from condfoley_jax.training import sharding
+
+  place = sharding.place_batch
+
+  def placed(batch, mesh):
+    # Validation batches have no number; they come in between but are not marked.
+    if next(calls) in bad:
+      batch = {**batch, "offsets": np.full_like(batch["offsets"], np.nan)}
+    return place(batch, mesh)
+
+  monkeypatch.setattr(VocoderStage, "losses", losses)
+  monkeypatch.setattr(sharding, "place_batch", placed)
+
+
+def test_steps_that_are_not_finite_are_skipped_and_after_some_the_run_goes_back(world, tmp_path, capsys, monkeypatch):
+  _with_bad_steps(monkeypatch, {6, 10, 11, 12, 13})
+  assert cli.main(words(world, tmp_path, "--config.skip_at_most=3")) == 0
+  told = capsys.readouterr().err
+  assert "3 steps in a row were not finite: back to step 10, with the data that follow" in told
+  assert "skipped 1" in told and np.isfinite(list(losses(tmp_path).values())[-1])
+
+
+def test_a_run_that_never_is_finite_ends_in_one_line(world, tmp_path, capsys, monkeypatch):
+  _with_bad_steps(monkeypatch, range(5, 10**6))
+  assert cli.main(words(world, tmp_path, "--config.skip_at_most=2")) == 2
+  last = capsys.readouterr().err.splitlines()[-1]
+  assert last.startswith("condfoley train: went back 3 times to finite steps and the next were not; lower the learning")
+  assert (tmp_path / "checkpoints").is_dir() and not (tmp_path / "weights").exists()
+
+
+def test_not_finite_before_the_first_checkpoint_is_told():
+  with pytest.raises(InputError, match="4 steps in a row were not finite before the first checkpoint"):
+    Setbacks(4).go_back(None)
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
+  """No file may grow beyond what the first checkpoints need."""
+  run = [sys.executable, "-m", "condfoley_jax.cli", *words(world, tmp_path, "--config.steps=4")]
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+  assert subprocess.run(run, env=environment, stderr=subprocess.DEVNULL).returncode == 0
+  longer = words(world, tmp_path, "--config.steps=8")
+  limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", sys.executable, "-m", "condfoley_jax.cli", *longer]
+  ended = subprocess.run(limited, env=environment, stderr=subprocess.PIPE, text=True)
+  assert ended.returncode == 2, ended.stderr
+  assert "Traceback" not in ended.stderr and str(tmp_path) in ended.stderr.splitlines()[-1]
+  assert (tmp_path / "checkpoints" / "4").is_dir()
+  assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_profile_leaves_a_trace(world, tmp_path):
+  assert cli.main([*words(world, tmp_path, "--config.steps=9"), "--profile"]) == 0
+  assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+  assert (tmp_path / "parameters.txt").read_text().startswith("parameter ")
