@@ -38,6 +38,7 @@ def _mini() -> dict:
     "stem_mid": 16,
     "widths": (16, 24, 48, 96),
     "blocks": (1,) * 4,
+    "motion": True,
   }
   return {
     "vqgan": {

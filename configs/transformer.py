@@ -41,7 +41,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
   is not changed.
   """
   preset, options = common.parse(arg, ("no_augmentation", *_ABSENT))
-  config = common.base("transformer", preset, ("transformer",))
+  config = common.base("transformer", preset, ("transformer", "vqgan", "video_encoder"))
   config.pretrained = ConfigDict(
     {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
   )

@@ -12,6 +12,7 @@ from condfoley_jax.shapes import Features_BxTxD, Frames_BxTxHxWx3
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _INIT = nnx.initializers.he_normal()
 
 
@@ -24,6 +25,8 @@ class VideoEncoderConfig(Layers):
     stem_mid: channels between the stem's spatial and temporal convolutions.
     widths: channels of each layer; every layer but the first halves height and width. The last is the feature width.
     blocks: residual blocks of each layer.
+    motion: whether the stem reads, besides colours, how brightness changes: what a small encoder would have to learn
+      first, and learns late.
   """
 
   stem_kernel: int = 7
@@ -31,11 +34,25 @@ class VideoEncoderConfig(Layers):
   stem_mid: int = 45
   widths: tuple[int, ...] = (64, 128, 256, 512)
   blocks: tuple[int, ...] = (2, 2, 2, 2)
+  motion: bool = False
 
 
 def prepare_frames(frames: Frames_BxTxHxWx3) -> jax.Array:
   """uint8 RGB [B, T, H, W, 3] -> float32 with ImageNet's mean 0 and deviation 1."""
   return (frames.astype(jnp.float32) / 255 - _MEAN) / _STD
+
+
+def motion(frames: jax.Array) -> jax.Array:
+  """Change of brightness, in units of its deviation over the clip, of prepared frames [B, T, H, W, 3].
+
+  Returns:
+    [B, T, H, W, 3]: since the frame before, until the frame after, and the size of the former; 0 past the clip's ends.
+  """
+  bright = frames.astype(jnp.float32) @ _LUMA
+  change = jnp.diff(bright, axis=1)
+  change /= jnp.sqrt(jnp.mean(change**2, axis=(1, 2, 3), keepdims=True)) + 1e-3
+  since, until = (jnp.pad(change, ((0, 0), ends, (0, 0), (0, 0))) for ends in ((1, 0), (0, 1)))
+  return jnp.stack([since, until, jnp.abs(since)], axis=-1)
 
 
 def middle_width(inputs: int, outputs: int) -> int:
@@ -116,9 +133,8 @@ class VideoEncoder(nnx.Module):
 
   def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
     self.config = config
-    self.stem = Conv2Plus1D(
-      3, config.stem_mid, config.widths[0], config.stem_kernel, config.stem_stride, dtype=dtype, rngs=rngs
-    )
+    sizes = (config.stem_mid, config.widths[0], config.stem_kernel, config.stem_stride)
+    self.stem = Conv2Plus1D(6 if config.motion else 3, *sizes, dtype=dtype, rngs=rngs)
     self.blocks = nnx.List()
     width = config.widths[0]
     for layer, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
@@ -138,6 +154,8 @@ class VideoEncoder(nnx.Module):
     Returns:
       Features [B, T, widths[-1]], each of them 0 or more.
     """
+    if self.config.motion:
+      frames = jnp.concatenate([frames, motion(frames).astype(frames.dtype)], axis=-1)
     x = jax.nn.relu(self.stem(frames, use_running_average))
     for block in self.blocks:
       x = block(x, use_running_average)

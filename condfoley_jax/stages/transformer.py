@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from condfoley_jax import config_tree
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.augmentation.sound import augment_pair, mask_mel
-from condfoley_jax.models.transformer import INPUTS
+from condfoley_jax.models.transformer import INPUTS, TransformerConfig
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
 from condfoley_jax.stages.stage import Batch, Stage, Trained
@@ -26,6 +27,13 @@ class TransformerStage(Stage):
     if transformer.config.audio_token == "codebook":
       transformer.set_codebook(frozen["vqgan"].quantizer.codebook[...])
     return Trained(transformer=transformer, **frozen, **self.pretrained("vocoder", "vocoder"))
+
+  def example_shapes(self):
+    if not self.config["data"]["cache"]:
+      return super().example_shapes()
+    sizes = config_tree.from_dict(TransformerConfig, self.config["model"]["transformer"])
+    shapes = {"codes": ("int32", (sizes.codes,)), "features": (str(self.dtype), (sizes.frames, sizes.feature_width))}
+    return {f"{name}_{what}": shapes[what] for name in ("target", "condition") for what in shapes}
 
   def losses(self, phase: str):
     return {"transformer": self._loss}

@@ -12,6 +12,7 @@ from condfoley_jax.models.video_encoder import (
   VideoEncoder,
   VideoEncoderConfig,
   middle_width,
+  motion,
   prepare_frames,
 )
 from condfoley_jax.weights import tree
@@ -107,6 +108,22 @@ def test_compute_dtype_leaves_parameters_in_float32():
   encoder = tiny(dtype=jnp.bfloat16)
   assert _encode(encoder, jnp.ones((1, 2, 16, 16, 3)), running=True).dtype == jnp.bfloat16
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(nnx.state(encoder)))
+
+
+def test_motion_is_the_change_of_brightness_whatever_its_size():
+  """A patch that appears in frame 1 and goes in frame 3."""
+  frames = np.zeros((2, 5, 8, 8, 3), np.float32)
+  frames[0, 1:3, 2:4, 2:4], frames[1, 1:3, 2:4, 2:4] = 1.0, 5.0
+  found = np.asarray(motion(jnp.asarray(frames)))
+  since, until, size = np.moveaxis(found[:, :, 3, 3], -1, 0)
+  assert (np.sign(since) == [0, 1, 0, -1, 0]).all() and (np.sign(until) == [1, 0, -1, 0, 0]).all()
+  np.testing.assert_array_equal(size, np.abs(since))
+  np.testing.assert_allclose(since[0], since[1], rtol=0.02)
+  assert not found[:, :, 0, 0].any()
+
+
+def test_motion_of_a_still_clip_is_zero():
+  assert not np.asarray(motion(jnp.ones((1, 4, 2, 2, 3)))).any()
 
 
 def test_prepare_frames_normalises_per_channel():
