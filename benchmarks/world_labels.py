@@ -65,7 +65,8 @@ def as_html(rows: Rows) -> str:
     f"<table><tr><th>{heading}<th>world<th>real</tr>{''.join(itertools.starmap(_row, part.items()))}</table>"
     for heading, part in rows.items()
   )
-  return f'<div class="tables">{"".join(tables)}</div>'
+  caption = "<p>Shares of intervals and labels beside those of the real annotations.</p>" if rows else ""
+  return f'{caption}<div class="tables">{"".join(tables)}</div>'
 
 
 def _row(name: str, shares: Sequence[float]) -> str:
