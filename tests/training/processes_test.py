@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -17,12 +19,13 @@ TINY = [
   "--config.model.istft_vocoder.hidden=16",
   "--config.crop_frames=20",
   f"--config.steps={STEPS}",
+  "--config.batch_size=8",
 ]
 
 
-def _start(world, workdir, environment):
+def _start(world, workdir, environment, *more):
   data = [f"--config.data.{split}={world}" for split in ("train", "validation")]
-  words = ["train", "--config", "configs/vocoder.py:mini,runlocal", "--workdir", str(workdir), *data, *TINY]
+  words = ["train", "--config", "configs/vocoder.py:mini,runlocal", "--workdir", str(workdir), *data, *TINY, *more]
   return subprocess.Popen(
     [sys.executable, "-m", "condfoley_jax.cli", *words],
     env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
@@ -42,18 +45,46 @@ def _free_port() -> int:
     return s.getsockname()[1]
 
 
+def _devices(count):
+  return {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+
+
+def _two(world, workdir, *more):
+  """Two processes of four devices each."""
+  address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}", "JAX_NUM_PROCESSES": "2", **_devices(4)}
+  return [_start(world, workdir, {**address, "JAX_PROCESS_ID": str(i)}, *more) for i in range(2)]
+
+
 @pytest.mark.slow
-def test_two_processes_train_as_one_and_the_first_writes(world, tmp_path):
-  address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}", "JAX_NUM_PROCESSES": "2"}
-  runs = [_start(world, tmp_path / "two", {**address, "JAX_PROCESS_ID": str(i)}) for i in range(2)]
+@pytest.mark.parametrize("mesh", ["data=8", "data=2,mesh.fsdp=4"])
+def test_two_processes_train_as_one_and_the_first_writes(world, tmp_path, mesh):
+  split = [f"--config.mesh.{word.removeprefix('mesh.')}" for word in mesh.split(",")]
+  runs = _two(world, tmp_path / "two", *split)
   told = [run.communicate(timeout=300)[1] for run in runs]
   assert [run.returncode for run in runs] == [0, 0], told
-  alone = _start(world, tmp_path / "one", {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"})
+  alone = _start(world, tmp_path / "one", _devices(1))
   assert not alone.communicate(timeout=300)[0] and not alone.returncode
   assert len(_losses(tmp_path / "two")) == STEPS
   assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-5)
   assert set(folder.load(tmp_path / "two" / "weights").components) == {"vocoder"}
   assert "train 3/3" in told[0] and "train 3/3" not in told[1]
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_process_saves_and_ends_all(world, tmp_path):
+  """The same command then goes on, on another number of processes and another mesh."""
+  runs = _two(world, tmp_path, "--config.steps=2000")
+  while all(run.poll() is None for run in runs) and not (tmp_path / "metrics.jsonl").exists():
+    time.sleep(0.1)
+  time.sleep(1)
+  runs[1].terminate()
+  told = [run.communicate(timeout=300)[1] for run in runs]
+  assert [run.returncode for run in runs] == [128 + signal.SIGTERM] * 2, told
+  last = len(_losses(tmp_path))
+  assert f"stopped by SIGTERM and saved at step {last}" in told[0] and 0 < last < 2000
+  alone = _start(world, tmp_path, _devices(2), f"--config.steps={last + 2}", "--config.mesh.fsdp=2")
+  assert not alone.communicate(timeout=300)[0] and not alone.returncode
+  assert len(_losses(tmp_path)) == last + 2
 
 
 @pytest.mark.parametrize(
