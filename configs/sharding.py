@@ -2,12 +2,12 @@
 
 RULES = (
   # The transformer: heads and hidden units are computed in parts (`tensor`), the other axis stored in parts (`fsdp`).
-  (r"attention/qkv/kernel$", ("fsdp", None, "tensor", None)),
-  (r"attention/qkv/bias$", (None, "tensor", None)),
-  (r"attention/out/kernel$", ("tensor", "fsdp")),
-  (r"mlp_in/kernel$", ("fsdp", "tensor")),
-  (r"mlp_in/bias$", ("tensor",)),
-  (r"mlp_out/kernel$", ("tensor", "fsdp")),
+  (r"^transformer/blocks/.*attention/qkv/kernel$", ("fsdp", None, "tensor", None)),
+  (r"^transformer/blocks/.*attention/qkv/bias$", (None, "tensor", None)),
+  (r"^transformer/blocks/.*attention/out/kernel$", ("tensor", "fsdp")),
+  (r"^transformer/blocks/.*mlp_in/kernel$", ("fsdp", "tensor")),
+  (r"^transformer/blocks/.*mlp_in/bias$", ("tensor",)),
+  (r"^transformer/blocks/.*mlp_out/kernel$", ("tensor", "fsdp")),
   (r"^transformer/tokens/embedding$", ("tensor", "fsdp")),
   (r"^transformer/head/kernel$", ("fsdp", "tensor")),
   # Networks of convolutions: stored in parts along their output channels, computed whole.
