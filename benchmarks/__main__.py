@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demand, pairs, sampler
+from benchmarks import demand, pairs, sampler, training
 
-BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows, "demand": demand.rows}
+BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows, "demand": demand.rows, "training": training.rows}
 
 
 def main() -> int:
