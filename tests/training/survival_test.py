@@ -158,6 +158,7 @@ def test_not_finite_before_the_first_checkpoint_is_told():
     Setbacks(4).go_back(None)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   """No file may grow beyond what the first checkpoints need."""
   run = [sys.executable, "-m", "condfoley_jax.cli", *words(world, tmp_path, "--config.steps=4")]
@@ -172,6 +173,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.slow
 def test_profile_leaves_a_trace(world, tmp_path):
   assert cli.main([*words(world, tmp_path, "--config.steps=9"), "--profile"]) == 0
   assert list((tmp_path / "profile").rglob("*.xplane.pb"))
