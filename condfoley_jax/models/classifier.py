@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from condfoley_jax.models.transformer import Frozen
+from condfoley_jax.models.sequence import Frozen
 from condfoley_jax.shapes import Mel_BxFxM
 
 VGG16 = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)

@@ -10,7 +10,7 @@ from flax import nnx
 from condfoley_jax import config_tree
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.augmentation.sound import augment_pair, mask_mel
-from condfoley_jax.models.transformer import INPUTS, TransformerConfig
+from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
 from condfoley_jax.stages.stage import Batch, Stage, Trained

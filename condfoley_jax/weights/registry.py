@@ -14,9 +14,10 @@ from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig
 from condfoley_jax.models.onset_net import OnsetNet, OnsetNetConfig
+from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.sync import SparseSync, SparseSyncConfig
 from condfoley_jax.models.sync_net import SyncNet, SyncNetConfig
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
 

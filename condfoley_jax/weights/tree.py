@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from condfoley_jax.models.transformer import Frozen
+from condfoley_jax.models.sequence import Frozen
 
 SAVED = (nnx.Param, nnx.BatchStat, Frozen)
 

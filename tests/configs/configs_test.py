@@ -11,7 +11,8 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import LARGE
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.sequence import TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.vqgan import VQGANConfig
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Stage

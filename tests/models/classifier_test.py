@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig, adaptive_mean
-from condfoley_jax.models.transformer import Frozen
+from condfoley_jax.models.sequence import Frozen
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published import vggsound_statistics as statistics
 from condfoley_jax.weights.published.vggishish import config_from_torch, params_from_torch

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.transformer import INPUTS, Transformer, TransformerConfig
+from condfoley_jax.models.sequence import INPUTS, TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
 from tests.fill import filled
 

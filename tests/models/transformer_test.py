@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.transformer import Frozen, Transformer, TransformerConfig, grid_slots
+from condfoley_jax.models.sequence import Frozen, TransformerConfig, grid_slots
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published.transformer import params_from_torch
 from tests import golden

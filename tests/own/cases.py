@@ -26,8 +26,9 @@ from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
+from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.sync import SparseSync
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
 from condfoley_jax.sampling.generate import sample_window

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.sequence import TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import decode
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.prefill import prefill

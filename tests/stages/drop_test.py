@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.transformer import INPUTS
+from condfoley_jax.models.sequence import INPUTS
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Trained
 from configs import transformer

@@ -8,7 +8,8 @@ import optax
 import pytest
 from flax import nnx
 
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.sequence import TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published.transformer import params_from_torch
 from tests import golden

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from condfoley_jax.models.transformer import Transformer, TransformerConfig
+from condfoley_jax.models.sequence import TransformerConfig
+from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State, Tensors
 
