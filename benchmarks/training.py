@@ -45,7 +45,7 @@ def rows() -> list[dict]:
 def _rows(case: str, config, changes: str, phase: str) -> list[dict]:
   values = config.get_config(f"paper_gh,batch_size=1,dtype=float32{changes}").to_dict()
   program = Program(values)
-  state, frozen = program.create(jax.random.key(0))
+  state, frozen = program.create()
   step = program.lower(phase).compile()
   flops = cost.of_text(step.as_text()).flops
   batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), program.batch())

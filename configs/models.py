@@ -81,6 +81,7 @@ def _mini() -> dict:
       "positions": "grid",
       "aligned_frames": True,
       "stand_ins": True,
+      **_UNROLLED,
     },
   }
 
@@ -124,6 +125,7 @@ def _paper() -> dict:
       "feature_width": 512,
       "audio_token": "learned",
       "positions": "learned",
+      **_UNROLLED,
     },
   }
 
@@ -189,6 +191,8 @@ def _sequence(grid: clip.ClipSpec) -> dict:
   return {"frames": grid.frames, "code_rows": grid.code_rows, "code_columns": grid.code_columns}
 
 
+# How training computes the transformer's layers; memory is not what it lacks.
+_UNROLLED = {"scan_layers": False, "remat": "none"}
 # As published.
 _VGG16 = {
   "widths": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),

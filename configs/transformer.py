@@ -100,6 +100,7 @@ def _large() -> ConfigDict:
     {
       "steps": 100_000,
       "batch_size": 1024,
+      "mesh": {"data": 1, "fsdp": -1, "tensor": 4},
       "drop": _DROP,
       "optimizers": {
         "transformer": {

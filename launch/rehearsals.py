@@ -43,8 +43,8 @@ class Run(NamedTuple):
   changes: tuple[str, ...] = ()
 
 
-# Frames and sound are read once, before: `data.cache`. Products are split over four chips.
-_LARGE = ("--config.data.cache=out/cache", "--config.mesh.data=1", "--config.mesh.tensor=4", "--config.mesh.fsdp=-1")
+# Frames and sound are read once, before.
+_LARGE = ("--config.data.cache=out/cache",)
 RUNS = (
   *(
     Run(f"configs/{stage}.py:paper", topology)

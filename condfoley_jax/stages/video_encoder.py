@@ -7,6 +7,7 @@ from flax import nnx
 
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.models.video_encoder import prepare_frames
+from condfoley_jax.stages.scores import mean_where
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
@@ -17,8 +18,6 @@ class VideoEncoderStage(Stage):
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     encoder, head = self.build("video_encoder", rngs), self.build("event_head", rngs)
-    kernel = encoder.stem.temporal.kernel
-    kernel[...] = half_differences(kernel[...])
     return Trained(events=Trained(video_encoder=encoder, event_head=head))
 
   def losses(self, phase: str):
@@ -37,7 +36,7 @@ class VideoEncoderStage(Stage):
     # Onsets are rare: weighing them up keeps the easy answer (never) from being a good one.
     weight = 1 + (self.config["onset_weight"] - 1) * onsets
     onset = jnp.mean(weight * optax.sigmoid_binary_cross_entropy(predicted.onset, onsets))
-    offset = _mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets)
+    offset = mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets)
     material = _label_loss(predicted.material, batch["material"])
     action = _label_loss(predicted.action, batch["action"])
     loss = onset + offset + self.config["label_weight"] * (material + action)
@@ -51,25 +50,13 @@ class VideoEncoderStage(Stage):
     return {
       "onset": jnp.mean(optax.sigmoid_binary_cross_entropy(predicted.onset, onsets)),
       "onset_average_precision": average_precision(predicted.onset, onsets),
-      "offset_error_frames": _mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets),
+      "offset_error_frames": mean_where(jnp.abs(predicted.offset - batch["offsets"]), onsets),
       "material_accuracy": material,
       "action_accuracy": action,
     }
 
   def components(self, model):
     return {"video_encoder": model.events.video_encoder, "event_head": model.events.event_head}
-
-
-def half_differences(kernel_KxIxO: jax.Array) -> jax.Array:
-  """Temporal kernels of which the first half of the outputs sees nothing of what stays the same, at the same power.
-
-  Begun so, the stem shows what moves as strongly as what is there: a stick moves a hundredth of the picture's pixels,
-  and a network that begins with sums over time finds it late or never.
-  """
-  half = kernel_KxIxO.shape[-1] // 2
-  taps = kernel_KxIxO.shape[0]
-  moving = kernel_KxIxO - kernel_KxIxO.mean(axis=0)
-  return jnp.concatenate([moving[..., :half] * (taps / (taps - 1)) ** 0.5, kernel_KxIxO[..., half:]], axis=-1)
 
 
 def average_precision(scores: jax.Array, labels: jax.Array) -> jax.Array:
@@ -80,18 +67,14 @@ def average_precision(scores: jax.Array, labels: jax.Array) -> jax.Array:
   return jnp.sum(precision * hits) / jnp.maximum(jnp.sum(hits), 1)
 
 
-def _mean_where(values: jax.Array, mask: jax.Array) -> jax.Array:
-  return jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
-
-
 def _label_loss(logits_BxTxC: jax.Array, labels_B: jax.Array) -> jax.Array:
   """Cross-entropy of the clip's label from mean logits over its frames; clips labelled -1 do not count."""
   logits = logits_BxTxC.mean(1)
   known = (labels_B >= 0).astype(jnp.float32)
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels_B, 0))
-  return _mean_where(losses, known)
+  return mean_where(losses, known)
 
 
 def _accuracy(logits_BxTxC: jax.Array, labels_B: jax.Array) -> jax.Array:
   right = (logits_BxTxC.mean(1).argmax(-1) == labels_B).astype(jnp.float32)
-  return _mean_where(right, (labels_B >= 0).astype(jnp.float32))
+  return mean_where(right, (labels_B >= 0).astype(jnp.float32))

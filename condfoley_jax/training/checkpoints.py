@@ -26,11 +26,13 @@ class Checkpoints:
 
   Raises:
     ValueError: `best` is neither.
-    InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were.
+    InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were. There
+      is no such score.
   """
 
   def __init__(self, directory: Path, *, best: str = ""):
     self._directory = Path(directory).resolve()
+    self._best = best
     keep, score = [LatestN(_LAST)], _score(best) if best else None
     if score:
       keep.append(BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
@@ -40,7 +42,6 @@ class Checkpoints:
       keep_checkpoints_without_metrics=False,
       create=True,
     )
-    self._scored = score is not None
     with self._told():
       self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -50,10 +51,12 @@ class Checkpoints:
 
   def best(self) -> int | None:
     """The step with the best score; None where none is kept for it, or none was scored."""
-    return self._manager.best_step() if self._scored else None
+    return self._manager.best_step() if self._best else None
 
   def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
     """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
+    if scores and self._best and self._best.partition(":")[0] not in scores:
+      raise InputError(f"--config.keep_best: no score of {self._best}; there are {', '.join(scores)}")
     data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist()}
     args = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
     with self._told():

@@ -14,11 +14,20 @@ class MetricWriter:
   """
 
   def __init__(self, workdir: Path, *, last_step: int):
-    path = workdir / "metrics.jsonl"
+    self._workdir = workdir
+    self._open(last_step)
+
+  def _open(self, last_step: int) -> None:
+    path = self._workdir / "metrics.jsonl"
     if path.exists():
       _drop_after(path, last_step)
     self._file = open(path, "a", buffering=1)  # noqa: SIM115 (closed in close())
-    self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=last_step + 1)
+    self._board = SummaryWriter(str(self._workdir / "tensorboard"), purge_step=last_step + 1)
+
+  def forget(self, last_step: int) -> None:
+    """Drops what was told of steps after `last_step`, to which the run goes back."""
+    self.close()
+    self._open(last_step)
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Numbers of one step."""
@@ -44,6 +53,8 @@ class MetricWriter:
 
 class NoWriter:
   """Writes nothing: for all processes but the first."""
+
+  def forget(self, last_step: int) -> None: ...
 
   def scalars(self, step: int, values: dict[str, float]) -> None: ...
 

@@ -47,16 +47,19 @@ class Program:
       name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), config["steps"])
       for name, values in config["optimizers"].items()
     }
-    model = nnx.eval_shape(lambda: self.stage.create(nnx.Rngs(0)))
+    # Where weights are read, once: the model is kept until `create` lays it out.
+    self._initial = self._made() if read else None
+    model = self._initial or nnx.eval_shape(self._made)
     self._merge = Merger(model)
     self._first = functools.partial(create_state, optimizers=self._optimizers, ema=bool(config["ema"]))
     self.state, self.frozen = self._laid_out(*jax.eval_shape(self._first, *split(model)))
-    self._check_batch()
+    self._check_batch(read=read)
 
-  def create(self, key: jax.Array) -> tuple[TrainState, Frozen]:
-    """State at step 0 and the frozen parts, on the mesh."""
+  def create(self) -> tuple[TrainState, Frozen]:
+    """State at step 0, by config.seed, and the frozen parts, on the mesh."""
     shardings = jax.tree.map(lambda x: x.sharding, (self.state, self.frozen))
-    return jax.jit(self._first, out_shardings=shardings)(*split(self.stage.create(nnx.Rngs(key))))
+    model, self._initial = self._initial or self._made(), None
+    return jax.jit(self._first, out_shardings=shardings)(*split(model))
 
   def batch(self) -> Batch:
     """Shapes, dtypes and shardings of a global batch."""
@@ -100,6 +103,9 @@ class Program:
     """What is traced inside may state how it lies on the mesh."""
     return jax.set_mesh(self.mesh)
 
+  def _made(self) -> nnx.Module:
+    return self.stage.create(nnx.Rngs(jax.random.fold_in(jax.random.key(self.config["seed"]), 0)))
+
   def _laid_out(self, state: TrainState, frozen: Frozen) -> tuple[TrainState, Frozen]:
     """The same shapes with their shardings: optimiser state and means lie as their parameters do."""
     rules, whole = self.config["sharding"], sharding.replicated(self.mesh)
@@ -121,7 +127,9 @@ class Program:
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding.replicated(self.mesh))
 
-  def _check_batch(self) -> None:
+  def _check_batch(self, *, read: bool) -> None:
     size, parts = self.config["batch_size"], sharding.readers(self.mesh) * self.config["accumulate"]
     if size % parts:
       raise ValueError(f"batch_size {size} does not divide into {parts} (data x fsdp x accumulate); choose another")
+    if read and sharding.readers(self.mesh) % jax.process_count():
+      raise ValueError(f"mesh: data x fsdp must be a multiple of the {jax.process_count()} processes, which read parts")

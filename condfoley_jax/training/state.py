@@ -55,7 +55,9 @@ class Merger:
   """Puts nested dicts of arrays back into the model that they were split from."""
 
   def __init__(self, model: nnx.Module):
-    self._graph, self._params, self._rest = nnx.split(model, nnx.Param, ...)
+    self._graph, *states = nnx.split(model, nnx.Param, ...)
+    # Shapes only: the arrays are let go with the model.
+    self._params, self._rest = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), states)
 
   def __call__(self, params: Any, rest: Any, frozen: Frozen) -> nnx.Module:
     merged = [jax.tree.map(lambda x: x, s) for s in (self._params, self._rest)]

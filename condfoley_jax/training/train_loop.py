@@ -18,13 +18,11 @@ from condfoley_jax.training import parameters, preemption, progress, run_config,
 from condfoley_jax.training.checkpoints import Checkpoints
 from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter
+from condfoley_jax.training.profile import Profile
 from condfoley_jax.training.program import Program
 from condfoley_jax.training.setbacks import Setbacks
 from condfoley_jax.weights import folder
 from data_pipelines.interrupt import Interrupted
-
-# Steps that a trace is of: the first ones compile.
-_PROFILED = range(3, 8)
 
 
 class Run:
@@ -40,7 +38,8 @@ class Run:
   """
 
   def __init__(self, config: Mapping[str, Any], workdir: Path, *, profile: bool = False):
-    self.config, self.workdir, self.profile = config, workdir, profile
+    self.config, self.workdir = config, workdir
+    self.profile = Profile(workdir / "profile" if profile else None)
     self.program = Program(config, read=True)
     self.stage: Stage = self.program.stage
     self.step_of = functools.cache(lambda phase: self.program.lower(phase).compile())
@@ -48,7 +47,7 @@ class Run:
     self.data = TrainingData(self.stage, self.program.mesh)
     run_config.check(config, workdir)
     self.key = jax.random.key(config["seed"])
-    self.state, self.frozen = self.program.create(jax.random.fold_in(self.key, 0))
+    self.state, self.frozen = self.program.create()
     # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
     self.batches = self.data.train(self._model())
     workdir.mkdir(parents=True, exist_ok=True)
@@ -69,6 +68,7 @@ class Run:
     with (
       contextlib.closing(self.writer),
       contextlib.closing(self.checkpoints),
+      contextlib.closing(self.profile),
       progress.teller(self.config["steps"], lead=self.lead) as self.teller,
       preemption.watched() as watch,
     ):
@@ -83,46 +83,46 @@ class Run:
     return scores
 
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
-    step, steps = int(self.state.step), self.config["steps"]
-    clock, setbacks, train_key = (
-      progress.Clock(step),
-      Setbacks(self.config["skip_at_most"]),
-      jax.random.fold_in(self.key, 1),
-    )
-    first, scores = step + 1, {}
+    step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
+    clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
-      with self._traced(step - first):
+      with self.profile.step():
         batch = next(self.batches)
         self.state, metrics = self.step_of(self.stage.phase(step - 1))(self.state, self.frozen, batch, train_key)
+      self.profile.end(metrics)
       # Of the step before, which is done by now: to wait for this one would leave the device idle.
       if setbacks.too_many(metrics["skipped"]):
         step = self._go_back(setbacks)
+        clock = progress.Clock(step)
         continue
       self.teller.step(step)
       stop = watch.reached(step)
       if self._due("log", step) or stop:
         self._log("train", step, self._rates(clock.per_step(step), step) | {k: float(v) for k, v in metrics.items()})
       scores = self.evaluate(step) if self._due("evaluate", step) and not stop else {}
+      # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
       if (self._due("checkpoint", step) or stop) and not int(self.state.skipped):
         self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
       if stop:
-        self._end_early(step)
+        self._end_early()
     return scores or self.evaluate(steps)
 
   def _due(self, what: str, step: int) -> bool:
     return step % self.config["every"][what] == 0 or step == self.config["steps"]
 
-  def _end_early(self, step: int) -> None:
+  def _end_early(self) -> None:
     self.checkpoints.wait()
-    self.teller.line(f"stopped by SIGTERM and saved at step {step}; the same command goes on from there")
+    saved = self.checkpoints.latest() or 0
+    self.teller.line(f"stopped by SIGTERM and saved at step {saved}; the same command goes on from there")
     raise Interrupted(signal.SIGTERM)
 
   def _go_back(self, setbacks: Setbacks) -> int:
     """Restores the last checkpoint after too many steps that changed nothing; the data go on. The step it is of."""
     self.checkpoints.wait()
     step = setbacks.go_back(self.checkpoints.latest())
-    self.state, _, self.key = self.checkpoints.restore(step, self.program.state)
+    self.state = self.checkpoints.restore(step, self.program.state)[0]
+    self.writer.forget(step)
     self.teller.line(f"{setbacks.limit} steps in a row were not finite: back to step {step}, with the data that follow")
     return step
 
@@ -140,15 +140,6 @@ class Run:
       flops = self.flops_of(self.stage.phase(step - 1))
       rates["mfu"] = flops / seconds / chip.flops
     return rates
-
-  def _traced(self, index: int) -> contextlib.AbstractContextManager:
-    if self.profile and index == _PROFILED.start:
-      jax.profiler.start_trace(self.workdir / "profile")
-    if self.profile and index == _PROFILED.stop:
-      jax.block_until_ready(self.state)
-      jax.profiler.stop_trace()
-      self.teller.line(f"trace of {len(_PROFILED)} steps in {self.workdir / 'profile'}")
-    return jax.profiler.StepTraceAnnotation("train", step_num=index)
 
   def evaluate(self, step: int) -> dict[str, float]:
     """Scores over the first `config.evaluate_batches` validation batches; pictures and sounds of the first."""

@@ -5,7 +5,6 @@ import importlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
 
@@ -16,7 +15,6 @@ from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.vqgan import VQGANConfig
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Stage
-from condfoley_jax.weights import registry as components
 from configs import common, models
 
 STAGES = ("vqgan", "vocoder", "video_encoder", "transformer", "classifier", "onset", "sync")
@@ -28,27 +26,7 @@ def config_of(stage, arg):
 
 def batch_of(stage: Stage, rows: int) -> dict:
   """Shapes of a batch."""
-  clip = stage.clip
-  window = {
-    "audio": ((clip.samples,), np.float32),
-    "frames": ((clip.frames, clip.frame_resize, clip.frame_resize, 3), np.uint8),
-    "onsets": ((clip.frames,), np.float32),
-    "offsets": ((clip.frames,), np.float32),
-    "material": ((), np.int32),
-    "action": ((), np.int32),
-  }
-  shapes = {name: jax.ShapeDtypeStruct((rows, *shape), dtype) for name, (shape, dtype) in window.items()}
-  if stage.batches == "clips":
-    return shapes
-  return {f"{clip}_{name}": shapes[name] for clip in ("target", "condition") for name in ("audio", "frames")}
-
-
-def fresh(stage: Stage, key: str, *names: str) -> dict:
-  """In place of what a folder holds: components of the same preset."""
-  sizes = models.models(stage.config["preset"]).to_dict()
-  kinds = {"vocoder": "melgan" if "melgan" in sizes else "istft_vocoder"}
-  build = lambda kind: components.build(kind, sizes[kind], dtype=stage.dtype, rngs=nnx.Rngs(0))
-  return {name: build(kinds.get(name, name)) for name in names}
+  return {name: jax.ShapeDtypeStruct((rows, *shape), dtype) for name, (dtype, shape) in stage.example_shapes().items()}
 
 
 @pytest.mark.parametrize("preset", common.PRESETS)
@@ -73,11 +51,10 @@ def test_unknown_words_are_refused(arg, words):
 
 @pytest.mark.parametrize("preset", ["paper_gh", "large"])
 @pytest.mark.parametrize("name", STAGES)
-def test_losses_and_parameters_are_float32(name, preset, monkeypatch):
-  monkeypatch.setattr(Stage, "pretrained", fresh)
+def test_losses_and_parameters_are_float32(name, preset):
   # Layers are alike, and all of them take a while even as shapes.
   config = config_of(name, preset + ",model.transformer.layers=1" * (name == "transformer"))
-  stage = registry.create(config.to_dict())
+  stage = registry.create(config.to_dict(), read=False)
   model = nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
   assert stage.dtype == jnp.bfloat16
   assert {x.dtype for x in jax.tree.leaves(nnx.state(model, nnx.Param))} == {jnp.dtype(jnp.float32)}

@@ -34,6 +34,10 @@ def identity(batch, name="audio"):
   return [round((float(a[0]) + 1) * 2**15) for a in batch[name]]
 
 
+def shapes_of(batch):
+  return {name: (str(value.dtype), value.shape[1:]) for name, value in batch.items()}
+
+
 def check_same(left, right):
   assert len(left) == len(right)
   for a, b in zip(left, right, strict=True):
@@ -59,6 +63,7 @@ def test_pairs_have_the_promised_shapes_and_are_aligned(data_dir):
       "target_material": (np.int32, (4,)),
       "target_action": (np.int32, (4,)),
     }
+    assert shapes_of(batch) == pipeline.example_shapes(SPEC, pairs=True)
     check_aligned(batch["target_audio"], batch["target_frames"])
     check_aligned(batch["condition_audio"], batch["condition_frames"])
     distance = np.subtract(
@@ -77,6 +82,7 @@ def test_clips_have_the_promised_shapes_and_are_aligned(data_dir):
       "material": (np.int32, (4,)),
       "action": (np.int32, (4,)),
     }
+    assert shapes_of(batch) == pipeline.example_shapes(SPEC, pairs=False)
     check_aligned(batch["audio"], batch["frames"])
 
 

@@ -23,7 +23,7 @@ def run(sizes):
   config["model"]["transformer"] |= dict(scan_layers=True, remat="full")
   config["mesh"] = dict(zip(("data", "fsdp", "tensor"), sizes))
   program = Program(config, jax.devices()[:int(np.prod(sizes))])
-  state, frozen = program.create(jax.random.key(0))
+  state, frozen = program.create()
   step, losses = program.lower("train").compile(), []
   for i in range({STEPS}):
     rng = np.random.default_rng(i)
