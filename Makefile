@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # One device, float32: what a laptop has.
 export JAX_PLATFORMS ?= cpu
-# Two processes of tests: most of the time goes to compiling, on one core each.
-TWO := --numprocesses 2 --dist loadfile
+# Two processes of tests: most of the time goes to compiling, on one core each. Files in their order: by the number of
+# their tests the longest would come last, and leave one of the two idle.
+TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: env demo test test-full bench lint clean
 

@@ -40,7 +40,8 @@ class Stage(abc.ABC):
   Args:
     config: as above.
     read: whether pretrained parts are read. Otherwise they are built as config.model describes them, or left out where
-      it does not: enough for compiling.
+      it does not: enough for compiling. An LPAPS and a classifier to begin from, where the config names one, are read
+      all the same.
   """
 
   batches: str

@@ -191,6 +191,7 @@ def test_no_more_epochs_are_filled_than_the_run_reads(filled, world):
   stage.config = config
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_of_each_clip(filled, world):
   """The same pair gives the same features beside any other pairs."""
   config = _config(world, "unused")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 STEPS = 20
-MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp": (1, 8, 1), "fsdp x tensor": (1, 4, 2), "all": (2, 2, 2)}
+MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp": (1, 8, 1), "fsdp x tensor": (1, 4, 2)}
 SCRIPT = f"""
 import json, sys, jax, numpy as np
 from condfoley_jax.training import parameters
@@ -58,4 +58,3 @@ def test_a_device_holds_its_part(runs):
     assert runs["data"][what] == whole[what]
     assert runs["fsdp"][what] < 0.3 * whole[what]
     assert runs["fsdp x tensor"][what] < 0.3 * whole[what]
-    assert runs["fsdp"][what] < runs["all"][what] < whole[what]

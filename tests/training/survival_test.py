@@ -1,5 +1,6 @@
 """Runs that are killed, stopped, lose their disk or meet numbers that are not finite."""
 
+import contextlib
 import json
 import os
 import random
@@ -8,12 +9,14 @@ import subprocess
 import sys
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.stages.vocoder import VocoderStage
+from condfoley_jax.training.checkpoints import Checkpoints
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
 
@@ -178,10 +181,13 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def test_a_score_that_there_is_not_is_one_line(world, tmp_path, capsys):
-  assert cli.main(words(world, tmp_path, "--config.steps=2", "--config.keep_best=los:min")) == 2
-  last = capsys.readouterr().err.splitlines()[-1]
-  assert last.startswith("condfoley train: --config.keep_best: no score of los:min; there are loss, ")
+@pytest.mark.parametrize(
+  ("best", "error", "words"),
+  [("los:min", InputError, "no score of los:min; there are loss, mel"), ("loss", ValueError, "SCORE:min or SCORE:max")],
+)
+def test_a_score_that_there_is_not_is_refused(tmp_path, best, error, words):
+  with pytest.raises(error, match=words), contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
+    checkpoints.save(1, None, {}, jax.random.key(0), {"loss": 1.0, "mel": 2.0})
 
 
 @pytest.mark.slow
