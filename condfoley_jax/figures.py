@@ -9,7 +9,6 @@ import io
 from collections.abc import Sequence
 
 import cv2
-import librosa
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.clip import ClipSpec
 
 COLOUR_MAP = "magma"
@@ -216,7 +216,7 @@ def _mel_style() -> dict:
 
 def _mel_bin(hz: float, spec: ClipSpec) -> float:
   """Position of a frequency on the axis of mel bins; bin i is centred on point i + 1 of n_mels + 2."""
-  low, at, high = librosa.hz_to_mel([spec.fmin, hz, spec.fmax], htk=spec.mel_scale == "htk")
+  low, at, high = librosa().hz_to_mel([spec.fmin, hz, spec.fmax], htk=spec.mel_scale == "htk")
   return float((at - low) / (high - low) * (spec.n_mels + 1) - 1)
 
 

@@ -20,6 +20,7 @@ from data_pipelines import lock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PARTIAL = ".partial-"
+_NEW_S = 60.0
 GRACE_S = 1.0  # for the command to end by itself after a second signal
 _noted: list[int] = []
 _held = False
@@ -107,7 +108,8 @@ def partial_folder(parent: Path) -> Iterator[Path]:
 def _remove_abandoned(parent: Path) -> None:
   for folder in parent.glob(f"{_PARTIAL}*"):
     with lock.locked(folder) as abandoned:
-      if abandoned and any(folder.iterdir()):  # An empty one may be about to be locked.
+      # An empty one that is new may be about to be locked.
+      if abandoned and (any(folder.iterdir()) or time.time() - folder.stat().st_mtime > _NEW_S):
         _remove(folder, [])
 
 

@@ -2,12 +2,12 @@
 
 import io
 
-import librosa
 import numpy as np
 import pytest
 from PIL import Image
 
 from condfoley_jax import figures
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.clip import MINI, PAPER
 
 LAYOUTS = [figures.WIDE, figures.NARROW]
@@ -50,7 +50,7 @@ def test_an_onset_is_drawn_at_its_time_in_both_lanes(layout):
 
 @pytest.mark.parametrize("spec", [MINI, PAPER])
 def test_kilohertz_ticks_are_at_the_centres_of_the_mel_bank(spec):
-  bank = librosa.filters.mel(
+  bank = librosa().filters.mel(
     sr=spec.sample_rate, n_fft=1 << 16, n_mels=spec.n_mels, fmin=spec.fmin, fmax=spec.fmax, htk=spec.mel_scale == "htk"
   )
   hz = np.linspace(0, spec.sample_rate / 2, bank.shape[1])[bank.argmax(axis=1)]

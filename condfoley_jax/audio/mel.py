@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condfoley_jax.audio import stft
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 
@@ -96,10 +97,7 @@ def mel_bank(spec: ClipSpec) -> np.ndarray:
 
 @functools.cache
 def _mel_bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk: bool) -> np.ndarray:
-  # Imported here: librosa takes a second, and most of the package does without it.
-  import librosa
-
-  return librosa.filters.mel(
+  return librosa().filters.mel(
     sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm="slaney", dtype=np.float32
   )
 

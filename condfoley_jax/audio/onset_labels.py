@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from condfoley_jax.audio import stft
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.shapes import Audio_BxN
 
 # librosa's defaults for onsets, and the threshold above the local mean that the paper's evaluation sets.
@@ -75,6 +76,4 @@ def _windows(x_M: jax.Array, before: int, after: int) -> tuple[jax.Array, jax.Ar
 
 @functools.cache
 def _bank(sample_rate: int) -> np.ndarray:
-  import librosa  # Here: it takes a second, and most of the package does without it.
-
-  return librosa.filters.mel(sr=sample_rate, n_fft=_N_FFT, n_mels=_MELS, fmax=sample_rate / 2)
+  return librosa().filters.mel(sr=sample_rate, n_fft=_N_FFT, n_mels=_MELS, fmax=sample_rate / 2)

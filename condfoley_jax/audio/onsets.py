@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from condfoley_jax.audio.compiled import librosa
+
 # librosa's hop for onsets, samples, and its threshold above the local mean as the paper's evaluation sets it.
 _HOP = 512
 _DELTA = 0.3
@@ -23,12 +25,9 @@ def detect_onsets(audio_N: np.ndarray, sample_rate: int) -> np.ndarray:
   Returns:
     float64 [n], seconds, ascending; none for silence.
   """
-  # Imported in functions: librosa takes a second, and most of the package does without it.
-  import librosa
-
   if not np.any(audio_N):
     return np.zeros(0)
-  samples = librosa.onset.onset_detect(
+  samples = librosa().onset.onset_detect(
     y=_at_least_a_window(audio_N), sr=sample_rate, hop_length=_HOP, units="samples", delta=_DELTA
   )
   return samples[samples < len(audio_N)] / sample_rate
@@ -45,9 +44,7 @@ def onset_strength(audio_N: np.ndarray, sample_rate: int, fps: float) -> np.ndar
   Returns:
     float32 [round(N / sample_rate * fps)], >= 0.
   """
-  import librosa
-
-  envelope = librosa.onset.onset_strength(y=_at_least_a_window(audio_N), sr=sample_rate, hop_length=_HOP)
+  envelope = librosa().onset.onset_strength(y=_at_least_a_window(audio_N), sr=sample_rate, hop_length=_HOP)
   frames = round(len(audio_N) / sample_rate * fps)
   times = (np.arange(frames * _POINTS) + 0.5) / (_POINTS * fps)
   at_times = np.interp(times, np.arange(len(envelope)) * _HOP / sample_rate, envelope)

@@ -54,10 +54,14 @@ def test_partial_folders_of_killed_processes_go_and_those_of_live_ones_stay(tmp_
   killed = tmp_path / ".partial-killed"
   killed.mkdir()
   (killed / "file").touch()
+  empty, new = tmp_path / ".partial-empty", tmp_path / ".partial-new"
+  for folder in (empty, new):
+    folder.mkdir()
+  os.utime(empty, (0, 0))
   with interrupt.partial_folder(tmp_path) as first:
     (first / "file").touch()
     with interrupt.partial_folder(tmp_path) as second:
-      assert set(tmp_path.iterdir()) == {first, second} and (first / "file").exists()
+      assert set(tmp_path.iterdir()) == {first, second, new} and (first / "file").exists()
 
 
 # A command that is deep in a library, which drops the exception of the first signal.

@@ -25,7 +25,7 @@ def sources(
   """Renders videos 0..count-1 of a split into `source_dir`, and offers them. Equal arguments give equal bytes.
 
   Beside the videos of the test split lie the files of the published evaluation (`protocol`): 97 videos make 194 targets
-  with 3 conditions each.
+  with 3 conditions each. Fewer than 2 videos make no trial, and no files.
 
   Args:
     source_dir: folder for the videos and their `_times.txt`; made if absent.
@@ -36,7 +36,7 @@ def sources(
     progress: called with (videos done, videos in all).
 
   Raises:
-    InputError: no such split.
+    InputError: no such split, or as `render_videos`.
   """
   require_split(split, SPLITS, "drumstick")
   videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
@@ -48,7 +48,8 @@ def sources(
 def _write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
   scenes = [draw_scene("test", seed, index) for index in range(count)]
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
-  protocol.write_protocol(folder, protocol.draw_protocol(videos, seed), videos)
+  if trials := protocol.draw_protocol(videos, seed):
+    protocol.write_protocol(folder, trials, videos)
 
 
 class Drumstick(base.SourceBuilder):

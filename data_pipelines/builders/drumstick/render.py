@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 import av
@@ -15,7 +15,8 @@ from data_pipelines import interrupt
 from data_pipelines.builders import events
 from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
-from data_pipelines.builders.drumstick.scene import Scene, draw_scene
+from data_pipelines.builders.drumstick.scene import Scene, draw_scene, world_name
+from data_pipelines.errors import InputError
 from data_pipelines.workers import mapped
 
 _VIDEO_OPTIONS = {"preset": "veryfast", "threads": "1"}
@@ -34,10 +35,10 @@ def render_videos(
   workers: int,
   progress: Callable[[int, int], None] | None = None,
 ) -> list[pathlib.Path]:
-  """Renders videos 0..count-1 of a split of the procedural world.
+  """Renders videos 0..count-1 of a split of the procedural world. Those that are there already are kept.
 
   Args:
-    out_dir: folder for `drumstick-<split>-<seed>-<index>.mp4` and `..._times.txt`; made if absent.
+    out_dir: folder for `drumstick-v<version>-<split>-<seed>-<index>.mp4` and `..._times.txt`; made if absent.
     split: `train`, `val` or `test`; they draw from disjoint random streams.
     seed: any non-negative integer; another seed gives another world.
     count: number of videos.
@@ -46,33 +47,42 @@ def render_videos(
 
   Returns:
     The videos' paths in order of index. Each file appears whole or not at all.
+
+  Raises:
+    InputError: `out_dir` holds videos of another split, seed or version, or a folder that has the name of a video.
   """
   out_dir = pathlib.Path(out_dir)
   scenes = [draw_scene(split, seed, index) for index in range(count)]
+  paths = [out_dir / f"{scene.name}.mp4" for scene in scenes]
+  _check_folder(out_dir, world_name(split, seed), paths)
+  # A video's events are moved there before it.
+  left = [scene for scene, path in zip(scenes, paths, strict=True) if not path.exists()]
   # Rendered aside, because a worker can be ended at any time.
   with (
     interrupt.partial_folder(out_dir) as aside,
-    mapped(functools.partial(_render_into, out_dir, aside), scenes, workers) as paths,
+    mapped(functools.partial(_render_into, out_dir, aside), left, workers) as rendered,
   ):
-    return _collect(paths, count, progress)
+    for done, _ in enumerate(rendered, start=count - len(left) + 1):
+      if progress:
+        progress(done, count)
+  return paths
 
 
-def _collect(paths: Iterable[pathlib.Path], count: int, progress: Callable[[int, int], None] | None) -> list:
-  done = []
-  for path in paths:
-    done.append(path)
-    if progress:
-      progress(len(done), count)
-  return done
+def _check_folder(out_dir: pathlib.Path, world: str, paths: Sequence[pathlib.Path]) -> None:
+  for path in sorted(out_dir.glob("drumstick-*.mp4")):
+    if not path.name.startswith(f"{world}-"):
+      raise InputError(f"{path}: is of another split, seed or version of the world; remove it or choose another folder")
+  for path in (p for video in paths for p in (video, events.times_path(video))):
+    if path.is_dir():
+      raise InputError(f"{path}: a folder has the name of a file of the world; rename it or choose another folder")
 
 
-def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> pathlib.Path:
-  """Renders one scene in `aside`, then moves its files to `out_dir`; returns the mp4's path there."""
+def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> None:
+  """Renders one scene in `aside`, then moves its files to `out_dir`."""
   cv2.setNumThreads(1)
   path = render_scene(scene, aside)
   for made in (events.times_path(path), path):
     os.replace(made, out_dir / made.name)
-  return out_dir / path.name
 
 
 def render_scene(scene: Scene, folder: pathlib.Path) -> pathlib.Path:

@@ -84,7 +84,7 @@ class Scene:
 
   @property
   def name(self) -> str:
-    return f"drumstick-{self.split}-{self.seed}-{self.index:04d}"
+    return f"{world_name(self.split, self.seed)}-{self.index:04d}"
 
   def events(self) -> list[Event]:
     return [Event(s.time_s, self.thing.material, s.action, self.thing.reaction) for s in self.strokes]
@@ -92,6 +92,11 @@ class Scene:
   def rng(self, stream: str) -> np.random.Generator:
     """Random numbers of one of _STREAMS, the same at each call."""
     return _rng(self.split, self.seed, self.index, stream)
+
+
+def world_name(split: str, seed: int) -> str:
+  """What the names of a split's videos begin with."""
+  return f"drumstick-v{VERSION}-{split}-{seed}"
 
 
 def draw_scene(split: str, seed: int, index: int) -> Scene:

@@ -5,12 +5,13 @@ import numpy as np
 
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.picture import hand
-from data_pipelines.builders.drumstick.picture.camera import CANVAS, Camera, Light
+from data_pipelines.builders.drumstick.picture.camera import CANVAS, MARGIN, Camera, Light
 from data_pipelines.builders.drumstick.scene import Scene
 
 _MOST_EXPOSED = 10  # instants averaged for motion blur
 _PX_BETWEEN = 2.0  # the tip's way between two of them
 _TRIES, _LEAST_PX = 60, 58  # of the stick between tip and grip
+_MOSTLY = 0.8  # of the contacts have the hand in the picture
 _FALL = 0.45  # the hand's part in the tip's height
 
 
@@ -27,23 +28,34 @@ class Arm:
     self._beyond = rng.uniform(0.02, 0.11)  # from grip to butt
     self._home = tip.position(np.zeros(1))[0]
     self._times = np.array([s.time_s for s in scene.strokes] or [0.0])
-    for k in range(_TRIES):
-      self._way, self._fore = _draw_way(camera, rng, sideways=k > 0.7 * _TRIES)
-      if self._is_seen():
-        break
+    self._way, self._fore = self._choose_way(rng)
     self._sleeve = rng.choice([rng.uniform(0.0, 0.3), rng.uniform(0.3, 1.0), 3.0])
     spots = [tip.position(np.array([s.time_s]))[0] for s in scene.strokes] or [self._home]
     self._model = np.mean(spots, axis=0) + np.array([0, 0, 0.03])  # tip's place in which the hand is modelled
 
-  def _is_seen(self) -> bool:
-    """Whether at every contact the stick shows its length, beside the hand, which is not at the lens."""
+  def _choose_way(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The first of some ways to hold the stick that shows all, or the one that shows most; as `_draw_way`."""
+    best, chosen = -1.0, None
+    for k in range(_TRIES):
+      self._way, self._fore = way = _draw_way(self._camera, rng, sideways=k > 0.7 * _TRIES)
+      if (seen := self._seen()) > best:
+        best, chosen = seen, way
+      if seen == 1:
+        break
+    return chosen
+
+  def _seen(self) -> float:
+    """How well contacts are seen, 1 if at each the stick shows its length, beside the hand, which is in the picture."""
     end, grip, _, elbow = self.points(self._times)
     a, b, c = (self._camera.project(p) for p in (end, grip, grip + 0.5 * (elbow - grip)))
+    near = min(self._camera.depth(grip).min(), self._camera.depth(elbow).min() + 0.1)
+    if near <= 0.33:  # It would fill the picture.
+      return 0.0
     long_enough = np.hypot(*(b - a).T) > _LEAST_PX
     apart = ((b - a) * (c - b)).sum(axis=-1) > -0.2 * np.hypot(*(b - a).T) * np.hypot(*(c - b).T)
-    steady = np.ptp(b, axis=0).max() < hand.PAD
-    near = min(self._camera.depth(grip).min(), self._camera.depth(elbow).min() + 0.1)
-    return bool(np.all(long_enough & apart) and steady and near > 0.33)
+    steady = np.abs(b - b.mean(axis=0)).max() < hand.PAD
+    inside = np.all((b > MARGIN) & (b < np.array(CANVAS[::-1]) - MARGIN), axis=-1)
+    return float(np.mean([np.mean(long_enough), np.mean(apart), steady, min(1.0, np.mean(inside) / _MOSTLY)]))
 
   def points(self, time_s: np.ndarray) -> tuple[np.ndarray, ...]:
     """Axis points at times [N]: tip's end, grip, butt and elbow, each [N, 3] m."""

@@ -7,9 +7,11 @@ from scipy import signal
 
 from data_pipelines import media
 from data_pipelines.builders import events
+from data_pipelines.builders.drumstick import render
 from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.render import draw_coding, render_videos
 from data_pipelines.builders.drumstick.scene import draw_scene
+from data_pipelines.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def rendered(tmp_path_factory):
 
 
 def test_files_have_their_names_and_nothing_else_is_left(rendered):
-  assert [p.name for p in rendered] == ["drumstick-test-4-0000.mp4", "drumstick-test-4-0001.mp4"]
+  assert [p.name for p in rendered] == ["drumstick-v1-test-4-0000.mp4", "drumstick-v1-test-4-0001.mp4"]
   names = {p.name for p in rendered[0].parent.iterdir()}
   assert names == {p.name for p in rendered} | {events.times_path(p).name for p in rendered}
 
@@ -62,6 +64,20 @@ def test_bytes_repeat_whatever_the_number_of_workers(rendered, tmp_path):
   for old, new in zip(rendered, again, strict=True):
     assert old.read_bytes() == new.read_bytes()
     assert events.times_path(old).read_bytes() == events.times_path(new).read_bytes()
+
+
+def test_what_is_there_is_kept_and_counted(rendered, monkeypatch):
+  monkeypatch.setattr(render, "render_scene", lambda *_: pytest.fail("rendered again"))
+  assert render_videos(rendered[0].parent, split="test", seed=4, count=2, workers=1) == rendered
+
+
+def test_worlds_are_not_mixed_and_folders_are_no_videos(rendered, tmp_path):
+  with pytest.raises(InputError, match=r"0000\.mp4: is of another split, seed or version"):
+    render_videos(rendered[0].parent, split="test", seed=5, count=1, workers=1)
+  events.times_path(tmp_path / rendered[1].name).mkdir()
+  with pytest.raises(InputError, match=r"0001_times\.txt: a folder has the name"):
+    render_videos(tmp_path, split="test", seed=4, count=2, workers=1)
+  assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_workers_do_not_import_jax():

@@ -5,7 +5,7 @@ import fractions
 
 import numpy as np
 
-from data_pipelines.builders.drumstick.acoustics.sound import draw_instrument, dry_parts
+from data_pipelines.builders.drumstick.acoustics.sound import draw_instrument, dry_sound, slid_parts, struck_parts
 from data_pipelines.builders.drumstick.scene import draw_scene
 from data_pipelines.builders.drumstick.things import draw_thing
 
@@ -31,11 +31,13 @@ def played(scene):
   """Instrument, and the dry parts of the sound."""
   things, strokes, _ = scene.rng("sound").spawn(3)
   instrument = draw_instrument(scene, things)
-  return instrument, dry_parts(scene, instrument, strokes)
+  struck, slid = struck_parts(scene, instrument, strokes), slid_parts(scene, instrument, strokes)
+  return instrument, {part: struck.get(part, 0.0) + slid.get(part, 0.0) for part in struck | slid}
 
 
 def dry(scene):
-  return sum(played(scene)[1].values())
+  things, strokes, _ = scene.rng("sound").spawn(3)
+  return dry_sound(scene, draw_instrument(scene, things), strokes)
 
 
 def window(audio, start_s, stop_s):

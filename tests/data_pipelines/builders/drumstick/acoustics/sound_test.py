@@ -81,6 +81,28 @@ def test_faster_scratch_is_louder_and_brighter(material, monkeypatch):
   assert np.mean([np.log(centroid_hz(f) / centroid_hz(s)) for s, f in zip(slow, fast, strict=True)]) > 0.05
 
 
+def test_every_contact_stands_out_of_the_background():
+  for index in range(17):
+    scene = draw_scene("test", 6, index)
+    audio, rate = render_sound(scene), scene.sample_rate
+    before = level_db(audio[: round((scene.strokes[0].time_s - 0.02) * rate)])
+    for stroke in scene.strokes:
+      start = round(stroke.time_s * rate)
+      blocks = audio[start : start + 6 * (rate // 100)].reshape(6, -1)
+      assert max(level_db(block) for block in blocks) > before + 4
+
+
+def test_scratches_are_seldom_louder_than_hits():
+  over = []
+  for index in range(17):
+    hard, long = Stroke(0.3, 0.7), Stroke(1.5, 0.7, 0.4)
+    audio = dry(scene_of(NAMES[index], hard, long, index=index))
+    parts = [window(audio, at, at + 0.4)[: 40 * 441].reshape(40, -1) for at in (0.3, 1.5)]
+    hit, scratch = (max(level_db(block) for block in part) for part in parts)
+    over.append(scratch - hit)
+  assert max(over) < 3 and np.mean(np.array(over) > 0) < 0.2
+
+
 def test_materials_differ_in_decay_and_brightness():
   audio = {
     name: [dry(scene_of(name, Stroke(0.3, 0.7), index=i, seconds=2)) for i in range(9)]

@@ -4,7 +4,7 @@ import numpy as np
 
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.picture.arm import Arm
-from data_pipelines.builders.drumstick.picture.camera import CANVAS, contacts, draw_camera, draw_light
+from data_pipelines.builders.drumstick.picture.camera import CANVAS, MARGIN, contacts, draw_camera, draw_light
 from data_pipelines.builders.drumstick.picture.frames import Stage
 from data_pipelines.builders.drumstick.scene import Stroke, draw_scene
 
@@ -58,6 +58,19 @@ def test_stick_is_seen_from_tip_to_hand_and_meets_the_thing():
     np.testing.assert_allclose(end[:, 2] - stage.tip.position(times)[:, 2], 0.8 * stage.arm.radius, atol=1e-6)
     length = np.hypot(*(stage.camera.project(grip) - stage.camera.project(end)).T)
     assert np.median(length) > 50
+
+
+def test_hand_is_in_the_picture_at_contact():
+  inside = []
+  for index in range(40):
+    scene, rng = draw_scene("val", 2, index), np.random.default_rng(index)
+    tip = Tip(scene)
+    camera = draw_camera(contacts(scene, tip), rng)
+    arm = Arm(scene, tip, camera, draw_light(camera, rng), rng)
+    grip = camera.project(arm.points(np.array([s.time_s for s in scene.strokes]))[1])
+    low, high = MARGIN, np.array(CANVAS[::-1]) - MARGIN
+    inside.append(np.mean(np.all((grip > low) & (grip < high), axis=-1)))
+  assert min(inside) > 0 and np.mean(np.array(inside) >= 0.8) > 0.85
 
 
 def test_hand_covers_some_of_the_canvas_with_skin():
