@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
   _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
   _add_train(commands.add_parser("train", help="train one stage"))
   _add_convert(commands.add_parser("convert", help="turn a published PyTorch checkpoint into weights for generate"))
+  _add_evaluate(commands.add_parser("evaluate", help="every metric of weights on a test split"))
+  _add_study(commands.add_parser("study", help="let people compare results: make the page, count the answers"))
   return parser
 
 
@@ -140,6 +142,33 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
   )
 
 
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_evaluate, refuse=parser.error)
+  parser.add_argument("--data", type=_path, required=True, metavar="DIR", help="prepared test split")
+  parser.add_argument("--weights", metavar="DIR[,DIR...]", help="weights folders (default: the ones shipped)")
+  parser.add_argument("--systems", metavar="A,B", help="only these (default: all)")
+  parser.add_argument("--candidates", type=_positive, default=10, metavar="N", help="takes ranked (default: 10)")
+  parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
+  parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
+  parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for metrics.json, report.html")
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+  steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+  make = steps.add_parser("make", help="a page that shows pairs of results and saves answers")
+  make.set_defaults(run=_study_make, refuse=make.error)
+  make.add_argument("results", type=_path, metavar="RESULTS", help="folder: SYSTEM/CLIP.mp4 ..., examples/CLIP.mp4")
+  make.add_argument("--seed", type=_natural, default=0, help="of clips, order and sides (default: 0)")
+  make.add_argument("--systems", metavar="A,B", help="folders to compare (default: all but oracle and silence)")
+  make.add_argument("--reference", metavar="A", help="what all others are compared to (default: base, else all pairs)")
+  make.add_argument("--clips", type=_positive, default=28, metavar="N", help="clips that are counted (default: 28)")
+  make.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for study.html")
+  analyse = steps.add_parser("analyse", help="the table of preferences from the answers")
+  analyse.set_defaults(run=_study_analyse, refuse=analyse.error)
+  analyse.add_argument("answers", type=_path, nargs="+", metavar="ANSWERS", help="files that the page saved")
+  analyse.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for table.md and results.json")
+
+
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import generate
   from condfoley_jax.commands.generation import Settings
@@ -190,6 +219,30 @@ def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
   settings = convert.Settings(args.kind, args.vocoder, args.trained_on, args.published, args.heads)
   convert.run(args.source, args.out, settings)
+
+
+def _evaluate(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import evaluate
+
+  chosen = {"candidates": args.candidates, "seed": args.seed, "tau_s": args.tau}
+  if args.weights is not None:
+    chosen["weights"] = tuple(_path(text) for text in args.weights.split(","))
+  if args.systems is not None:
+    chosen["only"] = tuple(args.systems.split(","))
+  evaluate.run(evaluate.Settings(args.data, **chosen), args.out)
+
+
+def _study_make(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import study
+
+  systems = args.systems.split(",") if args.systems is not None else None
+  study.make(args.results, args.out, study.Settings(args.seed, systems, args.reference, args.clips))
+
+
+def _study_analyse(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import study
+
+  study.analyse(args.answers, args.out)
 
 
 def _path(text: str) -> Path:
