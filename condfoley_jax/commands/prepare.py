@@ -5,10 +5,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from condfoley_jax.clip import MINI, PAPER
+from condfoley_jax.commands.bar import Bar
 from data_pipelines import beam, prepare, verify
 from data_pipelines.builders import countix_av, folder, greatest_hits
 from data_pipelines.builders.drumstick import builder as drumstick
@@ -55,7 +53,7 @@ def run(settings: Settings, out: Path) -> None:
     InputError: the source or a choice cannot be used, or no video can.
   """
   _check_flags(settings)
-  with _Bar("preparing") as bar:
+  with Bar("preparing") as bar:
     sources = _sources(settings, out, bar)
     mapper = beam.on(settings.beam) if settings.beam else prepare.in_processes(settings.workers)
     made = prepare.prepare(
@@ -123,7 +121,7 @@ def _left_out(sources: Sequence[Source], made: Dataset) -> Iterator[str]:
       yield f"{late} event{'s' * (late > 1)} of {video.source}: after its end; correct the times"
 
 
-def _sources(settings: Settings, out: Path, bar: "_Bar") -> list[Source]:
+def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
   match settings.dataset:
     case "drumstick":
       world = {"seed": settings.seed, "count": settings.videos, "workers": settings.workers}
@@ -152,15 +150,3 @@ def _name(settings: Settings) -> str:
   if not is_utf8(name):
     raise InputError(f"{settings.source}: the name is not UTF-8; rename it")
   return name
-
-
-class _Bar(Progress):
-  """A progress bar on stderr, where that is a terminal, that is told (done, total)."""
-
-  def __init__(self, title: str):
-    console = Console(stderr=True)
-    super().__init__(console=console, disable=not console.is_terminal)
-    self._task = self.add_task(title, total=None)
-
-  def show(self, done: int, total: int) -> None:
-    self.update(self._task, completed=done, total=total)

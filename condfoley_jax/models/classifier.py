@@ -53,11 +53,15 @@ class VGGishish(nnx.Module):
     Raises:
       ValueError: an axis of the mel is too short for the poolings.
     """
+    return self.layers[-1](self.embed(mel)).astype(jnp.float32)
+
+  def embed(self, mel: Mel_BxFxM) -> jax.Array:
+    """What the last layer reads, [B, hidden], not negative."""
     x = adaptive_mean(self.features(self.scaling(mel))[-1], self.config.pool)
     x = x.reshape(x.shape[0], -1)
     for layer in self.layers[:-1]:
       x = nnx.relu(layer(x))
-    return self.layers[-1](x).astype(jnp.float32)
+    return x
 
 
 class Standardise(nnx.Module):

@@ -82,6 +82,19 @@ class Generator:
     audio = np.stack([self._waveform(grid, samples) for grid in grids]) / gain
     return Takes(_limit(audio), grids, seen)
 
+  def through_codes(self, audio: np.ndarray) -> np.ndarray:
+    """A clip's audio float32 [N] as codes and vocoder give it back: the best that any choice of codes can sound."""
+    gain = self._gain(audio)
+    grid = np.asarray(self._read(np.clip(audio * gain, -1, 1).astype(np.float32)))[0]
+    return self._waveform(grid, len(audio)) / gain
+
+  def through_mel(self, audio: np.ndarray) -> np.ndarray:
+    """A clip's audio float32 [N] as the vocoder gives it back from its mel."""
+    gain = self._gain(audio)
+    clip = np.clip(audio * gain, -1, 1).astype(np.float32)
+    made = revocode(self._parts["vocoder"], clip[None], self.spec, self._conventions)
+    return self._placed(np.asarray(made[0]), len(audio)) / gain
+
   def _gain(self, audio: np.ndarray) -> float:
     """What the example is multiplied by before it is read, and the takes divided by."""
     match self._conventions.level:
@@ -148,7 +161,12 @@ class Generator:
     columns = -(-grid.shape[1] // self.spec.code_columns) * self.spec.code_columns
     padded = np.pad(grid, ((0, 0), (0, columns - grid.shape[1])), mode="edge")
     parts, scale = self._parts, self._conventions.vocoder_mel
-    audio = np.asarray(render(parts["vqgan"], parts["vocoder"], padded[None], self.spec, scale)[0])
+    return self._placed(
+      np.asarray(render(parts["vqgan"], parts["vocoder"], padded[None], self.spec, scale)[0]), samples
+    )
+
+  def _placed(self, audio: np.ndarray, samples: int) -> np.ndarray:
+    """Audio [samples] of what the vocoder made of codes or mel, which may begin later than the clip."""
     late = np.pad(audio, (delay(self.spec, self._conventions), 0))[:samples]
     return np.pad(late, (0, samples - len(late)))
 
@@ -193,7 +211,17 @@ def sample_window(
 @functools.partial(jax.jit, static_argnames=("spec", "vocoder_mel"))
 def render(vqgan: VQGAN, vocoder: nnx.Module, grid: jax.Array, spec: ClipSpec, vocoder_mel: str) -> jax.Array:
   """Codes [1, R, K] -> audio [1, N]."""
-  mel = vqgan.decode(grid)
+  return _sounded(vocoder, vqgan.decode(grid), spec, vocoder_mel)
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "conventions"))
+def revocode(vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Audio of a clip [1, N] -> mel -> audio [1, N']."""
+  mel = crop_mel(log_mel(audio, spec), spec, conventions.crop)
+  return _sounded(vocoder, mel, spec, conventions.vocoder_mel)
+
+
+def _sounded(vocoder: nnx.Module, mel: jax.Array, spec: ClipSpec, vocoder_mel: str) -> jax.Array:
   if vocoder_mel != "as_decoded":
     mel = rescale_mel(jnp.clip(mel, -1, 1), spec, vocoder_mel)
   return vocoder(mel)

@@ -1,0 +1,108 @@
+"""`condfoley evaluate`: every metric of weights on a test split, as metrics.json and a page with sounds."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from condfoley_jax.commands.bar import Bar
+from condfoley_jax.evaluation import evaluate, metrics_page, systems
+from condfoley_jax.evaluation.judges import Judges
+from condfoley_jax.evaluation.metrics_page import Gallery
+from condfoley_jax.evaluation.systems import Group
+from condfoley_jax.evaluation.test_set import TestSet
+from condfoley_jax.sampling import generate
+from condfoley_jax.weights import folder
+from data_pipelines import lock
+from data_pipelines.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the user chose.
+
+  Attributes:
+    data: prepared test split.
+    weights: folders; one named after a variant (`systems.VARIANTS`) gives that system, one other `base` and `rerank`.
+    only: systems wanted; None for all.
+    candidates: takes that are ranked.
+    seed: of the first take and of all draws.
+    tau_s: as in `generate`.
+  """
+
+  data: Path
+  weights: tuple[Path, ...] = (folder.SHIPPED,)
+  only: tuple[str, ...] | None = None
+  candidates: int = 10
+  seed: int = 0
+  tau_s: float = 0.2
+
+
+def run(settings: Settings, out: Path) -> None:
+  """Writes `out`/metrics.json and `out`/report.html; what was scored before in `out` is not scored again.
+
+  Raises:
+    InputError: the data, the weights or a choice cannot be used, or another run is at work in `out`.
+  """
+  judges = Judges()
+  named = _weights(settings.weights)
+  main = named.get("model") or next(iter(named.values()))
+  tests = TestSet(settings.data, main.clip)
+  groups = _groups(settings, named, tests)
+  out.mkdir(parents=True, exist_ok=True)
+  with lock.locked(out) as alone, Bar("evaluating") as bar:
+    if alone is False:
+      raise InputError(f"{out}: another evaluation is at work here; wait for its end or choose another folder")
+    gallery = Gallery(out / "sounds", tests.names, tests.spec.sample_rate)
+    found = evaluate.run(tests, judges, groups, out, keep=gallery.keep, progress=bar.show)
+    found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
+    _write(out / "metrics.json", json.dumps(found, indent=1) + "\n")
+    _write(out / "report.html", metrics_page.page(found, gallery, tests))
+
+
+def _command(settings: Settings, out: Path) -> str:
+  """What the user would type to get the same."""
+  weights = ",".join(map(str, settings.weights)) if settings.weights != (folder.SHIPPED,) else None
+  given = {"--data": settings.data, "--weights": weights, "--systems": settings.only and ",".join(settings.only)}
+  given |= {"--candidates": settings.candidates, "--seed": settings.seed, "--tau": settings.tau_s, "--out": out}
+  words = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+  return shlex.join(["condfoley", "evaluate", *words])
+
+
+def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
+  """By name of a variant, or under "model"."""
+  found: dict[str, folder.Weights] = {}
+  for directory in directories:
+    name = directory.name if directory.name in systems.VARIANTS else "model"
+    if name in found:
+      raise InputError(f"{directory}: a second folder for {name}; name it after one of {', '.join(systems.VARIANTS)}")
+    found[name] = folder.load(directory, only=generate.COMPONENTS, optional=generate.OPTIONAL)
+    if found[name].clip != next(iter(found.values())).clip:
+      raise InputError(f"{directory}: another clip than {directories[0]}; evaluate them apart")
+  return found
+
+
+def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet) -> list[Group]:
+  groups = [systems.reference_group(tests, settings.seed)]
+  for name, weights in named.items():
+    if name == "model":
+      groups.append(systems.ceiling_group(weights, settings.seed))
+      ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s}
+      groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
+    else:
+      groups.append(systems.variant_group(name, weights, settings.seed))
+  if settings.only is None:
+    return groups
+  known = [system for group in groups for system in group.systems]
+  for system in settings.only:
+    if system not in known:
+      raise InputError(f"--systems {system}: not there; choose of {', '.join(known)}")
+  wanted = [group._replace(systems=tuple(s for s in group.systems if s in settings.only)) for group in groups]
+  return [group for group in wanted if group.systems]
+
+
+def _write(path: Path, text: str) -> None:
+  aside = path.with_name(f".{path.name}.partial")
+  aside.write_text(text, encoding="utf-8")
+  aside.replace(path)

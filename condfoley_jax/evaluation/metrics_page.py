@@ -1,0 +1,153 @@
+"""The page of `condfoley evaluate`: tables of every metric, and some trials to look at and listen to, in one file."""
+
+import html
+import importlib.resources
+import io
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from condfoley_jax import figures
+from condfoley_jax.audio.mel import log_mel
+from condfoley_jax.audio.onsets import detect_onsets
+from condfoley_jax.evaluation import embed
+from condfoley_jax.evaluation.systems import Sounds
+from condfoley_jax.evaluation.test_set import Item, TestSet
+
+SHOWN = 6  # trials
+# In the order of a trial's rows; what is not there is left out.
+_LANES = ("rerank", "base", "true_onsets", "codes_vocoder", "vocoder", "no_condition")
+_TABLES = {
+  "The paper's metrics": (
+    "material_accuracy", "material_accuracy_match", "material_accuracy_mismatch", "action_accuracy",
+    "action_accuracy_match", "action_accuracy_mismatch", "onset_count_accuracy", "legacy_ap",
+  ),
+  "Onsets": (
+    "onset_f1_100ms", "onset_f1_50ms", "onset_f1_25ms", "onset_skill_100ms", "onset_ap", "onset_count_error",
+    "onset_latency_s", "onset_latency_p95_s",
+  ),
+  "Sound": (
+    "reference_consistency", "decay_similarity", "centroid_similarity", "level_similarity", "mcd_db", "stft_distance",
+    "frechet_distance",
+  ),
+}  # fmt: skip
+
+
+class Gallery:
+  """Sounds of a few trials, kept as files while they are made.
+
+  Args:
+    directory: for `<trial>/<system>.wav`.
+    names: of all trials; `SHOWN` of them are kept, evenly spread.
+    sample_rate: Hz.
+  """
+
+  def __init__(self, directory: Path, names: Sequence[str], sample_rate: int):
+    spread = np.linspace(0, len(names) - 1, min(SHOWN, len(names))).round().astype(int)
+    self.indices = sorted(set(spread.tolist()))
+    self._names = {names[i] for i in self.indices}
+    self._directory, self._rate = directory, sample_rate
+
+  def keep(self, item: Item, sounds: Sounds) -> None:
+    """Writes the sounds of an item that is shown, float32 [N] by system; of another, nothing."""
+    if item.name not in self._names:
+      return
+    folder = self._directory / item.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for system, audio in sounds.items():
+      buffer = io.BytesIO()
+      soundfile.write(buffer, audio, self._rate, format="WAV", subtype="PCM_16")
+      aside = folder / f".{system}.wav.partial"
+      aside.write_bytes(buffer.getvalue())
+      aside.replace(folder / f"{system}.wav")
+
+  def sound(self, item: Item, system: str) -> np.ndarray | None:
+    """What was kept, float32 [N]; None if there is nothing."""
+    path = self._directory / item.name / f"{system}.wav"
+    return soundfile.read(path, dtype="float32")[0] if path.exists() else None
+
+
+def page(found: Mapping, gallery: Gallery, tests: TestSet) -> str:
+  """HTML of the content of metrics.json and of the trials in `gallery`."""
+  media = embed.Media(Path())
+  tables = "".join(_table(title, metrics, found) for title, metrics in _TABLES.items())
+  trials = "".join(_trial(tests[index], gallery, tests, media) for index in gallery.indices)
+  template = string.Template(importlib.resources.files("condfoley_jax.evaluation").joinpath("metrics.html").read_text())
+  return template.substitute(
+    command=html.escape(found["command"]),
+    data=html.escape(", ".join(f"{k}: {v}" for k, v in found["data"].items())),
+    weights=html.escape(str(found["weights"])),
+    judges=_judges(found["classifier"]),
+    tables=tables,
+    comparisons=_comparisons(found["comparisons"]),
+    trials=trials,
+  )
+
+
+def _table(title: str, metrics: Sequence[str], found: Mapping) -> str:
+  rows = [_row(name, told, metrics, "") for name, told in found["systems"].items()]
+  rows += [_row(name, told, metrics, "ceiling") for name, told in found["ceilings"].items()]
+  head = "".join(f"<th>{html.escape(m.replace('_', ' '))}</th>" for m in metrics)
+  return f"<h2>{title}</h2><div class=wide><table><tr><th>system</th>{head}</tr>{''.join(rows)}</table></div>"
+
+
+def _row(name: str, told: Mapping, metrics: Sequence[str], kind: str) -> str:
+  return f'<tr class="{kind}"><th>{html.escape(name)}</th>{"".join(_cell(told.get(m)) for m in metrics)}</tr>'
+
+
+def _cell(told: Mapping | None) -> str:
+  if told is None:
+    return "<td>-</td>"
+  low, high = told["ci95"]
+  return f"<td>{told['value']:.3g}<small>{low:.3g} to {high:.3g}, n {told['n']}</small></td>"
+
+
+def _judges(classifier: Mapping) -> str:
+  return "; ".join(
+    f"{html.escape(name.replace('_', ' '))} {told['value']:.3f} ({told['ci95'][0]:.3f} to {told['ci95'][1]:.3f})"
+    for name, told in classifier.items()
+  )
+
+
+def _comparisons(comparisons: Mapping) -> str:
+  rows = [
+    f"<tr><th>{html.escape(pair)}</th><th>{html.escape(metric.replace('_', ' '))}</th><td>{told['difference']:+.3f}"
+    f"<small>{told['ci95'][0]:+.3f} to {told['ci95'][1]:+.3f}</small></td><td>{told['p']:.4f}</td></tr>"
+    for pair, metrics in comparisons.items()
+    for metric, told in metrics.items()
+  ]
+  return f"<table><tr><th>pair</th><th>metric</th><th>difference</th><th>p</th></tr>{''.join(rows)}</table>" * bool(
+    rows
+  )
+
+
+def _trial(item: Item, gallery: Gallery, tests: TestSet, media: embed.Media) -> str:
+  """Frames of the query, the true sound, the example, then each system's sound."""
+  seconds, rate = tests.spec.seconds, item.sounds.rate
+  lanes = [("true sound", item.sounds.target.audio_N), ("example", item.sounds.example.audio_N)]
+  lanes += [(s, audio) for s in _LANES if (audio := gallery.sound(item, s)) is not None]
+  times_s = (np.arange(len(item.query)) + 0.5) / tests.spec.fps
+  films = [("query", item.query, item.sounds.target.onsets_s)]
+  films.append(("example", item.example.frames, item.sounds.example.onsets_s))
+  strips = [
+    _picture(f"frames of the {name}", figures.onset_lane(frames, times_s, duration_s=seconds, onsets_s=onsets))
+    for name, frames, onsets in films
+  ]
+  rows = "".join(_lane(name, audio, rate, tests, media) for name, audio in lanes)
+  kind = "match" if item.match else "mismatch"
+  return f"<section><h3>{html.escape(item.name)} <small>{kind}</small></h3>{''.join(strips)}{rows}</section>"
+
+
+def _lane(name: str, audio: np.ndarray, rate: int, tests: TestSet, media: embed.Media) -> str:
+  mel = np.asarray(log_mel(audio[None], tests.spec)[0])
+  onsets = detect_onsets(audio, rate)
+  drawn = figures.mel_figure(mel, tests.spec, duration_s=tests.spec.seconds, onsets_s=onsets)
+  player = f"<audio controls preload=metadata {media.sound(audio, rate)}></audio>"
+  return f"<div class=lane><div><b>{html.escape(name)}</b>{player}</div>{_picture(f'mel of {name}', drawn)}</div>"
+
+
+def _picture(what: str, webp: bytes) -> str:
+  return f'<img alt="{html.escape(what)}" src="{embed.data_uri("image/webp", webp)}">'

@@ -1,0 +1,86 @@
+"""All scores of one sound for one trial, as a record of plain values."""
+
+from typing import Any
+
+import numpy as np
+
+from condfoley_jax.audio.onsets import detect_onsets
+from condfoley_jax.evaluation import onset_scores, sound_descriptors, sound_scores
+from condfoley_jax.evaluation.judges import Judges
+from condfoley_jax.evaluation.legacy_onsets import legacy_scores
+from condfoley_jax.evaluation.test_set import Item
+
+_NEAR_S = 0.1
+_DIGITS = 6
+
+Record = dict[str, Any]
+
+
+def truth(item: Item, judges: Judges) -> Record:
+  """What is true of an item, and what the judges say of its true sounds."""
+  target, example = item.sounds.target, item.sounds.example
+  of_target, of_example = judges(target.audio_N), judges(example.audio_N)
+  return {
+    "item": item.name,
+    "video": item.video,
+    "match": item.match,
+    "material": item.material,
+    "action": item.action,
+    "heard_material": of_example.material,
+    "heard_action": of_target.action,
+    "contacts_s": _rounded(item.contacts_s),
+    "onsets_s": _rounded(target.onsets_s),
+    "example_onsets_s": _rounded(example.onsets_s),
+    "embedding": _rounded(of_target.embedding),
+  }
+
+
+def score(item: Item, audio_N: np.ndarray, judges: Judges) -> Record:
+  """Scores of float32 audio [N], as long as the item's target."""
+  sounds, rate = item.sounds, item.sounds.rate
+  true_s, onsets_s = sounds.target.onsets_s, detect_onsets(audio_N, rate)
+  verdict = judges(audio_N)
+  sureness = onset_scores.confidences(audio_N, onsets_s, rate)
+  distance = sound_scores.stft_distance(audio_N, sounds.target.audio_N)
+  alike = sound_descriptors.similarity(
+    sound_descriptors.describe(audio_N, onsets_s, rate),
+    sound_descriptors.describe(sounds.example.audio_N, sounds.example.onsets_s, rate),
+  )
+  counted = onset_scores.count(true_s, onsets_s)
+  found = {
+    "onsets_s": _rounded(onsets_s),
+    "material": verdict.material,
+    "action": verdict.action,
+    "onset_count_accuracy": float(counted.right),
+    "onset_count_error": float(counted.error),
+    "legacy_ap": _legacy_ap(true_s, onsets_s, audio_N, rate),
+    "onset_ap": onset_scores.average_precision(true_s, onsets_s, sureness, _NEAR_S),
+    "latencies_s": _rounded(onset_scores.latencies(true_s, onsets_s, _NEAR_S)),
+    "decay_similarity": alike.decay_s,
+    "centroid_similarity": alike.centroid_hz,
+    "level_similarity": alike.level_db,
+    "mcd_db": sound_scores.mcd(audio_N, sounds.target.audio_N, rate),
+    "stft_distance": distance.total,
+    "embedding": _rounded(verdict.embedding),
+  }
+  for tolerance_s in onset_scores.TOLERANCES_S:
+    name = f"{round(1000 * tolerance_s)}ms"
+    detection = onset_scores.detection(true_s, onsets_s, tolerance_s)
+    found |= {f"onset_{part}_{name}": value for part, value in detection._asdict().items()}
+  return {k: _plain(v) for k, v in found.items()}
+
+
+def _legacy_ap(true_s: np.ndarray, onsets_s: np.ndarray, audio_N: np.ndarray, rate: int) -> float:
+  samples = (np.round(np.asarray(times) * rate).astype(int) for times in (true_s, onsets_s))
+  return legacy_scores(*samples, audio_N, _NEAR_S, rate).ap
+
+
+def _plain(value: Any) -> Any:
+  """What JSON can hold: numbers that are none are null."""
+  if isinstance(value, float | np.floating):
+    return round(float(value), _DIGITS) if np.isfinite(value) else None
+  return value
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+  return np.round(np.asarray(values, np.float64), _DIGITS).tolist()

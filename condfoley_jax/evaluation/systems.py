@@ -1,0 +1,101 @@
+"""Whose sound is evaluated: systems by name, in groups that are made together.
+
+`references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
+(true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
+weights generate, its first take and, of all takes, the one ranked best.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from condfoley_jax.audio.onsets import onset_strength
+from condfoley_jax.evaluation import reference_systems as references
+from condfoley_jax.evaluation.test_set import Item, TestSet
+from condfoley_jax.sampling import generate
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.sampling.rerank import rank, sync_of
+from condfoley_jax.weights.folder import Weights
+
+REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
+CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
+MODEL = ("base", "rerank")
+# Systems of weights folders of these names, of which one take is made.
+VARIANTS = ("no_condition", "no_condition_video", "no_augmentation", "random_condition")
+# What skill is measured against.
+BASELINES = ("random_onsets", "metronome")
+
+Sounds = Mapping[str, np.ndarray]
+Make = Callable[[int, Item], Sounds]
+
+
+class Group(NamedTuple):
+  """Systems made together: `make` takes an item with its number and gives float32 audio [N] by name.
+
+  `identity` names all that the sounds depend on besides the item.
+  """
+
+  name: str
+  systems: tuple[str, ...]
+  make: Make
+  identity: str
+
+
+def reference_group(tests: TestSet, seed: int) -> Group:
+  """Systems without training."""
+  rng = np.random.default_rng(seed)
+  other_video = references.draw_others(np.array([t.target.video for t in tests.trials]), rng)
+  other_example = references.draw_others(np.array([t.condition.video for t in tests.trials]), rng)
+  onsets_hz = tests.onsets_hz()
+
+  def make(index: int, item: Item) -> Sounds:
+    draws = np.random.default_rng((seed, index))
+    trial = item.sounds
+    return {
+      "oracle": references.oracle(trial, draws),
+      "silence": references.silence(trial, draws),
+      "noise": references.noise(trial, draws),
+      "chance": references.shuffled(trial, tests[other_video[index]].sounds, draws),
+      "random_onsets": references.random_onsets(trial, draws, onsets_hz),
+      "metronome": references.metronome(trial, draws),
+      "wrong_material": references.wrong_material(trial, tests[other_example[index]].sounds, draws),
+    }
+
+  return Group("references", REFERENCES, make, f"seed {seed}")
+
+
+def ceiling_group(weights: Weights, seed: int) -> Group:
+  """The truth in place of parts of the model."""
+  generator = generate.Generator(weights)
+
+  def make(index: int, item: Item) -> Sounds:
+    return {
+      "vocoder": generator.through_mel(item.sounds.target.audio_N),
+      "codes_vocoder": generator.through_codes(item.sounds.target.audio_N),
+      "true_onsets": references.true_onsets(item.sounds, np.random.default_rng((seed, index))),
+    }
+
+  return Group("ceilings", CEILINGS, make, f"seed {seed}, weights {weights.id}")
+
+
+def variant_group(name: str, weights: Weights, seed: int) -> Group:
+  """One take of other weights, as the system `name`."""
+  generator = generate.Generator(weights)
+  sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
+  make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
+  return Group(name, (name,), make, f"seed {seed}, weights {weights.id}")
+
+
+def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -> Group:
+  """What the weights generate: `candidates` takes of each item, take k with seed `seed` + k."""
+  generator, spec = generate.Generator(weights), weights.clip
+  sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
+
+  def make(index: int, item: Item) -> Sounds:
+    takes = generator(item.query, item.example, sampling, [seed + k for k in range(candidates)])
+    heard = [onset_strength(audio, spec.sample_rate, spec.fps) for audio in takes.audio]
+    syncs = np.array([sync_of(takes.seen, h, spec.fps) for h in heard])
+    return {"base": takes.audio[0], "rerank": takes.audio[rank(*syncs.T, tau_s)[0]]}
+
+  return Group("model", MODEL, make, f"seed {seed}, weights {weights.id}, {candidates} candidates, tau {tau_s} s")

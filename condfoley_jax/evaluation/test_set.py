@@ -1,0 +1,154 @@
+"""The trials of a prepared test split: what is seen, what is truly heard, and the example to sound like."""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from condfoley_jax.audio.onsets import detect_onsets
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.evaluation.reference_systems import Sound, Trial
+from condfoley_jax.sampling.generate import Example
+from data_pipelines import dataset
+from data_pipelines.builders import protocol
+from data_pipelines.builders.clips import Clip, format_second_clip
+from data_pipelines.builders.events import Event
+from data_pipelines.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """One trial.
+
+  Attributes:
+    name: of target and example, unique in the test set.
+    video: of the target; items of one video are not independent.
+    match: the same actions are labelled in target and example.
+    query: uint8 [T, S, S, 3], the target's pictures.
+    example: pictures and sound of the example.
+    sounds: true sound of the target, sound of the example, their detected onsets, rate.
+    material: that of the example's labels, where they have one; else "".
+    action: likewise of the target's.
+    contacts_s: float64 [n], where contacts are labelled in the target, s from its start.
+  """
+
+  name: str
+  video: str
+  match: bool
+  query: np.ndarray
+  example: Example
+  sounds: Trial
+  material: str
+  action: str
+  contacts_s: np.ndarray
+
+
+class TestSet:
+  """Trials of a prepared folder, read one by one.
+
+  Args:
+    directory: holds dataset.json and, there or in `videos/`, the files of the published evaluation.
+    spec: grid of the models.
+
+  Raises:
+    InputError: no prepared data or no trials there, one of a video or a stretch that is not there, or one named twice.
+  """
+
+  __test__ = False  # It is no test.
+
+  def __init__(self, directory: str | os.PathLike, spec: ClipSpec):
+    self.spec = spec
+    self._data = dataset.open_dataset(directory, spec)
+    folder = _protocol_folder(Path(directory))
+    self.trials = protocol.read_protocol(folder)
+    if not self.trials:
+      raise InputError(f"{folder / protocol.CONDITIONS_FILE}: lists no trial; a test split needs 4 videos or more")
+    self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]
+    self._videos = {video.id: video for video in self._data.videos}
+    self._check(folder / protocol.CONDITIONS_FILE)
+    self._directory = Path(directory)
+    self.identity = dataset.sha256(Path(directory) / dataset.FILE_NAME, *(folder / n for n in _FILES))[:16]
+
+  def __len__(self) -> int:
+    return len(self.trials)
+
+  def __getitem__(self, index: int) -> Item:
+    trial = self.trials[index]
+    query, target = self._window(trial.target)
+    frames, heard = self._window(trial.condition)
+    rate = self.spec.sample_rate
+    sounds = Trial(_sound(target, rate), _sound(heard, rate), rate)
+    wanted = self.spec.example_samples
+    return Item(
+      name=self.names[index],
+      video=trial.target.video,
+      match=trial.match,
+      query=query,
+      example=Example(frames, np.pad(heard, (0, wanted - len(heard)))),
+      sounds=sounds,
+      material=_only(e.material for e in self._events(trial.condition)),
+      action=_only(e.action for e in self._events(trial.target)),
+      contacts_s=np.array([e.time_s for e in self._events(trial.target)]) - self._first(trial.target) / self.spec.fps,
+    )
+
+  def described(self) -> dict[str, object]:
+    """For metrics.json."""
+    videos = len({trial.target.video for trial in self.trials})
+    told = {"name": self._data.name, "split": self._data.split, "directory": str(self._directory)}
+    return told | {"id": self.identity, "items": len(self), "videos": videos}
+
+  def onsets_hz(self) -> float:
+    """Labelled contacts a second in the whole videos."""
+    videos = self._data.videos
+    return sum(len(v.events) for v in videos) / sum(v.seconds for v in videos)
+
+  def _check(self, path: Path) -> None:
+    for name, trial in zip(self.names, self.trials, strict=True):
+      for clip in (trial.target, trial.condition):
+        if clip.video not in self._videos:
+          raise InputError(f"{path}: {clip.video} is not in {self._data.directory}; prepare all videos of the test set")
+        if self._first(clip) + self.spec.frames > self._videos[clip.video].frames:
+          raise InputError(f"{path}: {format_second_clip(clip)} reaches beyond the video's end; leave it out")
+      if self.names.count(name) > 1:
+        raise InputError(f"{path}: has {name} twice; remove one of them")
+
+  def _first(self, clip: Clip) -> int:
+    """The frame in which a clip begins."""
+    return int(clip.start_s * self.spec.fps)
+
+  def _window(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    spec = self.spec
+    window = self._data.read_window(self._videos[clip.video], self._first(clip), spec.frames)
+    edge = (spec.frame_resize - spec.frame_size) // 2
+    inside = slice(edge, edge + spec.frame_size)
+    return window.frames[:, inside, inside], window.audio
+
+  def _events(self, clip: Clip) -> list[Event]:
+    start_s = self._first(clip) / self.spec.fps
+    events = self._videos[clip.video].events
+    return [e for e in events if 0 <= e.time_s - start_s < self.spec.seconds]
+
+
+_FILES = (protocol.CONDITIONS_FILE, protocol.MATCH_FILE)
+
+
+def _protocol_folder(directory: Path) -> Path:
+  for folder in (directory, directory / "videos"):
+    if (folder / protocol.CONDITIONS_FILE).exists():
+      return folder
+  raise InputError(
+    f"{directory}: no {protocol.CONDITIONS_FILE} in it or in its `videos`; "
+    "prepare a test split, or put the published lists there"
+  )
+
+
+def _sound(audio: np.ndarray, rate: int) -> Sound:
+  return Sound(audio, detect_onsets(audio, rate))
+
+
+def _only(labels: Iterable[str | None]) -> str:
+  """The label that all share, or ""."""
+  found = set(labels)
+  return (found.pop() or "") if len(found) == 1 else ""
