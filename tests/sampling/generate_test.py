@@ -11,15 +11,21 @@ from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import registry
 from condfoley_jax.weights.folder import Weights
 from configs.models import models
+from tests.fill import filled
 
 
 @pytest.fixture(scope="module")
 def generator():
-  sizes, rngs = models("mini").to_dict(), nnx.Rngs(0)
-  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2}
+  sizes = models("mini").to_dict()
+  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2, "feature_width": 16}
+  sizes["video_encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
+  sizes["event_head"] |= {"width": 16}
+  # On the same grid of codes.
+  sizes["vqgan"] |= {"patch": (20, 6), "widths": (16,), "strides": (), "z_channels": 16}
   sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
   kinds = {"vocoder": "istft_vocoder"} | {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer")}
-  parts = {name: registry.build(kind, sizes[kind], rngs=rngs) for name, kind in kinds.items()}
+  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=nnx.Rngs(0)) for n, kind in kinds.items()})
+  parts = dict(filled(build, scale=0.1))
   return Generator(Weights(MINI, Conventions(), parts, "none"))
 
 

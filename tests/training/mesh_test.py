@@ -8,14 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-STEPS = 20
-MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp": (1, 8, 1), "fsdp x tensor": (1, 4, 2)}
+STEPS = 6
+MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp x tensor": (1, 4, 2)}
 SCRIPT = f"""
 import json, sys, jax, numpy as np
 from condfoley_jax.training import parameters
 from condfoley_jax.training.program import Program
 from condfoley_jax.training.sharding import place_batch
 from configs import transformer
+from tests.fill import filled
 
 def run(sizes):
   config = transformer.get_config("mini,batch_size=16,steps={STEPS},data.cache=unread").to_dict()
@@ -23,6 +24,8 @@ def run(sizes):
   config["model"]["transformer"] |= dict(scan_layers=True, remat="full")
   config["mesh"] = dict(zip(("data", "fsdp", "tensor"), sizes))
   program = Program(config, jax.devices()[:int(np.prod(sizes))])
+  # In place of drawing them: compiling what draws them, frozen ones included, took most of the time.
+  program._initial = filled(program._made, scale=0.05)
   state, frozen = program.create()
   step, losses = program.lower("train").compile(), []
   for i in range({STEPS}):
@@ -56,5 +59,4 @@ def test_a_device_holds_its_part(runs):
   whole = runs["one"]
   for what in ("parameters", "optimiser"):
     assert runs["data"][what] == whole[what]
-    assert runs["fsdp"][what] < 0.3 * whole[what]
     assert runs["fsdp x tensor"][what] < 0.3 * whole[what]
