@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from condfoley_jax.clip import MINI
-from condfoley_jax.evaluation import study_analysis, study_answers, study_page
+from condfoley_jax.evaluation import study_analysis, study_answers, study_page, study_table
 from condfoley_jax.evaluation.study import (
   CHECKS,
   EXAMPLES,
@@ -92,8 +92,8 @@ def analyse(answers: Sequence[Path], out: Path) -> None:
       nothing is written then.
   """
   analysis = study_analysis.analyse(study_answers.read(answers))
-  table = study_analysis.as_table(analysis)
-  numbers = json.dumps(study_analysis.as_json(analysis), indent=1) + "\n"
+  table = study_table.as_table(analysis)
+  numbers = json.dumps(study_table.as_json(analysis), indent=1) + "\n"
   for path in (out / name for name in ANALYSIS):
     if path.is_dir() or any(os.path.realpath(path) == os.path.realpath(answer) for answer in answers):
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")

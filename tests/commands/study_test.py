@@ -8,8 +8,7 @@ import pytest
 
 from condfoley_jax import cli
 from data_pipelines import media
-from tests.evaluation.study_folder import RATE, tone, write_picture, write_results
-from tests.evaluation.study_page_test import media_of, plan_of
+from tests.evaluation.study_folder import RATE, media_of, plan_of, tone, write_picture, write_results
 
 
 @pytest.fixture(scope="module")

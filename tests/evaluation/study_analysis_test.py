@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from condfoley_jax.evaluation import study, study_analysis
+from condfoley_jax.evaluation import study, study_analysis, study_table
 from condfoley_jax.evaluation.study_answers import Answer, Participant
 from data_pipelines.errors import InputError
 
@@ -69,10 +69,12 @@ def test_the_interval_holds_the_truth_as_often_as_it_says_though_answers_are_ali
   assert held_without / 2000 < 0.9
 
 
-def participant(name: str, rate: dict[str, float], *, attentive: bool = True, reference: str | None = "base"):
-  """Prefers each system over base as often as `rate` says, per system the first answers, on list 0."""
+def participant(
+  name: str, rate: dict[str, float], *, attentive: bool = True, reference: str | None = "base", number: int = 0
+) -> Participant:
+  """Prefers each system over base as often as `rate` says, per system the first answers, on list `number`."""
   clips = study.Clips([f"p{i}" for i in range(5)], ["k0", "k1"], [f"c{i}" for i in range(14)])
-  trials = study.make_lists(study.pairs_of(["base", *rate], reference), clips, 0)[0]
+  trials = study.make_lists(study.pairs_of(["base", *rate], reference), clips, 0)[number]
   counts = dict.fromkeys(rate, 0)
   totals = {system: sum(t.kind == "counted" and system in (t.left, t.right) for t in trials) for system in rate}
   answers = []
@@ -100,12 +102,27 @@ def test_shares_count_what_is_counted_over_the_reference():
   assert analysis.agreement["sync"] == study_analysis.Agreement(1.0, 14)
 
 
+def test_the_interval_is_wider_where_participants_differ():
+  analysis = study_analysis.analyse([participant(name, {"x": float(name)}) for name in "0101"])
+  share = analysis.shares["base", "x"]["sync"]
+  effect = study_analysis.design_effect([[False] * 14, [True] * 14] * 2)
+  assert effect > 10 and (share.low, share.high) == study_analysis.wilson(0.5, 4 * 14 / effect)
+
+
+def test_a_unit_is_a_pair_on_a_clip():
+  neighbours = [participant("1", {"x": 1.0, "y": 0.0}), participant("2", {"x": 1.0, "y": 0.0}, number=1)]
+  strangers = [participant("1", {"x": 1.0, "y": 0.0}), participant("2", {"x": 1.0, "y": 0.0}, number=2)]
+  assert study_analysis.analyse(neighbours).agreement["sync"] == study_analysis.Agreement(1.0, 14)
+  shared = study_analysis.analyse(strangers).agreement["sync"]
+  assert shared.units < 14 and shared.alpha in (1.0, None)
+
+
 def test_whoever_misses_a_check_is_left_out_and_counted():
   attentive, careless = participant("1", {"x": 0.5}), participant("2", {"x": 1.0}, attentive=False)
   analysis = study_analysis.analyse([attentive, careless])
   assert (analysis.included, analysis.excluded) == (["1"], ["2"])
   assert analysis.shares["base", "x"]["sync"].chosen == 0.5
-  assert "1 participant counted; 1 left out" in study_analysis.as_table(analysis)
+  assert "1 participant counted; 1 left out" in study_table.as_table(analysis)
   with pytest.raises(InputError, match=r"answers-2\.json: every participant misses"):
     study_analysis.analyse([careless])
 
@@ -126,10 +143,10 @@ def test_without_a_reference_a_pair_is_in_alphabetical_order():
 
 def test_the_table_says_what_the_numbers_do():
   analysis = study_analysis.analyse([participant(name, {"a|b": 0.5}) for name in "12"])
-  head, _, row, *_, agreement = study_analysis.as_table(analysis).splitlines()
+  head, _, row, *_, agreement = study_table.as_table(analysis).splitlines()
   assert head == "| System | Over | Material chosen (%) | Sync. chosen (%) | Answers |"
   low, high = study_analysis.wilson(0.5, 28)
   assert row == f"| a\\|b | base | 50.0 [{100 * low:.1f}, {100 * high:.1f}] | 50.0 [32.6, 67.4] | 28 |"
   assert "sync 1.00 (14 units)" in agreement
-  (numbers,) = study_analysis.as_json(analysis)["pairs"]
+  (numbers,) = study_table.as_json(analysis)["pairs"]
   assert numbers["sync"] == {"share": 0.5, "ci95": [low, high], "n": 28, "participants": 2}

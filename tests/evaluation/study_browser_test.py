@@ -174,6 +174,11 @@ def test_answers_survive_a_reload(show):
   assert page.inner_text("#where") == f"Practice 3 of {PRACTICE}"
 
 
+def test_numbers_take_the_lists_in_turn(show):
+  lists = show().evaluate("['1', '2', '3', '04', 'ann', 'ann', 'bob', '9'.repeat(40)].map(listOf)")
+  assert lists[:4] == [0, 1, 0, 1] and lists[4] == lists[5] and set(lists) == {0, 1}
+
+
 def test_where_nothing_can_be_kept_it_says_so_and_goes_on(show):
   page = show(1280, NO_STORAGE)
   begin(page, "3")

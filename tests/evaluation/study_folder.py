@@ -1,5 +1,8 @@
-"""A folder of results as small as one can be: half a second of noise per clip, a tone per system."""
+"""A folder of results as small as one can be, half a second of noise per clip, a tone per system; what a page holds."""
 
+import base64
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,3 +42,23 @@ def write_picture(path: Path, *, seed: int) -> None:
 def tone(hertz: float) -> np.ndarray:
   """float32 [N]."""
   return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(SECONDS * RATE)) / RATE)).astype(np.float32)
+
+
+def plan_of(page: str) -> dict:
+  """What the page's script reads."""
+  return json.loads(re.search(r'<script type="application/json" id="plan">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def media_of(page: str) -> list[bytes]:
+  """The clips, put together as the page's script does."""
+  elements = re.findall(r"<video ([^>]*)></video>", page.split('<template id="media">')[1].split("</template>")[0])
+  whole = {i: base64.b64decode(data) for i, data in re.findall(r'id="whole-(\d+)" src="[^,]*,([^"]*)"', page)}
+  clips = []
+  for attributes in elements:
+    if found := re.search(r'id="whole-(\d+)"', attributes):
+      clips.append(whole[found[1]])
+      continue
+    parts = json.loads(re.search("data-parts='([^']*)'", attributes)[1])
+    parts = [base64.b64decode(p) if isinstance(p, str) else whole[str(p[0])][p[1] : p[1] + p[2]] for p in parts]
+    clips.append(b"".join(parts))
+  return clips

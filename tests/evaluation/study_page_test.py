@@ -1,14 +1,12 @@
 """The page as text: every trial shows the clips it names, and nothing comes from elsewhere."""
 
-import base64
-import json
 import re
 
 import pytest
 
 from condfoley_jax.evaluation import embed, study, study_page
 from data_pipelines.errors import InputError
-from tests.evaluation.study_folder import write_results
+from tests.evaluation.study_folder import media_of, plan_of, write_results
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +28,6 @@ def write(results, tmp_path):
     return (tmp_path / "study.html").read_text(encoding="utf-8")
 
   return write_page
-
-
-def plan_of(page: str) -> dict:
-  return json.loads(re.search(r'<script type="application/json" id="plan">(.*?)</script>', page, re.DOTALL)[1])
-
-
-def media_of(page: str) -> list[bytes]:
-  """The clips, put together as the page's script does."""
-  elements = re.findall(r"<video ([^>]*)></video>", page.split('<template id="media">')[1].split("</template>")[0])
-  whole = {i: base64.b64decode(data) for i, data in re.findall(r'id="whole-(\d+)" src="[^,]*,([^"]*)"', page)}
-  clips = []
-  for attributes in elements:
-    if found := re.search(r'id="whole-(\d+)"', attributes):
-      clips.append(whole[found[1]])
-      continue
-    parts = json.loads(re.search("data-parts='([^']*)'", attributes)[1])
-    parts = [base64.b64decode(p) if isinstance(p, str) else whole[str(p[0])][p[1] : p[1] + p[2]] for p in parts]
-    clips.append(b"".join(parts))
-  return clips
 
 
 @pytest.mark.parametrize("shared_bytes", [embed.SHARED_BYTES, 1000])
