@@ -52,16 +52,21 @@ def test_an_interval_moves_and_stretches_with_the_items(items, shift, scale):
   np.testing.assert_allclose(after[:3], scale * np.array(before[:3]) + shift, atol=1e-9)
 
 
-def test_intervals_of_mean_and_quantile_are_those_of_a_plain_bootstrap():
-  values, videos = clustered(1, videos=30, each=3, within=0.5)
-  by_video, draw = values.reshape(30, 3), np.random.default_rng(5)
-  plain = np.array([by_video[draw.integers(0, 30, 30)].ravel() for _ in range(10_000)])
-  for found, samples in (
-    (intervals.mean(values, videos, rng()), plain.mean(1)),
-    (intervals.quantile(values, videos, 0.5, rng()), np.quantile(plain, 0.5, axis=1, method="inverted_cdf")),
-    (intervals.statistic(lambda i: values[i].std(), videos, rng(), 4000), plain.std(1)),
+def test_intervals_are_those_of_a_plain_bootstrap_of_videos_with_unlike_numbers_of_items():
+  draw = np.random.default_rng(1)
+  by_video = [np.sqrt(k) + draw.standard_normal(k) for k in draw.integers(1, 9, 30)]
+  values, videos = np.concatenate(by_video), np.repeat(np.arange(30), [len(x) for x in by_video])
+  plain = [np.concatenate([by_video[v] for v in draw.integers(0, 30, 30)]) for _ in range(4000)]
+  for found, of_each in (
+    (intervals.mean(values, videos, rng()), [x.mean() for x in plain]),
+    (intervals.quantile(values, videos, 0.5, rng()), [np.quantile(x, 0.5, method="inverted_cdf") for x in plain]),
+    (intervals.statistic(lambda i: values[i].std(), videos, rng(), 4000), [x.std() for x in plain]),
   ):
-    np.testing.assert_allclose((found.low, found.high), np.quantile(samples, (0.025, 0.975)), atol=0.03)
+    np.testing.assert_allclose((found.low, found.high), np.quantile(of_each, (0.025, 0.975)), atol=0.03)
+
+
+def test_the_median_of_two_items_is_the_lower_one():
+  assert intervals.quantile(np.array([1.0, 0.0]), np.zeros(2), 0.5, rng()) == (0, 0, 0, 2)
 
 
 def test_more_copies_of_a_video_s_items_make_an_interval_no_narrower():

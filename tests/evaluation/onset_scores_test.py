@@ -111,17 +111,18 @@ def test_ap_counts_misses_and_second_onsets_on_one():
 
 
 def test_ap_of_equally_sure_onsets_gives_the_reference_to_the_earliest():
-  # The first takes 0.5 and leaves the second nothing, though the second is as near.
-  assert onset_scores.average_precision(np.array([0.5]), np.array([0.45, 0.55]), np.ones(2)) == 0.5
+  # 0.45 is near 0.5 alone; 0.52 is near both, and would take 0.5 if it came first.
+  assert onset_scores.average_precision(np.array([0.5, 0.56]), np.array([0.45, 0.52]), np.ones(2)) == 1
+  assert onset_scores.average_precision(np.array([0.5, 0.56]), np.array([0.45, 0.52]), np.array([0.9, 1])) == 0.5
 
 
 def test_confidence_is_the_peak_nearby_over_that_of_all_also_at_the_ends():
   audio = np.zeros(2 * RATE, np.float32)
   audio[[0, RATE, 2 * RATE - 1]] = 0.1, -0.4, 0.2
-  onsets = np.array([0.0, 0.96, 1.06, 1.999])
-  np.testing.assert_allclose(onset_scores.confidences(audio, onsets, RATE), [0.25, 1, 0, 0.5], rtol=1e-6)
-  np.testing.assert_allclose(onset_scores.confidences(0.01 * audio, onsets, RATE), [0.25, 1, 0, 0.5], rtol=1e-6)
-  assert onset_scores.confidences(0 * audio, onsets, RATE).tolist() == [0, 0, 0, 0]
+  onsets = np.array([0.0, 0.96, 1.04, 1.06, 1.999])
+  np.testing.assert_allclose(onset_scores.confidences(audio, onsets, RATE), [0.25, 1, 1, 0, 0.5], rtol=1e-6)
+  np.testing.assert_allclose(onset_scores.confidences(0.01 * audio, onsets, RATE), [0.25, 1, 1, 0, 0.5], rtol=1e-6)
+  assert onset_scores.confidences(0 * audio, onsets, RATE).tolist() == [0] * 5
 
 
 def test_latency_is_signed_and_of_matched_onsets_alone():

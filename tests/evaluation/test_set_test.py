@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+
+from condfoley_jax.clip import MINI
+from condfoley_jax.evaluation.test_set import TestSet
+from data_pipelines.errors import InputError
+from tests.evaluation import trials
+
+
+@pytest.fixture
+def directory(world, tmp_path):
+  return trials.made(world, tmp_path / "test")
+
+
+def change(directory, function):
+  for name in ("AMT_test_set.json", "AMT_test_set_match_dict.json"):
+    path = directory / name
+    path.write_text(function(path.read_text()))
+
+
+def test_an_item_is_what_its_trial_names(directory):
+  tests = TestSet(directory, MINI)
+  assert len(tests) == len(tests.names) == len(set(tests.names)) > 10
+  trial, item = tests.trials[0], tests[0]
+  assert item.name == tests.names[0] and item.video == trial.target.video and item.match == trial.match
+  assert item.query.shape == (30, 64, 64, 3) and item.query.dtype == np.uint8
+  assert len(item.sounds.target.audio_N) == len(item.example.audio) == MINI.samples
+  assert item.material in item.name or item.material  # One material a video in this world.
+  # A clip begins in the frame of a contact.
+  assert 0 <= item.contacts_s[0] < 1 / MINI.fps
+  assert tests.onsets_hz() > 0.5
+
+
+def test_items_repeat(directory):
+  one, two = (TestSet(directory, MINI)[3] for _ in range(2))
+  np.testing.assert_array_equal(one.sounds.target.audio_N, two.sounds.target.audio_N)
+  assert TestSet(directory, MINI).identity == TestSet(directory, MINI).identity
+
+
+def test_no_list_of_trials(world):
+  with pytest.raises(InputError, match=r"no AMT_test_set\.json in it or in its `videos`; prepare a test split"):
+    TestSet(world, MINI)
+
+
+def test_a_list_without_trials(directory):
+  change(directory, lambda text: "{}")
+  with pytest.raises(InputError, match="lists no trial"):
+    TestSet(directory, MINI)
+
+
+def test_a_video_that_is_not_there(directory):
+  change(directory, lambda text: text.replace("-0001_", "-0009_"))
+  with pytest.raises(InputError, match=r"0009 is not in .*; prepare all videos"):
+    TestSet(directory, MINI)
+
+
+def test_a_clip_beyond_the_end(directory):
+  target = next(iter(json.loads((directory / "AMT_test_set.json").read_text())))
+  change(directory, lambda text: text.replace(target, target.rpartition("_")[0] + "_99.0000"))
+  with pytest.raises(InputError, match=r"99\.0000 reaches beyond the video's end"):
+    TestSet(directory, MINI)
+
+
+def test_two_items_of_one_name(directory):
+  path = directory / "AMT_test_set.json"
+  table = json.loads(path.read_text())
+  first = next(iter(table))
+  table[first] = [table[first][0]] * 2
+  path.write_text(json.dumps(table))
+  with pytest.raises(InputError, match=r"has .* twice; remove one of them"):
+    TestSet(directory, MINI)
