@@ -26,7 +26,7 @@ _TABLES = {
     "action_accuracy_match", "action_accuracy_mismatch", "onset_count_accuracy", "legacy_ap",
   ),
   "Onsets": (
-    "onset_f1_100ms", "onset_f1_50ms", "onset_f1_25ms", "onset_skill_100ms", "onset_ap", "onset_count_error",
+    "onset_f1_100ms", "onset_f1_50ms", "onset_f1_25ms", "onset_skill", "onset_ap", "onset_count_mae",
     "onset_latency_s", "onset_latency_p95_s",
   ),
   "Sound": (

@@ -138,7 +138,7 @@ def _paste(trial: Trial, example: Sound, onsets_s: np.ndarray, rng: np.random.Ge
 
 def _spans(onsets_s: np.ndarray, rate: int, size: int) -> np.ndarray:
   """Of each onset its sample and how many before and after it are its own, int64 [n, 3]."""
-  at = np.minimum(np.round(np.asarray(onsets_s, np.float64) * rate).astype(int), size - 1)
+  at = np.round(np.asarray(onsets_s, np.float64) * rate).astype(int)
   if np.any(np.diff(at) < 0) or np.any(at < 0) or np.any(np.asarray(onsets_s) * rate >= size):
     raise ValueError(f"onsets {np.asarray(onsets_s)} s do not ascend within a sound of {size / rate:g} s")
   before = np.diff(at, prepend=0) // 3

@@ -52,7 +52,7 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges) -> Record:
     "material": verdict.material,
     "action": verdict.action,
     "onset_count_accuracy": float(counted.right),
-    "onset_count_error": float(counted.error),
+    "onset_count_mae": float(counted.error),
     "legacy_ap": _legacy_ap(true_s, onsets_s, audio_N, rate),
     "onset_ap": onset_scores.average_precision(true_s, onsets_s, sureness, _NEAR_S),
     "latencies_s": _rounded(onset_scores.latencies(true_s, onsets_s, _NEAR_S)),

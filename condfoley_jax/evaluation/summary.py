@@ -13,7 +13,7 @@ from data_pipelines.builders.events import ACTIONS, MATERIALS
 # Reported as the mean of what the records hold.
 MEANS = (
   "onset_count_accuracy",
-  "onset_count_error",
+  "onset_count_mae",
   "legacy_ap",
   "onset_ap",
   *(f"onset_{part}_{round(1000 * t)}ms" for t in onset_scores.TOLERANCES_S for part in ("f1", "precision", "recall")),
@@ -89,7 +89,7 @@ def _metrics(
   found |= {name: mean(_values(name, truth, records)) for name in MEANS}
   found["reference_consistency"] = mean(_moves(truth, records))
   if baseline_f1:
-    found["onset_skill_100ms"] = mean(
+    found["onset_skill"] = mean(
       onset_scores.skill(_values("onset_f1_100ms", truth, records), baseline_f1).values_I
     )
   found |= _latency(truth, records)

@@ -119,6 +119,9 @@ def test_p_of_few_videos_is_the_share_of_swaps_that_are_as_large():
   # Of the 8 arrangements of 1, 2 and 4 only two reach 7; of 1, 1 and 1 as well.
   for sums in ((1, 2, 4), (1, 1, 1)):
     assert intervals.paired(np.array(sums), np.zeros(3), np.arange(3), rng()).p == pytest.approx(0.25, abs=0.02)
+  # 10 of the 16 arrangements reach 0.6, most of them up to rounding.
+  tied = np.array([0.1, 0.2, -0.3, 0.6])
+  assert intervals.paired(tied, 0 * tied, np.arange(4), rng()).p == pytest.approx(0.625, abs=0.02)
   # 4 + 2 - 1 = 5 is reached by 4 arrangements: 7, 5 and their opposites.
   assert intervals.paired(np.array([-1, 2, 4]), np.zeros(3), np.arange(3), rng()).p == pytest.approx(0.5, abs=0.02)
 

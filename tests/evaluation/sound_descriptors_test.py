@@ -41,7 +41,15 @@ def test_what_does_not_fall_has_the_longest_decay_and_a_click_the_shortest():
   click = np.zeros(len(TIME))
   click[RATE // 2] = 0.5
   assert sound_descriptors.describe(steady, np.array([0.5]), RATE).decay_s > 4.5
-  assert sound_descriptors.describe(click, np.array([0.5]), RATE).decay_s < 0.02
+  assert sound_descriptors.describe(click, np.array([0.5]), RATE).decay_s == 0.005
+  constant, last = np.full(len(TIME), 0.1), np.where(TIME > 1.995, 0.1, 0)
+  assert sound_descriptors.describe(constant, np.array([0.5]), RATE).decay_s == 5
+  assert sound_descriptors.describe(last, np.array([1.99]), RATE).decay_s == 5
+
+
+def test_what_swells_later_without_an_onset_is_no_part_of_a_decay():
+  sound = struck([0.5], fall_s=0.1, peak=0.1) + np.where(TIME > 1.2, 0.5 * np.sin(3000 * TIME), 0)
+  assert sound_descriptors.describe(sound, np.array([0.5]), RATE).decay_s == pytest.approx(0.1, rel=0.15)
 
 
 def test_onsets_weigh_the_same_however_loud():
@@ -61,6 +69,11 @@ def test_a_gain_changes_the_level_alone():
 def test_an_onset_at_an_end_is_described(onset):
   tone = 0.1 * np.sin(2 * np.pi * 2000 * TIME)
   assert np.isfinite(sound_descriptors.describe(tone, np.array([onset]), RATE)).all()
+
+
+def test_onsets_closer_than_any_window_are_described():
+  tone = 0.1 * np.sin(2 * np.pi * 2000 * TIME)
+  assert np.isfinite(sound_descriptors.describe(tone, np.array([0.01, 0.5, 0.504]), RATE)).all()
 
 
 def test_silence_and_sound_without_onsets_have_none():

@@ -65,9 +65,9 @@ def test_latency_is_signed_and_its_p95_is_of_its_size():
 
 def test_skill_is_over_the_best_baseline_that_is_there():
   told = metrics(record, lambda t: record(t, f1=0.25), baselines=("system 1", "nosuch"))
-  assert told["system 0"]["onset_skill_100ms"]["value"] == 0.75
-  assert told["system 1"]["onset_skill_100ms"]["value"] == 0
-  assert "onset_skill_100ms" not in metrics(record)["system 0"]
+  assert told["system 0"]["onset_skill"]["value"] == 0.75
+  assert told["system 1"]["onset_skill"]["value"] == 0
+  assert "onset_skill" not in metrics(record)["system 0"]
 
 
 def test_what_no_item_has_is_left_out():
