@@ -28,6 +28,7 @@ def truth(item: Item, judges: Judges) -> Record:
     "action": item.action,
     "heard_material": of_example.material,
     "heard_action": of_target.action,
+    "target_material": of_target.material,
     "contacts_s": _rounded(item.contacts_s),
     "onsets_s": _rounded(target.onsets_s),
     "example_onsets_s": _rounded(example.onsets_s),

@@ -86,12 +86,12 @@ def _metrics(
     right = _values(f"{label}_accuracy", truth, records)
     for name, kept in (("", slice(None)), ("_match", match), ("_mismatch", ~match)):
       found[f"{label}_accuracy{name}"] = mean(right, kept)
+  kept = [float(r["material"] == t["target_material"]) for t, r in zip(truth, records, strict=True)]
+  found["material_retained"] = mean(np.array(kept))
   found |= {name: mean(_values(name, truth, records)) for name in MEANS}
   found["reference_consistency"] = mean(_moves(truth, records))
   if baseline_f1:
-    found["onset_skill"] = mean(
-      onset_scores.skill(_values("onset_f1_100ms", truth, records), baseline_f1).values_I
-    )
+    found["onset_skill"] = mean(onset_scores.skill(_values("onset_f1_100ms", truth, records), baseline_f1).values_I)
   found |= _latency(truth, records)
   found["frechet_distance"] = _frechet(truth, records, videos)
   return found

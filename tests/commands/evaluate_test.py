@@ -50,7 +50,7 @@ def results(data, tmp_path_factory):
 def test_the_oracle_is_at_the_top_and_silence_at_the_floor(results):
   told = json.loads((results / "metrics.json").read_text())
   oracle, silence = told["systems"]["oracle"], told["systems"]["silence"]
-  for name in ("onset_f1_25ms", "onset_ap", "onset_count_accuracy", "action_accuracy"):
+  for name in ("onset_f1_25ms", "onset_ap", "onset_count_accuracy", "action_accuracy", "material_retained"):
     assert oracle[name]["value"] == 1
   assert oracle["mcd_db"]["value"] == oracle["stft_distance"]["value"] == 0
   for name in ("onset_f1_100ms", "onset_ap", "decay_similarity"):
