@@ -45,6 +45,8 @@ def test_what_does_not_fall_has_the_longest_decay_and_a_click_the_shortest():
   constant, last = np.full(len(TIME), 0.1), np.where(TIME > 1.995, 0.1, 0)
   assert sound_descriptors.describe(constant, np.array([0.5]), RATE).decay_s == 5
   assert sound_descriptors.describe(last, np.array([1.99]), RATE).decay_s == 5
+  dips = np.select([TIME < 0.5, TIME < 0.515, TIME < 0.53], [0, 0.1, 0.02], 0.099) * np.sin(20_000 * TIME)
+  assert sound_descriptors.describe(dips, np.array([0.5]), RATE).decay_s == 5
 
 
 def test_what_swells_later_without_an_onset_is_no_part_of_a_decay():
