@@ -7,8 +7,15 @@ from condfoley_jax.training.program import Program
 from launch import topology
 from launch.rehearsals import RUNS
 
+# 24 layers one by one take half a minute as shapes alone; `large` scans its own, and lies on a mesh of two axes.
+SLOW = "configs/transformer.py:paper"
+CASES = [
+  pytest.param(run, id=config, marks=[pytest.mark.slow] * (config == SLOW))
+  for config, run in {run.config: run for run in RUNS}.items()
+]
 
-@pytest.mark.parametrize("run", {run.config: run for run in RUNS}.values(), ids=lambda run: run.config)
+
+@pytest.mark.parametrize("run", CASES)
 def test_every_parameter_has_its_place_on_the_slice(libtpu, run):
   program = Program(read_config(run.config, run.changes).to_dict(), topology.find(run.topology).devices)
   where = next(iter(program.batch().values())).sharding

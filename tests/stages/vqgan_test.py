@@ -150,9 +150,9 @@ def balance(model, mel, z):
 
 
 def thin_sizes():
-  """Mini with few channels."""
+  """Mini with few channels and a level less, on the same grid of codes."""
   sizes = vqgan.get_config("mini").model.to_dict()
-  sizes["vqgan"] |= {"widths": (4, 4, 4), "z_channels": 4}
+  sizes["vqgan"] |= {"patch": (10, 2), "widths": (4, 4), "strides": ((2, 3),), "z_channels": 4}
   return sizes | {"discriminator": {"width": 2, "layers": 1}}
 
 

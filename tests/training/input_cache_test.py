@@ -31,7 +31,7 @@ SHIPPED = str(folder.SHIPPED)
 def _config(world, cache, **changes):
   config = transformer.get_config("mini,runlocal").to_dict()
   config["pretrained"] = dict.fromkeys(config["pretrained"], SHIPPED)
-  config["model"]["transformer"] |= {"layers": 1}
+  config["model"]["transformer"] |= {"layers": 1, "width": 32, "heads": 2}
   config["data"] |= {"train": str(world), "validation": str(world), "cache": str(cache), "cache_epochs": 2}
   return config | {"steps": 100} | changes
 
@@ -213,7 +213,8 @@ def test_training_reads_the_cache(filled, world, tmp_path):
   arguments = ["train", "--config", "configs/transformer.py:mini,runlocal", "--workdir", str(tmp_path / "run")]
   options = [f"--config.pretrained.{part}={SHIPPED}" for part in filled[0]["pretrained"]]
   options += [f"--config.data.{split}={world}" for split in ("train", "validation")]
-  options += [f"--config.data.cache={cache}", "--config.data.cache_epochs=2", "--config.model.transformer.layers=1"]
+  options += [f"--config.data.cache={cache}", "--config.data.cache_epochs=2"]
+  options += [f"--config.model.transformer.{size}" for size in ("layers=1", "width=32", "heads=2")]
   assert cli.main([*arguments, *options]) == 0
   shard = next(cache.glob("*.tfrecord"))
   raw = bytearray(shard.read_bytes())
