@@ -238,7 +238,8 @@ def test_changed_videos_are_prepared_anew(run, tmp_path, monkeypatch):
   assert [v.frames for v in run(videos, tmp_path / "out").videos] == [45, 50]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+# With one worker a run that stops and goes on is tested above, in this process.
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, workers):
   videos = tmp_path / "videos"
   builder.sources(videos, "train", seed=3, count=3, workers=2)
