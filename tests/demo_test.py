@@ -5,7 +5,7 @@ import re
 from condfoley_jax import demo
 
 
-def test_demo_writes_results_and_one_page(plain_pictures, tmp_path):
+def test_demo_writes_results_and_one_page(tmp_path):
   page = demo.run(tmp_path, candidates=1)
   results = sorted(p for p in tmp_path.iterdir() if p.is_dir() and p.name != "videos")
   assert len(results) == len(demo.PAIRS)
