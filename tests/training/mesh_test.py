@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-STEPS = 6
-MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp x tensor": (1, 4, 2)}
+STEPS = 20
+FLAGS = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+MESHES = {"one": (1, 1, 1), "data": (8, 1, 1), "fsdp": (1, 8, 1), "fsdp x tensor": (1, 4, 2)}
 SCRIPT = f"""
 import json, sys, jax, numpy as np
 from condfoley_jax.training import parameters
@@ -43,7 +44,7 @@ print(json.dumps({{name: run(sizes) for name, sizes in json.loads(sys.argv[1]).i
 
 @pytest.fixture(scope="module")
 def runs():
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
   words = [sys.executable, "-c", SCRIPT, json.dumps(MESHES)]
   return json.loads(subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
@@ -59,4 +60,5 @@ def test_a_device_holds_its_part(runs):
   whole = runs["one"]
   for what in ("parameters", "optimiser"):
     assert runs["data"][what] == whole[what]
+    assert runs["fsdp"][what] < 0.3 * whole[what]
     assert runs["fsdp x tensor"][what] < 0.3 * whole[what]

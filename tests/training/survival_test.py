@@ -20,7 +20,7 @@ from condfoley_jax.training.checkpoints import Checkpoints
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
 
-STEPS = 18
+STEPS = 24
 # Discriminators take no part, but every process makes them and every checkpoint holds them.
 TINY = (
   *(f"istft_vocoder.{size}" for size in ("layers=1", "width=16", "hidden=16", "kernel=3")),
@@ -78,7 +78,7 @@ def weights(workdir):
 
 def test_killed_at_random_steps_it_ends_as_if_it_had_not_been(world, unbroken, tmp_path):
   rng = random.Random(0)
-  for _ in range(2):
+  for _ in range(3):
     process = started(world, tmp_path)
     wait_for_step(process, tmp_path, max(losses(tmp_path), default=0) + rng.randint(1, 6))
     process.kill()
@@ -105,15 +105,15 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
 
 def test_the_best_step_is_what_is_kept(world, tmp_path, capsys):
   """Of three evaluations; the last checkpoints are there as well."""
-  more = ["--config.every.evaluate=6", "--config.optimizers.vocoder.learning_rate=0.05"]
+  more = ["--config.every.evaluate=8", "--config.optimizers.vocoder.learning_rate=0.05"]
   assert cli.main(words(world, tmp_path, *more)) == 0
   lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
   scores = {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
   best = min(scores, key=scores.get)
-  assert list(scores) == [6, 12, 18]
+  assert list(scores) == [8, 16, 24]
   assert f"weights of step {best}, the best by loss:min" in capsys.readouterr().err
   kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdecimal()}
-  assert kept == {best, 16, 18}
+  assert kept == {best, 22, 24}
 
 
 def _with_bad_steps(monkeypatch, bad):
