@@ -1,7 +1,7 @@
 """Classifiers of material and action on mel: judges of what is generated, and features for LPAPS.
 
 mini:          condfoley train --config configs/classifier.py:mini --workdir out/classifier
-               12 minutes on 2 busy CPU cores, on 624 videos; of 87 clips of 68 for validation the action is right in 99 %,
+               12 minutes on 2 busy CPU cores, on 624 videos; of 87 clips of 68 the action is right in 99 %,
                the material (of 17) in 43 %, while it learns the training videos by heart (80 %). Shipped as
                `condfoley_jax/weights/judges/`. A wider one on the sound of 3,400 videos reached 53 % of test clips in a
                sixth of its run: more videos is what it lacks.
