@@ -30,7 +30,8 @@ _TABLES = {
     "onset_latency_s", "onset_latency_p95_s",
   ),
   "Sound": (
-    "material_retained", "reference_consistency", "decay_similarity", "centroid_similarity", "level_similarity", "mcd_db", "stft_distance",
+    "material_retained", "reference_consistency",
+    "decay_similarity", "centroid_similarity", "level_similarity", "mcd_db", "stft_distance",
     "frechet_distance",
   ),
 }  # fmt: skip
