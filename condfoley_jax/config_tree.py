@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -39,14 +39,22 @@ def _named(annotation: Any) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-  """Whether a value is of a plain type, or one of several; those of other annotations are checked by their class."""
+  """Whether a value is of a plain type, of one of several, or a tuple of such; other classes check their own."""
   if isinstance(annotation, types.UnionType):
     return any(_fits(value, option) for option in typing.get_args(annotation))
+  if typing.get_origin(annotation) is tuple:
+    return isinstance(value, list | tuple) and _each_fits(value, typing.get_args(annotation))
   if annotation is types.NoneType:
     return value is None
   if annotation not in _PLAIN:
     return True
   return isinstance(value, _PLAIN[annotation]) and isinstance(value, bool) == (annotation is bool)
+
+
+def _each_fits(values: Sequence[Any], annotations: tuple[Any, ...]) -> bool:
+  if annotations[-1] is Ellipsis:
+    annotations = annotations[:1] * len(values)
+  return len(values) == len(annotations) and all(map(_fits, values, annotations))
 
 
 def _value(annotation: Any, value: Any) -> Any:

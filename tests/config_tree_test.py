@@ -60,3 +60,12 @@ def test_what_the_class_itself_refuses_is_refused():
 def test_a_value_of_another_type_is_named(field, value):
   with pytest.raises(ValueError, match=rf"ClipSpec\.{field} is {value!r}, not of type"):
     config_tree.from_dict(ClipSpec, dataclasses.asdict(MINI) | {field: value})
+
+
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [("patch", 5), ("patch", [5]), ("patch", [5, 2, 1]), ("patch", [5, "2"]), ("widths", 4), ("strides", [[2, 3], 2])],
+)
+def test_a_tuple_of_another_length_or_type_is_named(field, value):
+  with pytest.raises(ValueError, match=rf"VQGANConfig\.{field} is .*, not of type"):
+    config_tree.from_dict(VQGANConfig, config_tree.to_dict(CONFIG) | {field: value})

@@ -1,7 +1,6 @@
 """`condfoley convert`: a published PyTorch checkpoint to a weights folder."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def run(source: Path, out: Path, settings: Settings) -> None:
     InputError: a checkpoint cannot be used, or `out` cannot be written; nothing is written then.
   """
   _refuse_options(settings)
-  if any(os.path.lexists(out / name) for name in ("config.json", "model.safetensors")):
+  if not folder.is_free(out):
     raise InputError(f"{out}: holds weights already; choose another folder")
   seconds: dict[str, float] = {}
   with timed("read checkpoint", seconds):

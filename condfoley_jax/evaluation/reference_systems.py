@@ -61,7 +61,7 @@ def wrong_material(trial: Trial, other: Trial, rng: np.random.Generator) -> np.n
 
 
 def random_onsets(trial: Trial, rng: np.random.Generator, onsets_hz: float) -> np.ndarray:
-  """The example's snippets at the times of a Poisson process with `onsets_hz` onsets a second, the training set's."""
+  """The example's snippets at the times of a Poisson process with `onsets_hz` onsets a second, as in the test set."""
   duration_s = len(trial.target.audio_N) / trial.rate
   times_s = np.sort(rng.uniform(0, duration_s, rng.poisson(onsets_hz * duration_s)))
   return _paste(trial, trial.example, times_s, rng)

@@ -79,6 +79,13 @@ def save(
   return identity
 
 
+def is_free(directory: Path) -> bool:
+  """Whether nothing that a folder of weights consists of is there, but for what a killed `save` has left."""
+  config, tensors = directory / "config.json", directory / "model.safetensors"
+  # The config is the last to get its name, so tensors beside one that has not got it yet are nobody's.
+  return not os.path.lexists(config) and (_aside(config).is_file() or not os.path.lexists(tensors))
+
+
 def load(
   directory: Path, *, only: tuple[str, ...] | None = None, optional: tuple[str, ...] = (), dtype=jnp.float32
 ) -> Weights:
@@ -207,10 +214,14 @@ def _made(directory: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
   """A path to write to, which becomes `path` when all went well."""
-  # Always the same name: what a killed run leaves is written over by the next.
-  aside = path.with_name(f".{path.name}.partial")
+  aside = _aside(path)
   try:
     yield aside
     os.replace(aside, path)
   finally:
     aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+  # Always the same name: what a killed run leaves is written over by the next.
+  return path.with_name(f".{path.name}.partial")

@@ -26,7 +26,7 @@ def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
   """Overwrites the weights of `model` with `flat`, in the model's dtypes.
 
   Raises:
-    ValueError: lists every name that is missing, left over or of another shape.
+    ValueError: counts the names that are missing, left over or of another shape, and lists the first ten.
   """
   state = nnx.state(model, SAVED)
   have = _named(state)
@@ -38,7 +38,8 @@ def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
     if name in flat and tuple(flat[name].shape) != tuple(have[name].shape)
   ]
   if problems:
-    raise ValueError("weights do not fit the model: " + "; ".join(sorted(problems)))
+    more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+    raise ValueError("weights do not fit the model: " + "; ".join(sorted(problems)[:10]) + more)
   nnx.update(model, jax.tree_util.tree_map_with_path(lambda path, x: jnp.asarray(flat[_name(path)], x.dtype), state))
 
 

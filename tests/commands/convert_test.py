@@ -214,6 +214,21 @@ def test_a_run_killed_while_it_writes_leaves_one_file_that_the_next_writes_over(
   assert set(folder.load(tmp_path / "w").components) == {"vocoder"}
 
 
+def test_a_run_killed_between_the_two_files_is_written_over(files, tmp_path):
+  command = ["convert", "--kind", "melgan", str(files / "best_netG.pt"), str(tmp_path / "w")]
+  killed = """if True:
+    import os, sys
+    from condfoley_jax import cli
+    replace = os.replace
+    os.replace = lambda *paths: (replace(*paths), os._exit(9))
+    cli.main(sys.argv[1:])"""
+  assert subprocess.run([sys.executable, "-c", killed, *command], capture_output=True, check=False).returncode == 9
+  assert (tmp_path / "w" / "model.safetensors").exists() and not (tmp_path / "w" / "config.json").exists()
+  assert cli.main(command) == 0
+  assert {path.name for path in (tmp_path / "w").iterdir()} == {"config.json", "model.safetensors"}
+  assert set(folder.load(tmp_path / "w").components) == {"vocoder"}
+
+
 @pytest.mark.parametrize(
   ("vocoder", "message"),
   [

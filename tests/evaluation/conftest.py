@@ -1,4 +1,4 @@
-"""A small result with real media: a query, an example and three takes of one second."""
+"""A browser, and a small result with real media: a query, an example and three takes of one second."""
 
 import dataclasses
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import report
 
+CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 1.0
 HOSTILE = "\"><img src=x onerror=window.stolen=1>&amp;'.mp4"
 
@@ -39,6 +40,19 @@ def write_take(query: Path, path: Path, *, hertz: float) -> None:
         packet.stream = picture
         target.mux(packet)
     target.mux(encoded)
+
+
+@pytest.fixture(scope="session")
+def browser():
+  """Debian's Chromium; sounds play without a click."""
+  api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+  if not CHROMIUM.exists():
+    pytest.skip(f"no browser at {CHROMIUM} (apt-get install chromium)")
+  with api.sync_playwright() as playwright:
+    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture(scope="session")

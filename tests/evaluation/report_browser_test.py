@@ -1,25 +1,10 @@
 """The page in a real browser, opened as a file: it loads, fits, plays and runs nothing of the user's."""
 
 import dataclasses
-import pathlib
 
 import pytest
 
 from condfoley_jax.evaluation import embed
-
-CHROMIUM = pathlib.Path("/usr/bin/chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-  api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-  if not CHROMIUM.exists():
-    pytest.skip(f"no browser at {CHROMIUM} (apt-get install chromium)")
-  with api.sync_playwright() as playwright:
-    arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-    chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-    yield chromium
-    chromium.close()
 
 
 @pytest.fixture

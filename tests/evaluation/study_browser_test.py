@@ -10,22 +10,10 @@ from condfoley_jax.evaluation import embed
 from condfoley_jax.evaluation.study import PRACTICE, TRIALS
 from tests.evaluation.study_folder import write_results
 
-CHROMIUM = pathlib.Path("/usr/bin/chromium")
 # Clips play faster than they are; the page does not know.
 FAST = """const play = HTMLMediaElement.prototype.play;
 HTMLMediaElement.prototype.play = function () { this.playbackRate = window.rate ?? 8; return play.call(this); };"""
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied'); } });"
-
-
-@pytest.fixture(scope="module")
-def browser():
-  api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-  if not CHROMIUM.exists():
-    pytest.skip(f"no browser at {CHROMIUM} (apt-get install chromium)")
-  with api.sync_playwright() as playwright:
-    chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-    yield chromium
-    chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ is taken where our layer has one.
 
 import contextlib
 import functools
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from condfoley_jax.weights import tree
 
 State = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
+_MANY = 20
 
 
 class Misfit(ValueError):
@@ -24,8 +27,21 @@ class Misfit(ValueError):
   def __init__(self, lists: Mapping[str, Iterable[str]]):
     self.lists = {what: sorted(found) for what, found in lists.items()}
     super().__init__(
-      "; ".join(f"tensors {what} ({len(found)}): {', '.join(found)}" for what, found in self.lists.items() if found)
+      "; ".join(f"tensors {what} ({len(found)}): {_listed(found)}" for what, found in self.lists.items() if found)
     )
+
+
+def _listed(found: list[str]) -> str:
+  """All of them; where they are many, those of one layer (all up to its number) as one: a lost layer takes hundreds."""
+  if len(found) <= _MANY:
+    return ", ".join(found)
+  layers = [(name, list(inside)) for name, inside in itertools.groupby(found, _layer)]
+  return ", ".join(f"{name}* ({len(inside)})" if len(inside) > 1 else inside[0] for name, inside in layers)
+
+
+def _layer(entry: str) -> str:
+  name = entry.split(" ")[0]
+  return name[: max((i.end() for i in re.finditer(r"(?:^|\.)[0-9]+\.", name)), default=name.find(".") + 1)] or name
 
 
 class Problems:

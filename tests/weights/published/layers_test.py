@@ -138,3 +138,11 @@ def test_problems_of_all_parts_are_told_at_once_with_whole_names():
 
 def test_layers_are_counted_by_their_numbers():
   assert layers.count({"a.0.x": 1, "a.1.y": 1, "a.11.x": 1, "ab.2": 1, "a.name": 1}, "a") == 3
+
+
+def test_many_tensors_that_do_not_fit_are_told_by_their_layers():
+  lost = [f"blocks.{i}.{part}.{kind}" for i in range(12) for part in "abc" for kind in ("bias", "weight")]
+  text = str(layers.Misfit({"missing": [*lost, "head.weight"], "left over": lost[:2]}))
+  told = re.fullmatch(r"tensors missing \(73\): (.*); tensors left over \(2\): (.*)", text).groups()
+  assert sorted(told[0].split(", ")) == sorted([*(f"blocks.{i}.* (6)" for i in range(12)), "head.weight"])
+  assert told[1] == "blocks.0.a.bias, blocks.0.a.weight", "few are listed by name"
