@@ -27,7 +27,7 @@ test-full: env
 	$(BIN)/python -m pytest $(TWO) -m "slow or not slow"
 
 bench: env
-	$(BIN)/python -m benchmarks --out out/bench
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m benchmarks --out out/bench
 
 lint: env
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Runs every benchmark and writes `OUT/<name>.json`: a list of rows that compare ours with a named alternative.
+"""Runs every benchmark, or those named, and writes `OUT/<name>.json`: a list of rows that compare ours with a named alternative.
 
 Row: {"case", "ours", "other", "against", "unit", "ratio", "goal", "device"}; `ratio` is how many times better ours is.
 """
@@ -16,11 +16,14 @@ BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows, "demand": demand.row
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", type=Path, default=Path("out/bench"))
-  out = parser.parse_args().out
-  out.mkdir(parents=True, exist_ok=True)
-  for name, measure in BENCHMARKS.items():
-    rows = measure()
-    (out / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+  parser.add_argument("names", nargs="*", default=list(BENCHMARKS), help=", ".join(BENCHMARKS))
+  args = parser.parse_args()
+  if unknown := set(args.names) - set(BENCHMARKS):
+    parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(BENCHMARKS)}")
+  args.out.mkdir(parents=True, exist_ok=True)
+  for name in args.names:
+    rows = BENCHMARKS[name]()
+    (args.out / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
     for row in rows:
       print("{case}: {ours:.3g} {unit}, {against} {other:.3g}; {ratio:.1f} x".format(**row))
   return 0
