@@ -25,18 +25,6 @@ def run(config: str, workdir: Path, *, overrides: Sequence[str], profile: bool =
     InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
   """
   values = read_config(config, overrides)
-  cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
-  for name in (
-    "steps",
-    "batch_size",
-    "evaluate_batches",
-    "accumulate",
-    "skip_at_most",
-    *cached,
-    *(f"every.{k}" for k in values.every),
-  ):
-    if operator.attrgetter(name)(values) < 1:
-      raise InputError(f"{config}: --config.{name} must be 1 or more")
   _join_processes()
   try:
     run = Run(values.to_dict(), workdir, profile=profile)
@@ -88,7 +76,23 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
     raise InputError(f"{config}: {_one_line(error)}") from error
   if len(left) > 1:
     raise InputError(f"{config}: unknown argument {left[1]}; overrides look like --config.steps=100")
+  if not isinstance(resolved, ConfigDict) or "stage" not in resolved:
+    raise InputError(f"{config}: its get_config() gives no config of a stage; see configs/vqgan.py for one that does")
+  _check_numbers(config, resolved)
   return resolved
+
+
+def _check_numbers(config: str, values: ConfigDict) -> None:
+  """Raises InputError if a number is out of its range."""
+  cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
+  counts = ("steps", "batch_size", "evaluate_batches", "accumulate", "skip_at_most")
+  for name in (*counts, *cached, *(f"every.{k}" for k in values.every)):
+    if operator.attrgetter(name)(values) < 1:
+      raise InputError(f"{config}: --config.{name} must be 1 or more")
+  if not 0 <= values.ema < 1:
+    raise InputError(f"{config}: --config.ema must be 0 or more and less than 1")
+  if not 0 <= values.seed < 2**32:
+    raise InputError(f"{config}: --config.seed must be in 0..2^32-1")
 
 
 def _one_line(error: Exception) -> str:

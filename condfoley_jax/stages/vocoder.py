@@ -35,6 +35,14 @@ class VocoderStage(Stage):
   batches = "clips"
   phases = ("alone", "adversarial")
 
+  def __init__(self, config, *, read: bool = True):
+    super().__init__(config, read=read)
+    frames, peaks, longest = config["crop_frames"], config["peaks"], self.clip.samples // self.clip.hop
+    if not 1 <= frames <= longest:
+      raise ValueError(f"crop_frames is {frames}; give one of 1..{longest}, the clip's frames")
+    if peaks is not None and (len(peaks) != 2 or not 0 <= peaks[0] <= peaks[1]):
+      raise ValueError(f"peaks is {peaks}; give the lowest and the highest, 0 or more")
+
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     config = config_tree.from_dict(MelGANDiscriminatorConfig, self.config["model"]["melgan_discriminator"])
     return Trained(

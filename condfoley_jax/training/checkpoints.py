@@ -27,7 +27,7 @@ class Checkpoints:
   Raises:
     ValueError: `best` is neither.
     InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were. There
-      is no such score.
+      is no such score. A checkpoint is damaged.
   """
 
   def __init__(self, directory: Path, *, best: str = ""):
@@ -42,8 +42,13 @@ class Checkpoints:
       keep_checkpoints_without_metrics=False,
       create=True,
     )
-    with self._told():
-      self._manager = ocp.CheckpointManager(self._directory, options=options)
+    try:
+      with self._told():
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+    except json.JSONDecodeError as error:
+      raise InputError(
+        f"{self._directory}: a checkpoint's scores (metrics/) are damaged; move its folder away"
+      ) from error
 
   def latest(self) -> int | None:
     """The last complete step, or None."""
@@ -65,10 +70,16 @@ class Checkpoints:
   def restore(self, step: int, like: TrainState) -> tuple[TrainState, Any, jax.Array]:
     """State with the shapes and shardings of `like`, whatever mesh it was saved on; data iterator's state; key."""
     args = ocp.args.Composite(state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore())
-    with self._told():
-      found = self._manager.restore(step, args=args)
-    key = jax.random.wrap_key_data(jax.numpy.asarray(found["data"]["key"], "uint32"))
-    return found["state"], json.loads(found["data"]["iterator"]), key
+    try:
+      with self._told():
+        found = self._manager.restore(step, args=args)
+      key = jax.random.wrap_key_data(jax.numpy.asarray(found["data"]["key"], "uint32"))
+      return found["state"], json.loads(found["data"]["iterator"]), key
+    except InputError:
+      raise
+    except (ValueError, TypeError, KeyError, OSError) as error:
+      folder = self._directory / str(step)
+      raise InputError(f"{folder}: damaged, or of another config; move it away to go on from the one before") from error
 
   def wait(self) -> None:
     """Returns when what is being saved is on the disk."""

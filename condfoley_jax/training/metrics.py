@@ -1,6 +1,7 @@
 """Where a run's numbers, pictures and sounds go: metrics.jsonl and TensorBoard event files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ class MetricWriter:
   def _open(self, last_step: int) -> None:
     path = self._workdir / "metrics.jsonl"
     if path.exists():
-      _drop_after(path, last_step)
+      _keep(path, lambda line: line["step"] <= last_step)
     self._file = open(path, "a", buffering=1)  # noqa: SIM115 (closed in close())
     self._board = SummaryWriter(str(self._workdir / "tensorboard"), purge_step=last_step + 1)
 
@@ -28,6 +29,13 @@ class MetricWriter:
     """Drops what was told of steps after `last_step`, to which the run goes back."""
     self.close()
     self._open(last_step)
+
+  def forget_scores(self, step: int) -> None:
+    """Drops the validation scores of `step`, the last one, which is scored again."""
+    self.close()
+    scored = lambda line: line["step"] == step and any(name.startswith("validation/") for name in line)
+    _keep(self._workdir / "metrics.jsonl", lambda line: not scored(line))
+    self._open(step)
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
     """Numbers of one step."""
@@ -56,6 +64,8 @@ class NoWriter:
 
   def forget(self, last_step: int) -> None: ...
 
+  def forget_scores(self, step: int) -> None: ...
+
   def scalars(self, step: int, values: dict[str, float]) -> None: ...
 
   def images(self, step: int, images: dict[str, np.ndarray]) -> None: ...
@@ -65,16 +75,16 @@ class NoWriter:
   def close(self) -> None: ...
 
 
-def _drop_after(path: Path, last_step: int) -> None:
-  kept = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= last_step]
+def _keep(path: Path, wanted: Callable[[dict], bool]) -> None:
+  """Drops the lines that are not wanted, and what a killed run left half-written."""
+  kept = [line for line in path.read_text().splitlines(keepends=True) if _is(wanted, line)]
   aside = path.with_name(f".{path.name}.partial")
   aside.write_text("".join(kept))
   aside.replace(path)
 
 
-def _step_of(line: str) -> float:
-  """Of a line that a killed run left half-written: none."""
+def _is(wanted: Callable[[dict], bool], line: str) -> bool:
   try:
-    return json.loads(line)["step"]
+    return wanted(json.loads(line))
   except (ValueError, TypeError, KeyError):
-    return float("inf")
+    return False

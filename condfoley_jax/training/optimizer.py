@@ -33,6 +33,14 @@ class OptimizerConfig:
   decay: str = "decoupled"
   clip_norm: float = 0.0
 
+  def __post_init__(self):
+    for name in ("learning_rate", "warmup_steps", "weight_decay", "clip_norm"):
+      if not getattr(self, name) >= 0:
+        raise ValueError(f"OptimizerConfig.{name} is {getattr(self, name)}; give 0 or more")
+    for name in ("b1", "b2"):
+      if not 0 <= getattr(self, name) < 1:
+        raise ValueError(f"OptimizerConfig.{name} is {getattr(self, name)}; give 0 or more and less than 1")
+
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
   """Learning rate as a function of the step.

@@ -47,8 +47,10 @@ def check(config: Mapping[str, Any], workdir: Path) -> None:
 
 
 def write(config: Mapping[str, Any], workdir: Path) -> None:
-  """Writes `workdir`/config.json."""
-  (workdir / FILE_NAME).write_text(_text(config), encoding="utf-8")
+  """Writes `workdir`/config.json, whole or not at all: without it a killed run could not go on."""
+  aside = workdir / f".{FILE_NAME}.partial"
+  aside.write_text(_text(config), encoding="utf-8")
+  aside.replace(workdir / FILE_NAME)
 
 
 def _text(config: Mapping[str, Any]) -> str:

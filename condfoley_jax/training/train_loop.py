@@ -101,12 +101,17 @@ class Run:
       if self._due("log", step) or stop:
         self._log("train", step, self._rates(clock.per_step(step), step) | {k: float(v) for k, v in metrics.items()})
       scores = self.evaluate(step) if self._due("evaluate", step) and not stop else {}
+      # Only what is saved can be the best.
+      save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
       # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
-      if (self._due("checkpoint", step) or stop) and not int(self.state.skipped):
+      if save and not int(self.state.skipped):
         self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
       if stop:
         self._end_early()
-    return scores or self.evaluate(steps)
+    if not scores:  # Nothing was left to do; the run may even have been longer.
+      self.writer.forget_scores(step)
+      scores = self.evaluate(step)
+    return scores
 
   def _due(self, what: str, step: int) -> bool:
     return step % self.config["every"][what] == 0 or step == self.config["steps"]

@@ -109,6 +109,10 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vqgan.py:mini", ["--config.dtype=foo"], "foo"),
     ("configs/vqgan.py:mini", ["--config.clip.n_mels=81"], "81"),
     ("configs/vqgan.py:mini", ["--config.foo=1"], "foo"),
+    ("configs/vqgan.py:mini", ["--config.ema=1.0"], "ema must be 0 or more and less than 1"),
+    ("configs/vqgan.py:mini", ["--config.seed=4294967296"], "seed must be in 0..2^32-1"),
+    ("configs/vocoder.py:mini", ["--config.crop_frames=5000"], "crop_frames is 5000; give one of 1..180"),
+    ("configs/vocoder.py:mini", ["--config.peaks=(1,2,3)"], "peaks is (1, 2, 3); give the lowest and the highest"),
   ],
 )
 def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
@@ -120,7 +124,13 @@ def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-  ("text", "words"), [("def get_config(:", "line 1: invalid syntax"), ("import nonesuch", "No module named 'nonesuch'")]
+  ("text", "words"),
+  [
+    ("def get_config(:", "line 1: invalid syntax"),
+    ("import nonesuch", "No module named 'nonesuch'"),
+    ("def get_config(): return 3", "gives no config of a stage"),
+    ("x = 1", "gives no config of a stage"),
+  ],
 )
 def test_a_config_that_cannot_be_read_is_one_line(text, words, tmp_path, capsys):
   (tmp_path / "config.py").write_text(text)

@@ -40,6 +40,7 @@ def test_a_training_step_for_four_chips(libtpu):
     (["--topology", "v5e:2x2", "--config.mesh.tensor=3"], "does not take up 4 devices"),
     (["--topology", "v5e:2x2", "--config.batch_size=3"], "batch_size 3 does not divide"),
     (["--topology", "v5e:2x2", "--config.nonsense=3"], "nonsense"),
+    (["--topology", "v5e:2x2", "--config.accumulate=0"], "accumulate must be 1 or more"),
     (["--topology", "v5e:2x2", "--config.mesh.tensor=1", "--config.mesh.data=4", "--sampler", "6"], "6 takes"),
   ],
 )

@@ -75,3 +75,12 @@ def test_gradients_are_clipped():
   state = optimizer.update(grads, optimizer.init(params), params)[1]
   first_moment = optax.tree_utils.tree_get(state, "mu")["w"]
   assert np.linalg.norm(first_moment) == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+  "change", [{"learning_rate": -1.0}, {"warmup_steps": -5}, {"weight_decay": -0.1}, {"clip_norm": -1.0}, {"b1": 2.0}]
+)
+def test_numbers_out_of_range_are_refused(change):
+  (name,) = change
+  with pytest.raises(ValueError, match=f"OptimizerConfig.{name} is "):
+    OptimizerConfig(**{"learning_rate": 1e-3, **change})

@@ -104,13 +104,13 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
 
 
 def test_the_best_step_is_what_is_kept(world, tmp_path, capsys):
-  """Of three evaluations; the last checkpoints are there as well."""
-  more = ["--config.every.evaluate=8", "--config.optimizers.vocoder.learning_rate=0.05"]
+  """Of four evaluations, two of which no checkpoint is due at; the last checkpoints are there as well."""
+  more = ["--config.every.evaluate=7", "--config.optimizers.vocoder.learning_rate=0.05"]
   assert cli.main(words(world, tmp_path, *more)) == 0
   lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
   scores = {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
   best = min(scores, key=scores.get)
-  assert list(scores) == [8, 16, 24]
+  assert list(scores) == [7, 14, 21, 24]
   assert f"weights of step {best}, the best by loss:min" in capsys.readouterr().err
   kept = {int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdecimal()}
   assert kept == {best, 22, 24}
@@ -183,6 +183,29 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   assert "Traceback" not in ended.stderr and str(tmp_path) in ended.stderr.splitlines()[-1]
   assert (tmp_path / "checkpoints" / "4").is_dir()
   assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize(
+  ("name", "left"), [("data/metadata", "{"), ("data/metadata", None), ("state/manifest.ocdbt", None)]
+)
+def test_a_damaged_checkpoint_is_one_line_that_names_it(tmp_path, name, left):
+  state = {"weight": jnp.zeros(2)}
+  with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+    checkpoints.save(3, state, {}, jax.random.key(0), {})
+    checkpoints.wait()
+    (tmp_path / "3" / name).unlink()
+    if left is not None:
+      (tmp_path / "3" / name).write_text(left)
+    with pytest.raises(InputError, match=f"{tmp_path}/3: damaged, or of another config; move it away"):
+      checkpoints.restore(3, state)
+
+
+def test_damaged_scores_are_one_line(tmp_path):
+  with contextlib.closing(Checkpoints(tmp_path, best="loss:min")) as checkpoints:
+    checkpoints.save(3, {"weight": jnp.zeros(2)}, {}, jax.random.key(0), {"loss": 1.0})
+  (tmp_path / "3" / "metrics" / "metrics").write_text("{")
+  with pytest.raises(InputError, match=f"{tmp_path}: a checkpoint's scores"):
+    Checkpoints(tmp_path, best="loss:min")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from condfoley_jax.training import run_config
 from condfoley_jax.training.train_loop import Run
 from condfoley_jax.weights import folder
 from configs import vocoder
@@ -73,11 +75,27 @@ def test_another_config_is_refused_where_a_run_goes_on(world, unbroken):
   assert (workdir / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_disk_that_is_full_leaves_the_config_whole(world, tmp_path, monkeypatch):
+  run_config.write(_config(world, 6), tmp_path)
+  before = (tmp_path / "config.json").read_bytes()
+
+  def cut(path, text, **_):
+    path.write_bytes(text[:10].encode())
+    raise OSError("No space left on device")
+
+  monkeypatch.setattr(Path, "write_text", cut)
+  with pytest.raises(OSError, match="No space left"):
+    run_config.write(_config(world, 8), tmp_path)
+  assert (tmp_path / "config.json").read_bytes() == before
+
+
 def test_a_run_that_was_done_is_scored_and_writes_its_weights_again(world, unbroken, tmp_path):
+  """Even if fewer steps are asked for than there were: its scores are told once, of the step that they are of."""
   shutil.copytree(unbroken[0], tmp_path / "copy")
   shutil.rmtree(tmp_path / "copy" / "weights")
-  assert _train(_config(world, 6), tmp_path / "copy") == pytest.approx(unbroken[1])
+  assert _train(_config(world, 5), tmp_path / "copy") == pytest.approx(unbroken[1])
   assert _tensors(tmp_path / "copy") == _tensors(unbroken[0])
+  assert _numbers(tmp_path / "copy") == pytest.approx(_numbers(unbroken[0]))
 
 
 def test_scores_are_returned_and_written(unbroken):
