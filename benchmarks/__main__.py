@@ -1,4 +1,4 @@
-"""Runs every benchmark, or those named, and writes `OUT/<name>.json`: a list of rows that compare ours with a named alternative.
+"""Runs every benchmark, or those named, and writes `OUT/<name>.json`: rows that compare ours with an alternative.
 
 Row: {"case", "ours", "other", "against", "unit", "ratio", "goal", "device"}; `ratio` is how many times better ours is.
 """

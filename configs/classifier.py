@@ -3,8 +3,8 @@
 mini:          condfoley train --config configs/classifier.py:mini --workdir out/classifier
                12 minutes on 2 busy CPU cores, on 624 videos; of 87 clips of 68 the action is right in 99 %,
                the material (of 17) in 43 %, while it learns the training videos by heart (80 %). Shipped as
-               `condfoley_jax/weights/judges/`. A wider one on the sound of 3,400 videos reached 53 % of test clips in a
-               sixth of its run: more videos is what it lacks.
+               `condfoley_jax/weights/judges/classifier/`. A wider one on the sound of 3,400 videos reached 53 % of test
+               clips in a sixth of its run: more videos is what it lacks.
 paper_gh:      VGGish-ish as published: from the convolutions of the VGGSound classifier, where
                --config.pretrained.vggishish names its weights folder, 20 epochs of the clips of one material and action
                (20,482); never run.

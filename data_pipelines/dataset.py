@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import records, tfrecord
+from data_pipelines import records, seal, tfrecord
 from data_pipelines.builders.events import Event
 from data_pipelines.errors import InputError
 
@@ -72,7 +72,7 @@ class Dataset:
     self.fps: int = description["fps"]
     self.skipped: list[dict[str, str]] = description["skipped"]
     self.videos = tuple(_video_from_json(v) for v in description["videos"])
-    self.shards = tuple(_open_shard(directory, s) for s in description["shards"])
+    self.shards = tuple(open_shard(directory, s) for s in description["shards"])
     self._ends = list(itertools.accumulate(len(s) for s in self.shards))
     if sum(v.records for v in self.videos) != (self._ends or [0])[-1]:
       raise ValueError("videos and shards hold different numbers of records")
@@ -169,16 +169,20 @@ def describe(
 
 
 def read_description(path: epath.Path) -> dict[str, Any]:
-  """Content of a dataset.json. Raises InputError if it is absent, damaged or of another schema."""
+  """Content of a dataset.json. Raises InputError if it is absent, of another schema or not as it was written."""
   if not path.exists():
     raise InputError(f"{path}: no prepared dataset here; make one with `condfoley prepare`")
   try:
-    description = json.loads(path.read_text(encoding="utf-8"))
+    raw = path.read_bytes()
+    description = json.loads(raw)
     version = description["schema_version"]
-  except (ValueError, KeyError, TypeError, RecursionError) as e:
+    whole = seal.is_whole(raw)
+  except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
     raise _invalid(path, e) from e
   if version != SCHEMA_VERSION:
-    raise InputError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; prepare the data again")
+    raise InputError(f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; prepare the data again")
+  if not whole:
+    raise InputError(f"{path}: not as it was written (sha256); copy it again or prepare the data again")
   return description
 
 
@@ -195,7 +199,7 @@ def _check_spec(path: epath.Path, description: dict[str, Any], spec: ClipSpec) -
   for field in _SPEC_FIELDS:
     if description[field] != getattr(spec, field):
       raise InputError(
-        f"{path}: prepared with {field} {description[field]}, but the model needs {getattr(spec, field)};"
+        f"{path}: prepared with {field} {description[field]!r}, but the model needs {getattr(spec, field)!r};"
         " prepare the data for this model"
       )
 
@@ -205,8 +209,17 @@ def _video_from_json(fields: dict[str, Any]) -> Video:
   return Video(**{**fields, "events": tuple(Event(**e) for e in fields["events"]), "span_s": span_s})
 
 
-def _open_shard(directory: epath.Path, description: dict[str, Any]) -> tfrecord.Shard:
-  shard = tfrecord.Shard(directory / description["file"])
+def open_shard(directory: epath.Path, description: dict[str, Any]) -> tfrecord.Shard:
+  """A shard that dataset.json describes. Raises InputError if it is absent, of another size, or has another's index."""
+  path = directory / description["file"]
+  try:
+    shard = tfrecord.Shard(path)
+  except InputError as e:
+    # Where an index does not belong to a shard, the size tells which of them is damaged.
+    if path.exists() and (size := path.stat().length) != description["bytes"]:
+      told = f"{size} bytes, but {FILE_NAME} says {description['bytes']}"
+      raise InputError(f"{path}: {told}; copy it again or prepare the data again") from e
+    raise
   if len(shard) != description["records"]:
     raise InputError(
       f"{shard.path}: {len(shard)} records, but {FILE_NAME} says {description['records']}; prepare the data again"

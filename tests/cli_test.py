@@ -110,7 +110,16 @@ def test_prepare_says_what_of_a_data_set_is_there_and_what_is_missing(tmp_path, 
   assert "--check" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["folder"], ["folder", "--source", "x", "--check", "--verify", "y"]])
+@pytest.mark.parametrize(
+  "words",
+  [
+    [],
+    ["folder"],
+    ["folder", "--source", "x", "--check", "--verify", "y"],
+    ["--verify", "x", "--labels", "y"],
+    ["folder", "--verify", "x"],
+  ],
+)
 def test_prepare_asks_for_what_it_needs(words, capsys):
   with pytest.raises(SystemExit, match="2"):
     cli.main(["prepare", *words])

@@ -87,6 +87,8 @@ def _read(kind: str, source: Path, heads: int) -> checkpoint.Converted:
   state = torch_file.state_dict(source)
   try:
     return checkpoint.convert(kind, state, heads=heads)
+  except InputError:
+    raise  # No fault of the file.
   except ValueError as error:
     raise InputError(f"{source}: {error}; is this a {kind} checkpoint?") from error
 

@@ -47,11 +47,13 @@ def run(
     left = [group for group in groups if name not in kept[group.name]]
     if left or name not in truth:
       item = tests[index]
+      seen = judges.watch(item.query)
       for group in left:
         made = group.make(index, item)
         sounds = _checked({system: made[system] for system in group.systems}, item)
         keep(item, sounds)
-        kept[group.name].add({"item": name, **{s: scoring.score(item, audio, judges) for s, audio in sounds.items()}})
+        scored = {system: scoring.score(item, audio, judges, seen) for system, audio in sounds.items()}
+        kept[group.name].add({"item": name, **scored})
       if name not in truth:
         truth.add(scoring.truth(item, judges))
     progress(index + 1, len(tests))

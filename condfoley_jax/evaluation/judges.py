@@ -1,7 +1,8 @@
-"""What tells materials and actions in generated sound: the networks of the stage `classifier`.
+"""What tells materials, actions and timing in generated sound: networks of the stages `classifier` and `sync`.
 
 A verdict on a generated sound is compared with the verdict on a true one (paper sec. 4.1), so that what a judge cannot
 hear costs no system anything. How often judges are right on true sound is reported beside every number of theirs.
+They are trained for nothing but judging: takes are ranked by other networks.
 """
 
 import functools
@@ -9,49 +10,81 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models.sync_net import SyncNet
+from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.weights import folder
+from data_pipelines.errors import InputError
 
 SHIPPED = folder.SHIPPED.with_name("judges")
-PARTS = ("material_classifier", "action_classifier")
+# What each weights folder in there must hold.
+PARTS = {"classifier": ("material_classifier", "action_classifier"), "sync": ("sync_net",)}
 
 
 class Verdict(NamedTuple):
-  """material, action: index into `events.MATERIALS`, `events.ACTIONS`; embedding: float32 [D], of the material's."""
+  """What is heard in one sound.
+
+  Attributes:
+    material, action: index into `events.MATERIALS`, `events.ACTIONS`.
+    embedding: float32 [D], of the material's judge.
+    offset_s: how much later the sound is than the picture, s.
+  """
 
   material: int
   action: int
   embedding: np.ndarray
+  offset_s: float
 
 
 class Judges:
-  """The two classifiers of a weights folder.
+  """The judges of a folder.
 
   Args:
-    directory: holds both.
+    directory: holds a weights folder for each of `PARTS`.
 
   Raises:
-    InputError: it does not, or is damaged.
+    InputError: one is missing or damaged, or they are for different clips.
   """
 
   def __init__(self, directory: Path = SHIPPED):
-    weights = folder.load(directory, only=PARTS)
-    self.spec, self.id = weights.clip, weights.id
-    self._parts = [weights.components[part] for part in PARTS]
+    classifier, sync = (folder.load(directory / name, only=parts) for name, parts in PARTS.items())
+    if classifier.clip != sync.clip:
+      raise InputError(f"{directory}: classifier and sync are for different clips; train them with one preset")
+    self.spec, self.id = classifier.clip, f"{classifier.id} {sync.id}"
+    self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
+    self._sync: SyncNet = sync.components["sync_net"]
 
-  def __call__(self, audio_N: np.ndarray) -> Verdict:
-    """Verdict on mono audio [N] in [-1, 1] at the rate of `spec`, of about a clip's length."""
+  def watch(self, frames: np.ndarray) -> jax.Array:
+    """What is seen in frames uint8 [T, S, S, 3], the same for all sounds to them."""
+    return _watch(self._sync, frames[None])
+
+  def __call__(self, audio_N: np.ndarray, seen: jax.Array) -> Verdict:
+    """Verdict on mono audio [N] in [-1, 1] at the rate of `spec`, as long as the frames that `watch` saw."""
     sound = np.asarray(audio_N, np.float32)[None]
-    (material, embedding), (action, _) = (_judge(part, sound, self.spec) for part in self._parts)
-    return Verdict(int(material[0].argmax()), int(action[0].argmax()), np.asarray(embedding[0]))
+    (material, embedding), (action, _) = (_classify(network, sound, self.spec) for network in self._classifiers)
+    offset = int(_offsets(self._sync, sound, seen, self.spec)[0].argmax())
+    offset_s = float(self._sync.config.offsets_s(self.spec.fps)[offset])
+    return Verdict(int(material[0].argmax()), int(action[0].argmax()), np.asarray(embedding[0]), offset_s)
 
 
 @functools.partial(jax.jit, static_argnames="spec")
-def _judge(network: nnx.Module, audio: jax.Array, spec: ClipSpec) -> tuple[jax.Array, jax.Array]:
+def _classify(network: nnx.Module, audio: jax.Array, spec: ClipSpec) -> tuple[jax.Array, jax.Array]:
   """Logits [1, classes] and embedding [1, D]."""
   embedding = network.embed(log_mel(audio, spec))
   return network.layers[-1](embedding), embedding
+
+
+@jax.jit
+def _watch(network: SyncNet, frames: jax.Array) -> jax.Array:
+  return network.see(prepare_frames(frames).astype(jnp.float32), use_running_average=True)
+
+
+@functools.partial(jax.jit, static_argnames="spec")
+def _offsets(network: SyncNet, audio: jax.Array, seen: jax.Array, spec: ClipSpec) -> jax.Array:
+  """Logits [1, classes]."""
+  return network.compare(seen, network.hear(log_mel(audio, network.config.grid(spec))))

@@ -27,7 +27,7 @@ _TABLES = {
   ),
   "Onsets": (
     "onset_f1_100ms", "onset_f1_50ms", "onset_f1_25ms", "onset_skill", "onset_ap", "onset_count_mae",
-    "onset_latency_s", "onset_latency_p95_s",
+    "onset_latency_s", "onset_latency_p95_s", "sync_in_time", "sync_error_s",
   ),
   "Sound": (
     "material_retained", "reference_consistency",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from condfoley_jax.audio.onsets import detect_onsets
@@ -19,7 +20,8 @@ Record = dict[str, Any]
 def truth(item: Item, judges: Judges) -> Record:
   """What is true of an item, and what the judges say of its true sounds."""
   target, example = item.sounds.target, item.sounds.example
-  of_target, of_example = judges(target.audio_N), judges(example.audio_N)
+  of_target = judges(target.audio_N, judges.watch(item.query))
+  of_example = judges(example.audio_N, judges.watch(item.example.frames))
   return {
     "item": item.name,
     "video": item.video,
@@ -29,6 +31,7 @@ def truth(item: Item, judges: Judges) -> Record:
     "heard_material": of_example.material,
     "heard_action": of_target.action,
     "target_material": of_target.material,
+    "sync_offset_s": _plain(of_target.offset_s),
     "contacts_s": _rounded(item.contacts_s),
     "onsets_s": _rounded(target.onsets_s),
     "example_onsets_s": _rounded(example.onsets_s),
@@ -36,11 +39,11 @@ def truth(item: Item, judges: Judges) -> Record:
   }
 
 
-def score(item: Item, audio_N: np.ndarray, judges: Judges) -> Record:
-  """Scores of float32 audio [N], as long as the item's target."""
+def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> Record:
+  """Scores of float32 audio [N], as long as the item's target; `seen` is what `judges.watch` saw in its query."""
   sounds, rate = item.sounds, item.sounds.rate
   true_s, onsets_s = sounds.target.onsets_s, detect_onsets(audio_N, rate)
-  verdict = judges(audio_N)
+  verdict = judges(audio_N, seen)
   sureness = onset_scores.confidences(audio_N, onsets_s, rate)
   distance = sound_scores.stft_distance(audio_N, sounds.target.audio_N)
   alike = sound_descriptors.similarity(
@@ -52,6 +55,7 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges) -> Record:
     "onsets_s": _rounded(onsets_s),
     "material": verdict.material,
     "action": verdict.action,
+    "sync_offset_s": verdict.offset_s,
     "onset_count_accuracy": float(counted.right),
     "onset_count_mae": float(counted.error),
     "legacy_ap": _legacy_ap(true_s, onsets_s, audio_N, rate),

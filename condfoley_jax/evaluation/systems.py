@@ -46,7 +46,7 @@ def reference_group(tests: TestSet, seed: int) -> Group:
   """Systems without training."""
   rng = np.random.default_rng(seed)
   other_video = references.draw_others(np.array([t.target.video for t in tests.trials]), rng)
-  other_example = references.draw_others(np.array([t.condition.video for t in tests.trials]), rng)
+  other_example = references.draw_others(np.array(tests.example_kinds()), rng)
   onsets_hz = tests.onsets_hz()
 
   def make(index: int, item: Item) -> Sounds:

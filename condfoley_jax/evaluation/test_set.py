@@ -93,6 +93,10 @@ class TestSet:
       contacts_s=np.array([e.time_s for e in self._events(trial.target)]) - self._first(trial.target) / self.spec.fps,
     )
 
+  def example_kinds(self) -> list[str]:
+    """Of each trial the material of its example, where one is labelled; else the example's video."""
+    return [_only(e.material for e in self._events(t.condition)) or t.condition.video for t in self.trials]
+
   def described(self) -> dict[str, object]:
     """For metrics.json."""
     videos = len({trial.target.video for trial in self.trials})

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,8 @@ from condfoley_jax.weights import registry, tree
 from data_pipelines.errors import InputError
 
 FORMAT = 2
+# No size of a model is larger; one that a hand put there may take all memory, or all day.
+_LARGEST = 2**17
 SHIPPED = Path(__file__).parent / "mini"
 
 
@@ -99,7 +102,7 @@ def load(
   names = tuple(held) if only is None else (*only, *(name for name in optional if name in held))
   for name in names:
     if name not in held:
-      raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(held)}")
+      raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(held)}; choose a folder that has it")
   data = _read_tensors(directory, config["id"], names)
   components = {}
   for name in names:
@@ -113,12 +116,22 @@ def load(
 
 
 def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
+  _refuse_absurd(described["config"])
   # Shapes only: to compute initial weights and overwrite them would take longer than all the rest.
   module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=nnx.Rngs(0)))
   tree.restore(module, flat)
   if bad := [name for name, value in flat.items() if not np.isfinite(value).all()]:
     raise ValueError(f"{bad[0]} is not finite")
   return module
+
+
+def _refuse_absurd(config: Any, name: str = "config") -> None:
+  """Raises ValueError for a number that is no size of a model, by its name."""
+  if isinstance(config, dict | list):
+    for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+      _refuse_absurd(value, f"{name}.{key}")
+  elif isinstance(config, int) and abs(config) > _LARGEST:
+    raise ValueError(f"{name} is {config}")
 
 
 @contextlib.contextmanager
@@ -144,9 +157,14 @@ def _read_config(directory: Path) -> dict:
   if isinstance(made, int | float) and made > FORMAT:
     raise InputError(f"{path}: made by a newer version (format {made}, this one reads {FORMAT}); update condfoley-jax")
   parts = {"clip": dict, "conventions": dict, "components": dict, "id": str}
-  if made != FORMAT or not all(isinstance(config.get(name), kind) for name, kind in parts.items()):
+  described = {"kind": str, "config": dict}
+  if made != FORMAT or not (_has(config, parts) and all(_has(c, described) for c in config["components"].values())):
     raise InputError(f"{path}: not the config of a weights folder of format {FORMAT}; export the weights again")
   return config
+
+
+def _has(values: Any, kinds: dict[str, type]) -> bool:
+  return isinstance(values, dict) and all(isinstance(values.get(name), kind) for name, kind in kinds.items())
 
 
 def _read_tensors(directory: Path, identity: str, names: tuple[str, ...]) -> dict[str, dict[str, np.ndarray]]:

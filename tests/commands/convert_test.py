@@ -119,6 +119,13 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(files, tmp_path, cap
   assert not (tmp_path / "w").exists()
 
 
+def test_heads_that_the_width_does_not_divide_by_are_no_fault_of_the_checkpoint(files, tmp_path, capsys):
+  assert convert("--kind", "transformer", "--heads", 7, files / "last.ckpt", tmp_path / "w") == 2
+  error = capsys.readouterr().err
+  assert "--heads 7: a width of" in error and "last.ckpt" not in error
+  assert not (tmp_path / "w").exists()
+
+
 @pytest.mark.parametrize("option", [["--published"], ["--heads", 8], ["--trained-on", "countix_av"]])
 def test_options_of_a_transformer_are_refused_elsewhere(files, tmp_path, capsys, option):
   assert convert("--kind", "melgan", files / "best_netG.pt", tmp_path / "w", *option) == 2

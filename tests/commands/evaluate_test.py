@@ -8,8 +8,13 @@ from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import judges
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.sync_net import SyncNet, SyncNetConfig
+from condfoley_jax.models.video_encoder import VideoEncoderConfig
 from condfoley_jax.weights import folder
 from tests.evaluation import trials
+
+ENCODER = VideoEncoderConfig(stem_kernel=3, stem_stride=4, stem_mid=2, widths=(2, 4), blocks=(1, 1))
+SYNC = SyncNetConfig(ENCODER, n_mels=8, audio_width=4, audio_layers=1, width=3)
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +32,11 @@ def data(world, tmp_path_factory):
 def judge(tmp_path_factory):
   """Judges that know nothing yet."""
   sizes = {"n_mels": MINI.n_mels, "widths": ((4,), (4,)), "pool": (2, 2), "hidden": 8}
-  counts = dict(zip(judges.PARTS, (17, 2), strict=True))
+  counts = dict(zip(judges.PARTS["classifier"], (17, 2), strict=True))
   parts = {p: VGGishish(VGGishishConfig(classes=n, **sizes), rngs=nnx.Rngs(0)) for p, n in counts.items()}
   directory = tmp_path_factory.mktemp("judges")
-  folder.save(directory, MINI, parts)
+  folder.save(directory / "classifier", MINI, parts)
+  folder.save(directory / "sync", MINI, {"sync_net": SyncNet(SYNC, rngs=nnx.Rngs(0))})
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(judges.Judges.__init__, "__defaults__", (directory,))
     yield
@@ -50,6 +56,7 @@ def results(data, tmp_path_factory):
 def test_the_oracle_is_at_the_top_and_silence_at_the_floor(results):
   told = json.loads((results / "metrics.json").read_text())
   oracle, silence = told["systems"]["oracle"], told["systems"]["silence"]
+  assert told["classifier"]["sync_in_time"]["value"] == oracle["sync_in_time"]["value"]
   for name in ("onset_f1_25ms", "onset_ap", "onset_count_accuracy", "action_accuracy", "material_retained"):
     assert oracle[name]["value"] == 1
   assert oracle["mcd_db"]["value"] == oracle["stft_distance"]["value"] == 0
@@ -92,11 +99,25 @@ def test_systems_can_be_chosen(data, tmp_path):
   assert set(told["systems"]) == {"silence"} and set(told["ceilings"]) == {"vocoder"}
 
 
+def test_a_folder_named_after_an_ablation_is_that_system(data, tmp_path):
+  weights = tmp_path / "no_condition"
+  weights.symlink_to(folder.SHIPPED)
+  both = f"{folder.SHIPPED},{weights}"
+  assert evaluate(data, tmp_path / "out", "--weights", both, "--systems", "base,no_condition") == 0
+  told = json.loads((tmp_path / "out" / "metrics.json").read_text())["systems"]
+  # The same weights and seed here, so the same take.
+  assert told["no_condition"] == told["base"]
+
+
 @pytest.mark.parametrize(
   ("more", "words"),
   [
     (["--systems", "nosuch"], "--systems nosuch: not there; choose of oracle"),
     (["--weights", "nowhere"], "nowhere/config.json: not found"),
+    (
+      ["--weights", f"{folder.SHIPPED},{folder.SHIPPED}"],
+      "a second folder for model; name it after one of no_condition",
+    ),
     (["--seed", "1"], "records/references.jsonl: of another evaluation (made with seed 0)"),
   ],
 )

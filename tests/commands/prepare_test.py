@@ -23,6 +23,15 @@ def test_events_after_the_end_are_left_out_and_told(videos, tmp_path, capsys):
   assert [event["time_s"] for event in video["events"]] == [1.0]
 
 
+def test_a_link_to_nothing_is_refused(videos, tmp_path, capsys):
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "a.mp4").symlink_to(videos[0])
+  (tmp_path / "in" / "b.mp4").symlink_to(tmp_path / "gone.mp4")
+  code, (line,) = prepare(capsys, "folder", "--source", tmp_path / "in", "--out", tmp_path / "out")
+  assert code == 2 and "in/b.mp4: a link to nothing; remove it" in line
+  assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
   ("dataset", "flag", "fitting"),
   [

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from data_pipelines import dataset, records, tfrecord
+from data_pipelines import dataset, records, seal, tfrecord
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
@@ -50,8 +50,11 @@ def test_pickles(opened):
 
 
 def edit(data_dir, **changes):
+  """Another description, whole in itself."""
   path = data_dir / "dataset.json"
-  path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+  content = json.loads(path.read_text()) | changes
+  del content["sha256"]
+  path.write_text(seal.sealed(content))
 
 
 def check_refused(data_dir, match):
@@ -72,6 +75,8 @@ def test_other_schema(data_dir):
 def test_other_rate(data_dir):
   edit(data_dir, fps=30)
   check_refused(data_dir, "fps 30.*needs 15")
+  edit(data_dir, fps="15")
+  check_refused(data_dir, "fps '15', but the model needs 15")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema_version": 1}', '{"schema_version": 1, "sample_rate'])

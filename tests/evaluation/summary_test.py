@@ -18,6 +18,7 @@ def truths():
       "heard_material": number,
       "heard_action": 0,
       "target_material": 16,
+      "sync_offset_s": 0.033 * start,
       "contacts_s": [0.5, 1.0],
       "onsets_s": [0.5, 1.0],
       "embedding": [float(i), float(video)],
@@ -28,11 +29,12 @@ def truths():
   ]
 
 
-def record(truth, *, material=None, f1=1.0, latencies=(0.01, 0.03)):
+def record(truth, *, material=None, f1=1.0, latencies=(0.01, 0.03), offset_s=0.0):
   return dict.fromkeys(summary.MEANS, f1) | {
     "material": truth["heard_material"] if material is None else material,
     "action": truth["heard_action"],
     "latencies_s": list(latencies),
+    "sync_offset_s": offset_s,
     "embedding": truth["embedding"],
     "decay_similarity": None,
   }
@@ -65,6 +67,13 @@ def test_latency_is_signed_and_its_p95_is_of_its_size():
   assert told["onset_latency_s"]["value"] == -0.02 and told["onset_latency_p95_s"]["value"] == 0.04
 
 
+@pytest.mark.parametrize(("offset_s", "in_time"), [(0.0, 1), (-0.033333, 1), (0.033333, 1), (-0.066667, 0), (0.5, 0)])
+def test_in_time_is_a_step_of_the_judge_either_way(offset_s, in_time):
+  told = metrics(lambda t: record(t, offset_s=offset_s))["system 0"]
+  assert told["sync_in_time"]["value"] == in_time
+  assert told["sync_error_s"]["value"] == pytest.approx(abs(offset_s), abs=1e-6)
+
+
 def test_skill_is_over_the_best_baseline_that_is_there():
   told = metrics(record, lambda t: record(t, f1=0.25), baselines=("system 1", "nosuch"))
   assert told["system 0"]["onset_skill"]["value"] == 0.75
@@ -89,5 +98,5 @@ def test_judges_are_judged_where_one_label_holds():
   truth[0]["material"], truth[1]["heard_material"] = "", 0
   told = summary.judged(truth)
   assert told["material_accuracy"]["n"] == 11 and told["material_accuracy"]["value"] == pytest.approx(10 / 11, abs=1e-5)
-  assert told["onset_detector_f1_50ms"]["value"] == 1
+  assert told["onset_detector_f1_50ms"]["value"] == told["sync_in_time"]["value"] == 1
   assert np.isfinite(told["action_accuracy"]["ci95"]).all()

@@ -5,6 +5,7 @@ import pytest
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation.test_set import TestSet
+from data_pipelines.builders.events import MATERIALS
 from data_pipelines.errors import InputError
 from tests.evaluation import trials
 
@@ -27,7 +28,7 @@ def test_an_item_is_what_its_trial_names(directory):
   assert item.name == tests.names[0] and item.video == trial.target.video and item.match == trial.match
   assert item.query.shape == (30, 64, 64, 3) and item.query.dtype == np.uint8
   assert len(item.sounds.target.audio_N) == len(item.example.audio) == MINI.samples
-  assert item.material in item.name or item.material  # One material a video in this world.
+  assert item.material in MATERIALS and tests.example_kinds()[0] == item.material
   # A clip begins in the frame of a contact.
   assert 0 <= item.contacts_s[0] < 1 / MINI.fps
   assert tests.onsets_hz() > 0.5

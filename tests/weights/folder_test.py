@@ -234,7 +234,12 @@ DAMAGES = {
   "clip without hop": (without("clip", "hop"), "config.json: clip: ClipSpec needs hop"),
   "clip out of step": (setting("clip", "fps", value=17), "config.json: clip: .*17 fps"),
   "unknown kind": (setting("components", "vqgan", "kind", value="vqvae"), "component `vqgan`: .*`vqvae`"),
-  "no kind": (without("components", "vqgan", "kind"), "component `vqgan`: .*kind"),
+  "no kind": (without("components", "vqgan", "kind"), "config.json: not the config of a weights folder"),
+  "a component that is none": (setting("components", "vqgan", value=[]), "config.json: not the config of a weights"),
+  "sizes without end": (
+    setting("components", "vqgan", "config", "encoder_blocks", value=10**12),
+    "encoder_blocks is 1",
+  ),
   "unknown setting": (setting("components", "vqgan", "config", "depth", value=3), "component `vqgan`: .*depth"),
   "no tensors": (remove("model.safetensors"), "model.safetensors: missing or damaged"),
   "tensors cut short": (cut, "model.safetensors: missing or damaged"),

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.weights import tree
+from data_pipelines.errors import InputError
 
 State = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,9 +54,11 @@ class Problems:
 
   @contextlib.contextmanager
   def under(self, prefix: str) -> Iterator[None]:
-    """Notes the ValueError that reading the tensors under `prefix` ends with."""
+    """Notes the ValueError that reading the tensors under `prefix` ends with; what the user chose wrong goes on."""
     try:
       yield
+    except InputError:
+      raise
     except Misfit as error:
       for what, found in error.lists.items():
         self._lists.setdefault(what, []).extend(prefix + entry for entry in found)

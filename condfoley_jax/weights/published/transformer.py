@@ -6,6 +6,7 @@ from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights.published import layers
 from condfoley_jax.weights.published.layers import State, Tensors
+from data_pipelines.errors import InputError
 
 # Video frames of a published clip: the position table may be longer than what is read.
 _FRAMES = 30
@@ -22,8 +23,11 @@ def config_from_torch(state: State, *, rows: int, columns: int, heads: int) -> T
   Raises:
     ValueError: a tensor that tells one is missing or has another number of axes, or the position table is too short
       for condition and target.
+    InputError: the width is no multiple of `heads`: nothing that the tensors could be blamed for.
   """
   _, positions, width = layers.shape(state, "pos_emb", 3)
+  if width % heads:
+    raise InputError(f"--heads {heads}: a width of {width} does not divide by it; give as many as it was trained with")
   codes = rows * columns
   # The last code of a clip is never fed, so a table may lack its place.
   if positions + 1 < 2 * (_FRAMES + codes):
