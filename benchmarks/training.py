@@ -1,7 +1,9 @@
 """Training steps at the published sizes, batch 1, float32, beside the published code and what the machine can do.
 
 The published code's seconds were measured once on two such cores (PyTorch 2.13, random weights). What the machine can
-do is the rate of products and convolutions like those of the step, measured here, in the same run.
+do is the rate of products of matrices, measured here, in the same run. A step's arrays fill gigabytes that the C
+library asks the system for anew each time: `make bench` sets GLIBC_TUNABLES=glibc.malloc.hugetlb=1, so that it gets
+them in large pages, for which a third of the transformer's step would be spent waiting.
 """
 
 import tempfile
