@@ -30,7 +30,7 @@ def sources(
   Args:
     source_dir: folder for the videos and their `_times.txt`; made if absent.
     split: train, val or test.
-    seed: of the world, >= 0.
+    seed: of the world, in 0..2^32-1.
     count: number of videos.
     workers: processes that render; below 2 all is done in this one.
     progress: called with (videos done, videos in all).
