@@ -50,6 +50,9 @@ def _write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
   if trials := protocol.draw_protocol(videos, seed):
     protocol.write_protocol(folder, trials, videos)
+  else:  # Too few videos; those of an earlier run would tell of others.
+    for name in (protocol.CONDITIONS_FILE, protocol.MATCH_FILE, protocol.TYPES_FILE):
+      (folder / name).unlink(missing_ok=True)
 
 
 class Drumstick(base.SourceBuilder):

@@ -28,6 +28,8 @@ def test_the_test_split_has_the_published_evaluation(tmp_path, monkeypatch):
   trials = protocol.read_protocol(tmp_path)
   assert len(trials) == 582 and len({t.target for t in trials}) == 194
   assert {t.target.video for t in trials} == {draw_scene("test", 0, index).name for index in range(97)}
+  builder.sources(tmp_path, "test", seed=0, count=1, workers=1)
+  assert not list(tmp_path.glob("*.json")), "lists of more videos than there are"
   builder.sources(tmp_path / "train", "train", seed=0, count=97, workers=1)
   assert not (tmp_path / "train").exists()
 
