@@ -23,7 +23,7 @@ _BATCH, _PAIRS = 32, 512
 
 def rows() -> list[dict]:
   """A row for training from windows, and one for training from a cache."""
-  windows, cached = program(""), program(",data.cache=unread")
+  windows, cached = paper_program(""), paper_program(",data.cache=unread")
   with tempfile.TemporaryDirectory() as directory:
     root = Path(directory)
     pairs.make_datasets(root)
@@ -31,7 +31,7 @@ def rows() -> list[dict]:
     cache = _cache(cached.batch(), epath.Path(directory) / "cache")
     read = lambda: [next(iterator) for iterator in [_cached(cache)] for _ in range(_PAIRS // _BATCH)]
     from_cache = max(pairs.rate(read, _PAIRS) for _ in range(pairs.ROUNDS))
-  return [_row("windows", from_windows, flop(windows)), _row("a cache", from_cache, flop(cached))]
+  return [_row("windows", from_windows, flop_per_pair(windows)), _row("a cache", from_cache, flop_per_pair(cached))]
 
 
 def _row(source: str, per_core: float, flop: float) -> dict:
@@ -43,12 +43,12 @@ def _row(source: str, per_core: float, flop: float) -> dict:
   return pairs.as_row(case, per_core, needed, "what the slice takes", None)
 
 
-def program(changes: str) -> Program:
+def paper_program(changes: str) -> Program:
   """The paper's training, with changes to its config."""
   return Program(transformer.get_config(f"paper_gh,batch_size={_BATCH}{changes}").to_dict())
 
 
-def flop(program: Program) -> float:
+def flop_per_pair(program: Program) -> float:
   """Floating-point operations of a train step, for each pair of the batch."""
   return program.lower("train").cost_analysis()["flops"] / _BATCH
 

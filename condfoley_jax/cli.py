@@ -193,7 +193,7 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if not args.verify and not args.dataset:
     args.refuse("name a data set, or a prepared folder with --verify")
-  if args.verify and (args.dataset or args.check or args.out or args.source or args.labels or args.annotations):
+  if args.verify and any((args.dataset, args.out, args.source, args.labels, args.annotations)):
     args.refuse("--verify goes alone: it only reads the folder that it names")
   if not (args.verify or args.check or args.out):
     args.refuse("name a folder for the shards with --out")

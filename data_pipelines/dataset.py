@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,8 +75,6 @@ class Dataset:
     self.videos = tuple(_video_from_json(v) for v in description["videos"])
     self.shards = tuple(open_shard(directory, s) for s in description["shards"])
     self._ends = list(itertools.accumulate(len(s) for s in self.shards))
-    if sum(v.records for v in self.videos) != (self._ends or [0])[-1]:
-      raise ValueError("videos and shards hold different numbers of records")
 
   def read_segments(self, video: Video, first: int, count: int) -> list[records.Segment]:
     """Segments of a video, in one read (segment k starts at k seconds).
@@ -183,6 +182,10 @@ def read_description(path: epath.Path) -> dict[str, Any]:
     raise InputError(f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; prepare the data again")
   if not whole:
     raise InputError(f"{path}: not as it was written (sha256); copy it again or prepare the data again")
+  try:
+    _check_records(description)
+  except (ValueError, KeyError, TypeError) as e:
+    raise _invalid(path, e) from e
   return description
 
 
@@ -202,6 +205,20 @@ def _check_spec(path: epath.Path, description: dict[str, Any], spec: ClipSpec) -
         f"{path}: prepared with {field} {description[field]!r}, but the model needs {getattr(spec, field)!r};"
         " prepare the data for this model"
       )
+
+
+def _check_records(description: dict[str, Any]) -> None:
+  """Raises ValueError, KeyError or TypeError unless videos have their records one after the other, in these shards."""
+  first = 0
+  for video in map(_video_from_json, description["videos"]):
+    if operator.index(video.first_record) != first:
+      raise ValueError(f"{video.id} begins with record {video.first_record}, not {first}")
+    first += operator.index(video.records)
+  for shard in description["shards"]:
+    if missing := {"file", "records", "bytes", "sha256"} - set(shard):
+      raise ValueError(f"a shard without {', '.join(sorted(missing))}")
+  if sum(operator.index(shard["records"]) for shard in description["shards"]) != first:
+    raise ValueError("videos and shards hold different numbers of records")
 
 
 def _video_from_json(fields: dict[str, Any]) -> Video:

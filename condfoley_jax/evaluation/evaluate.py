@@ -55,7 +55,7 @@ def run(
         scored = {system: scoring.score(item, audio, judges, seen) for system, audio in sounds.items()}
         kept[group.name].add({"item": name, **scored})
       if name not in truth:
-        truth.add(scoring.truth(item, judges))
+        truth.add(scoring.truth(item, judges, seen))
     progress(index + 1, len(tests))
   scores = {system: [r[system] for r in kept[g.name]] for g in groups for system in g.systems}
   return _summary(list(truth), scores)

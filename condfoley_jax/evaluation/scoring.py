@@ -12,15 +12,17 @@ from condfoley_jax.evaluation.legacy_onsets import legacy_scores
 from condfoley_jax.evaluation.test_set import Item
 
 _NEAR_S = 0.1
+# What the sync judge may say of a sound that is in time: a step of its own, and what rounding adds.
+_IN_TIME_S = 0.04
 _DIGITS = 6
 
 Record = dict[str, Any]
 
 
-def truth(item: Item, judges: Judges) -> Record:
-  """What is true of an item, and what the judges say of its true sounds."""
+def truth(item: Item, judges: Judges, seen: jax.Array) -> Record:
+  """What is true of an item, and what the judges say of its true sounds; `seen` as for `score`."""
   target, example = item.sounds.target, item.sounds.example
-  of_target = judges(target.audio_N, judges.watch(item.query))
+  of_target = judges(target.audio_N, seen)
   of_example = judges(example.audio_N, judges.watch(item.example.frames))
   return {
     "item": item.name,
@@ -31,7 +33,7 @@ def truth(item: Item, judges: Judges) -> Record:
     "heard_material": of_example.material,
     "heard_action": of_target.action,
     "target_material": of_target.material,
-    "sync_offset_s": _plain(of_target.offset_s),
+    **timing(of_target.offset_s),
     "contacts_s": _rounded(item.contacts_s),
     "onsets_s": _rounded(target.onsets_s),
     "example_onsets_s": _rounded(example.onsets_s),
@@ -55,7 +57,7 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> R
     "onsets_s": _rounded(onsets_s),
     "material": verdict.material,
     "action": verdict.action,
-    "sync_offset_s": verdict.offset_s,
+    **timing(verdict.offset_s),
     "onset_count_accuracy": float(counted.right),
     "onset_count_mae": float(counted.error),
     "legacy_ap": _legacy_ap(true_s, onsets_s, audio_N, rate),
@@ -73,6 +75,11 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> R
     detection = onset_scores.detection(true_s, onsets_s, tolerance_s)
     found |= {f"onset_{part}_{name}": value for part, value in detection._asdict().items()}
   return {k: _plain(v) for k, v in found.items()}
+
+
+def timing(offset_s: float) -> Record:
+  """Scores of a sound that a judge says is so much later than the picture, s."""
+  return {"sync_in_time": float(abs(offset_s) <= _IN_TIME_S), "sync_error_s": abs(offset_s)}
 
 
 def _legacy_ap(true_s: np.ndarray, onsets_s: np.ndarray, audio_N: np.ndarray, rate: int) -> float:

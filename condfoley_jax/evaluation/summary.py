@@ -17,6 +17,8 @@ MEANS = (
   "legacy_ap",
   "onset_ap",
   *(f"onset_{part}_{round(1000 * t)}ms" for t in onset_scores.TOLERANCES_S for part in ("f1", "precision", "recall")),
+  "sync_in_time",
+  "sync_error_s",
   "decay_similarity",
   "centroid_similarity",
   "level_similarity",
@@ -33,8 +35,6 @@ COMPARED = (
   "onset_f1_50ms",
   "sync_in_time",
 )
-# What the sync judge may say of a sound that is in time: a step of its own, and what rounding adds.
-_IN_TIME_S = 0.04
 _FRECHET_RESAMPLES = 40
 
 Told = dict[str, dict[str, object]]
@@ -68,7 +68,7 @@ def compare(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> 
 
 
 def judged(truth: Sequence[Record]) -> Told:
-  """How often the judges are right on true sound, where one label holds for all of it; and the onset detector's F1."""
+  """How often judges are right on true sound (labels: where one holds for all of it), and the onset detector's F1."""
   videos = np.array([t["video"] for t in truth])
   labels = {"material": MATERIALS, "action": ACTIONS}
   found = {}
@@ -76,7 +76,7 @@ def judged(truth: Sequence[Record]) -> Told:
     right = [names.index(t[label]) == t[f"heard_{label}"] if t[label] in names else np.nan for t in truth]
     found[f"{label}_accuracy"] = intervals.mean(np.array(right, float), videos, _rng())
   f1 = [onset_scores.detection(np.array(t["contacts_s"]), np.array(t["onsets_s"]), 0.05).f1 for t in truth]
-  found["sync_in_time"] = intervals.mean(_in_time(truth), videos, _rng())
+  found["sync_in_time"] = intervals.mean(np.array([t["sync_in_time"] for t in truth]), videos, _rng())
   return _told(found | {"onset_detector_f1_50ms": intervals.mean(np.array(f1), videos, _rng())})
 
 
@@ -92,8 +92,7 @@ def _metrics(
       found[f"{label}_accuracy{name}"] = mean(right, kept)
   kept = [float(r["material"] == t["target_material"]) for t, r in zip(truth, records, strict=True)]
   found["material_retained"] = mean(np.array(kept))
-  found |= {name: mean(_values(name, truth, records)) for name in (*MEANS, "sync_in_time")}
-  found["sync_error_s"] = mean(np.abs(_values("sync_offset_s", truth, records)))
+  found |= {name: mean(_values(name, truth, records)) for name in MEANS}
   found["reference_consistency"] = mean(_moves(truth, records))
   if baseline_f1:
     found["onset_skill"] = mean(onset_scores.skill(_values("onset_f1_100ms", truth, records), baseline_f1).values_I)
@@ -107,13 +106,7 @@ def _values(metric: str, truth: Sequence[Record], records: Sequence[Record]) -> 
   if metric in ("material_accuracy", "action_accuracy"):
     label = metric.removesuffix("_accuracy")
     return np.array([float(r[label] == t[f"heard_{label}"]) for t, r in zip(truth, records, strict=True)])
-  if metric == "sync_in_time":
-    return _in_time(records)
   return np.array([np.nan if r[metric] is None else r[metric] for r in records], float)
-
-
-def _in_time(records: Sequence[Record]) -> np.ndarray:
-  return np.array([float(abs(r["sync_offset_s"]) <= _IN_TIME_S) for r in records])
 
 
 def _moves(truth: Sequence[Record], records: Sequence[Record]) -> np.ndarray:

@@ -66,7 +66,7 @@ def require_split(split: str, known: Iterable[str], dataset: str) -> None:
 
 def find_videos(folder: pathlib.Path, suffixes: Iterable[str] = VIDEO_SUFFIXES) -> list[pathlib.Path]:
   """Video files in `folder` and below, sorted; hidden ones are left out. Raises InputError on links to nothing."""
-  found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir())
+  found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
   shown = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
   for path in shown:
     if path.is_symlink() and not path.exists():

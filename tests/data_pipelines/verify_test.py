@@ -118,6 +118,28 @@ def test_a_rewritten_description_is_refused_by_all_who_read_it(data):
       read()
 
 
+@pytest.mark.parametrize(
+  "change",
+  [
+    lambda d: d.pop("shards"),
+    lambda d: d.update(shards=None),
+    lambda d: d.update(shards=[]),
+    lambda d: d["shards"][0].update(records=3.0),
+    lambda d: d["shards"][0].pop("file"),
+    lambda d: d["videos"][0].pop("id"),
+    lambda d: d["videos"][1].update(first_record=-3),
+  ],
+)
+def test_a_description_that_does_not_add_up_is_refused_though_it_is_whole(data, change, capsys):
+  description = json.loads((data / "dataset.json").read_text())
+  change(description)
+  del description["sha256"]
+  (data / "dataset.json").write_text(seal.sealed(description))
+  assert cli.main(["prepare", "--verify", str(data)]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "dataset.json: no valid description of a dataset" in line
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_changed_byte_of_any_file_is_found_and_its_place_named(whole, data):

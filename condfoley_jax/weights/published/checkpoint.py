@@ -54,8 +54,7 @@ def convert(kind: str, state: State, *, heads: int) -> Converted:
 
 def _refuse(what: str, names: list[str]) -> None:
   if names:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    raise ValueError(f"tensors {what} ({len(names)}): {', '.join(names[:10])}{more}")
+    raise layers.Misfit({what: names})
 
 
 def _is_float(x: np.ndarray) -> bool:

@@ -187,13 +187,11 @@ def test_numbers_that_float32_cannot_hold_are_told_without_a_warning(published):
     convert("transformer", published | {"transformer.ln_f.weight": np.full(32, 1e300)})
 
 
-def test_of_many_tensors_that_are_not_finite_ten_are_named(published):
+def test_all_tensors_that_are_not_finite_are_named(published):
   bad = {
     k: np.full_like(x, np.inf) for k, x in published.items() if k.startswith("transformer.blocks.0.mlp") or ".ln" in k
   }
-  with pytest.raises(
-    ValueError, match=rf"not finite in float32 \({len(bad)}\): (\S+, ){{9}}\S+ and {len(bad) - 10} more"
-  ):
+  with pytest.raises(ValueError, match=rf"not finite in float32 \({len(bad)}\): {', '.join(sorted(bad))}$"):
     convert("transformer", published | bad)
 
 
