@@ -106,7 +106,7 @@ class Dataset:
     pictures = [picture for s in segments for picture in s.frames][skip : skip + frames]
     per_frame = self.sample_rate // self.fps
     pcm = np.concatenate([s.audio for s in segments])[skip * per_frame : (skip + frames) * per_frame]
-    return Window(np.stack([records.decode_frame(picture) for picture in pictures]), records.from_pcm(pcm))
+    return Window(records.decode_frames(pictures), records.from_pcm(pcm))
 
 
 def decode_record(shard: tfrecord.Shard, record: int, data: bytes) -> records.Segment:

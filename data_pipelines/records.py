@@ -13,6 +13,7 @@ Features of the Example (readable with `tf.io.parse_single_example`):
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -83,11 +84,15 @@ def decode(record: bytes) -> Segment:
   """
   try:
     feature = example_pb2.Example.FromString(record).features.feature
-    if list(feature["schema"].int64_list.value) == [SCHEMA_VERSION]:
-      return _decoded(feature)
+    schema = list(feature["schema"].int64_list.value)
+    segment = _decoded(feature) if schema == [SCHEMA_VERSION] else None
   except (DecodeError, IndexError, KeyError, UnicodeDecodeError, TypeError) as e:
     raise ValueError(f"no segment of a video ({e!r})") from e
-  raise ValueError(f"schema {list(feature['schema'].int64_list.value)}, expected {SCHEMA_VERSION}")
+  if segment is None:
+    raise ValueError(f"schema {schema}, expected {SCHEMA_VERSION}")
+  if (len(segment.frames), len(segment.audio)) != (segment.fps, segment.sample_rate):
+    raise ValueError(f"no segment of a video ({len(segment.frames)} frames, {len(segment.audio)} samples)")
+  return segment
 
 
 def _decoded(feature) -> Segment:
@@ -111,12 +116,15 @@ def encode_frame(frame: np.ndarray) -> bytes:
   return cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes()
 
 
-def decode_frame(planes: bytes) -> np.ndarray:
-  """Picture of its planes, uint8 [S, S, 3] RGB. Raises ValueError if they are not those of a square picture."""
-  side = math.isqrt(len(planes) * 2 // 3)
-  if not side or side % 2 or side * side * 3 // 2 != len(planes):
-    raise ValueError(f"a picture of {len(planes)} bytes")
-  return cv2.cvtColor(np.frombuffer(planes, np.uint8).reshape(side * 3 // 2, side), cv2.COLOR_YUV2RGB_I420)
+def decode_frames(pictures: Sequence[bytes]) -> np.ndarray:
+  """Pictures of their planes, uint8 [T, S, S, 3] RGB. Raises ValueError if they are not squares of one size."""
+  side = math.isqrt(len(pictures[0]) * 2 // 3)
+  frames = np.empty((len(pictures), side, side, 3), np.uint8)
+  for planes, frame in zip(pictures, frames, strict=True):
+    if not side or side % 2 or side * side * 3 // 2 != len(planes):
+      raise ValueError(f"a picture of {len(planes)} bytes")
+    cv2.cvtColor(np.frombuffer(planes, np.uint8).reshape(side * 3 // 2, side), cv2.COLOR_YUV2RGB_I420, frame)
+  return frames
 
 
 def to_pcm(audio: np.ndarray) -> np.ndarray:

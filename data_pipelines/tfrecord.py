@@ -89,18 +89,18 @@ class Shard:
       raise IndexError(f"records {first} to {first + count - 1} of {len(self)} in {self.path}")
     spans = self._index[first : first + count].astype(int)
     start = spans[0, 0]
-    raw = self._pread(start, spans[-1].sum() + _FRAMING - start)
-    return [self._checked(first + i, raw[at - start :], length) for i, (at, length) in enumerate(spans)]
+    raw = memoryview(self._pread(start, spans[-1].sum() + _FRAMING - start))
+    return [self._checked(first + i, raw[at - start :][: length + _FRAMING]) for i, (at, length) in enumerate(spans)]
 
-  def _checked(self, record: int, raw: bytes, length: int) -> bytes:
-    """Data of a record that `raw` begins with."""
-    raw = raw[: length + _FRAMING]
+  def _checked(self, record: int, raw: memoryview) -> bytes:
+    """Data of a framed record; fewer bytes where the file has ended."""
+    length = self._index[record, 1]
     if len(raw) != length + _FRAMING:
       raise self._damaged(record)
     found, header_crc = _HEADER.unpack_from(raw)
-    data = raw[_HEADER.size : -_FOOTER.size]
-    (data_crc,) = _FOOTER.unpack_from(raw, len(raw) - _FOOTER.size)
-    if header_crc != _masked_crc(raw[:8]):
+    data = bytes(raw[_HEADER.size : -_FOOTER.size])
+    (data_crc,) = _FOOTER.unpack(raw[-_FOOTER.size :])
+    if header_crc != _masked_crc(bytes(raw[:8])):
       raise self._damaged(record)
     if found != length:  # In a shard of just this size.
       raise self._not_indexed()

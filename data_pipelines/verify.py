@@ -56,8 +56,7 @@ def _of_shard(directory: epath.Path, told: dict, expected: list[tuple[str, int]]
 def _of_record(shard: tfrecord.Shard, record: int, expected: list[tuple[str, int]]) -> str | None:
   try:
     segment = dataset.decode_record(shard, record, shard[record])
-    for picture in segment.frames:
-      records.decode_frame(picture)
+    records.decode_frames(segment.frames)
   except InputError as e:
     return str(e)
   except ValueError as e:

@@ -149,7 +149,7 @@ def examples_of(source: Source, spec: ClipSpec) -> Iterator[Example]:
 def _example(source: Source, segment: records.Segment) -> dict[str, Any]:
   return {
     **{name: getattr(segment, name) for name in (*_NAMES, *_COUNTS, "audio")},
-    "frames": [_png(picture) for picture in segment.frames],
+    "frames": [_png(frame) for frame in records.decode_frames(segment.frames)],
     "event_time": np.array([e.time_s for e in segment.events], "<f8").tobytes(),
     **{name: _words(segment, name.removeprefix("event_")) for name in _LABELS},
     "label": source.label or "",
@@ -161,6 +161,6 @@ def _words(segment: records.Segment, field: str) -> Iterable[str]:
   return [getattr(e, field) for e in segment.events]
 
 
-def _png(planes: bytes) -> bytes:
-  """PNG of a stored picture: given an array, TFDS would encode it with TensorFlow."""
-  return cv2.imencode(".png", cv2.cvtColor(records.decode_frame(planes), cv2.COLOR_RGB2BGR))[1].tobytes()
+def _png(frame: np.ndarray) -> bytes:
+  """PNG of a picture, uint8 [S, S, 3] RGB: given an array, TFDS would encode it with TensorFlow."""
+  return cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()

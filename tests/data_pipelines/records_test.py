@@ -11,20 +11,28 @@ from data_pipelines.builders.events import Event
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 EVENTS = st.builds(Event, st.floats(allow_nan=False), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
-SEGMENTS = st.builds(
-  records.Segment,
-  video=st.text(max_size=9),
-  segment=INT64,
-  fps=INT64,
-  sample_rate=INT64,
-  video_frames=INT64,
-  valid_frames=INT64,
-  frames=st.lists(st.binary(max_size=9), max_size=3).map(tuple),
-  audio=st.lists(st.integers(-(2**15), 2**15 - 1), max_size=9).map(lambda samples: np.array(samples, np.int16)),
-  events=st.lists(EVENTS, max_size=4).map(tuple),
-  source=st.text(max_size=9),
-  source_sha256=st.text(max_size=9),
-)
+
+
+@st.composite
+def _segments(draw):
+  frames = draw(st.lists(st.binary(max_size=9), max_size=3).map(tuple))
+  audio = np.array(draw(st.lists(st.integers(-(2**15), 2**15 - 1), max_size=9)), np.int16)
+  return records.Segment(
+    video=draw(st.text(max_size=9)),
+    segment=draw(INT64),
+    fps=len(frames),
+    sample_rate=len(audio),
+    video_frames=draw(INT64),
+    valid_frames=draw(INT64),
+    frames=frames,
+    audio=audio,
+    events=draw(st.lists(EVENTS, max_size=4).map(tuple)),
+    source=draw(st.text(max_size=9)),
+    source_sha256=draw(st.text(max_size=9)),
+  )
+
+
+SEGMENTS = _segments()
 
 
 @given(SEGMENTS)
@@ -64,11 +72,19 @@ def test_what_is_no_segment_is_refused(record):
     records.decode(record)
 
 
+@pytest.mark.parametrize("change", [{"fps": 2}, {"sample_rate": 4}])
+def test_a_record_without_all_its_frames_or_samples_is_refused(change):
+  whole = records.Segment("v", 0, 1, 3, 1, 1, (b"",), np.zeros(3, np.int16), (), "s", "h")
+  assert records.decode(records.encode(whole)).frames == (b"",)
+  with pytest.raises(ValueError, match=r"no segment of a video \(1 frames, 3 samples\)"):
+    records.decode(records.encode(dataclasses.replace(whole, **change)))
+
+
 def test_picture_keeps_colours_and_place():
   picture = np.zeros((32, 32, 3), np.uint8)
   picture[:16, :, 0] = 200
   picture[16:, :16, 2] = 150
-  back = records.decode_frame(records.encode_frame(picture)).astype(int)
+  (back,) = records.decode_frames([records.encode_frame(picture)]).astype(int)
   assert back.shape == (32, 32, 3)
   assert np.abs(back - picture).mean() < 3
   np.testing.assert_allclose(back[8, 8], [200, 0, 0], atol=6)
@@ -79,14 +95,20 @@ def test_picture_keeps_colours_and_place():
 @settings(max_examples=30, deadline=None)
 def test_grey_pictures_of_any_even_side_come_back_nearly_exactly(side, seed):
   grey = np.random.default_rng(seed).integers(0, 256, (side, side, 1), np.uint8).repeat(3, 2)
-  back = records.decode_frame(records.encode_frame(grey)).astype(int)
+  (back,) = records.decode_frames([records.encode_frame(grey)]).astype(int)
   assert np.abs(back - grey).max() <= 2
 
 
 @pytest.mark.parametrize("planes", [b"", b"12345", bytes(3 * 3 * 3 // 2)])
 def test_what_is_no_picture_is_refused(planes):
   with pytest.raises(ValueError, match=f"a picture of {len(planes)} bytes"):
-    records.decode_frame(planes)
+    records.decode_frames([planes])
+
+
+def test_pictures_of_two_sizes_are_refused():
+  planes = [records.encode_frame(np.zeros((side, side, 3), np.uint8)) for side in (16, 32)]
+  with pytest.raises(ValueError, match="a picture of 1536 bytes"):
+    records.decode_frames(planes)
 
 
 def test_pcm_clips_and_comes_back():

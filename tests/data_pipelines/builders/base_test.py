@@ -46,7 +46,7 @@ def test_every_second_is_read_back(prepared):
     for name in ("video", "source", "source_sha256"):
       assert example[name].decode() == getattr(segment, name)
     np.testing.assert_array_equal(example["audio"], segment.audio)
-    np.testing.assert_array_equal(example["frames"], [records.decode_frame(picture) for picture in segment.frames])
+    np.testing.assert_array_equal(example["frames"], records.decode_frames(segment.frames))
     assert np.frombuffer(example["event_time"], "<f8").tolist() == [e.time_s for e in segment.events]
     for name in ("material", "action", "reaction"):
       assert [word.decode() for word in example[f"event_{name}"]] == [getattr(e, name) for e in segment.events]

@@ -15,7 +15,7 @@ from tests.data_pipelines.media import making
 
 
 def decoded(made):
-  return making.indices(np.stack([records.decode_frame(jpeg) for s in made for jpeg in s.frames[: s.valid_frames]]))
+  return making.indices(records.decode_frames([planes for s in made for planes in s.frames[: s.valid_frames]]))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_segments_of_a_video(clip):
 def test_filter_and_size_are_those_of_the_spec(clip):
   shapes = []
   for spec in (MINI, dataclasses.replace(MINI, frame_filter="bicubic"), PAPER):
-    frame = records.decode_frame(next(segments.segments_of(Source("id", clip), spec)).frames[9])
+    frame = records.decode_frames(next(segments.segments_of(Source("id", clip), spec)).frames)[9]
     shapes.append(frame)
   assert shapes[2].shape == (128, 128, 3)
   assert shapes[0].shape == shapes[1].shape == (64, 64, 3) and (shapes[0] != shapes[1]).any()
