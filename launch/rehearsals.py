@@ -4,7 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,14 +55,22 @@ RUNS = (
 )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+  """0: done; 2: the file cannot be written, or a rehearsal failed, which has told why: one line on stderr."""
   parser = argparse.ArgumentParser(prog="rehearsals", description=__doc__)
   parser.add_argument("--out", type=Path, required=True, metavar="FILE.md")
-  out = parser.parse_args().out
+  out = parser.parse_args(argv).out
+  if not out.parent.is_dir():
+    print(f"rehearsals: {out.parent}: no such folder; make it first", file=sys.stderr)
+    return 2
   rows = []
   for run in RUNS:
     print(f"{run.config} on {run.topology}", file=sys.stderr, flush=True)
-    rows.append(_rehearse(run))
+    try:
+      rows.append(_rehearse(run))
+    except subprocess.CalledProcessError as error:
+      print(f"rehearsals: `{' '.join(error.cmd[1:])}` failed; nothing is written", file=sys.stderr)
+      return 2
   out.write_text(table(rows, RUNS))
   return 0
 

@@ -1,5 +1,7 @@
 """The table of rehearsals, from rows made up."""
 
+import subprocess
+
 from launch import rehearsals
 
 ROW = {
@@ -28,3 +30,21 @@ def test_what_is_not_known_is_left_empty():
   unknown = dict.fromkeys(("flops", "bytes_accessed", "collectives", "seconds", "bound", "examples_per_s"))
   text = rehearsals.table([ROW | unknown | {"fits": False}], ())
   assert "| 5.6 of 16.9 | no |  |  |  |  |  |  |" in text
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_compiled(tmp_path, capsys):
+  assert rehearsals.main(["--out", str(tmp_path / "none" / "table.md")]) == 2
+  assert capsys.readouterr().err == f"rehearsals: {tmp_path / 'none'}: no such folder; make it first\n"
+
+
+def test_a_rehearsal_that_fails_leaves_the_table_as_it_was(tmp_path, capsys, monkeypatch):
+  def failed(command, **_):
+    raise subprocess.CalledProcessError(2, command)
+
+  monkeypatch.setattr(subprocess, "run", failed)
+  (tmp_path / "table.md").write_text("before")
+  assert rehearsals.main(["--out", str(tmp_path / "table.md")]) == 2
+  first, last = capsys.readouterr().err.splitlines()
+  assert first == "configs/vqgan.py:paper on v5e:2x4"
+  assert last.startswith("rehearsals: `-m launch.rehearse --config configs/vqgan.py:paper") and "failed" in last
+  assert (tmp_path / "table.md").read_text() == "before"
