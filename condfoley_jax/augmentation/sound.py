@@ -21,6 +21,9 @@ class SoundAugmentation:
     speed: largest relative change of speed and, with it, pitch.
     noise_db: range of the RMS of added noise, dB below full scale, from white to pink; None adds none.
     mask_frames, mask_bins: most mel frames and bins of the condition that one stripe of each kind silences.
+
+  Raises:
+    ValueError: a range is none.
   """
 
   gain_db: tuple[float, float] = (0.0, 0.0)
@@ -28,6 +31,11 @@ class SoundAugmentation:
   noise_db: tuple[float, float] | None = None
   mask_frames: int = 0
   mask_bins: int = 0
+
+  def __post_init__(self):
+    for name in ("gain_db", "noise_db"):
+      if (bounds := getattr(self, name)) is not None and not (len(bounds) == 2 and bounds[0] <= bounds[1]):
+        raise ValueError(f"sound.{name} is {bounds}; give the lowest and the highest")
 
 
 def augment_pair(

@@ -1,7 +1,6 @@
 """Stage `classifier`: what sounds in a mel picture, by material and by action (paper sec. 4: the judges)."""
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.stages.scores import mean_where
 from condfoley_jax.stages.stage import Batch, Stage, Trained
-from condfoley_jax.weights import folder, registry
+from condfoley_jax.weights import registry
 from data_pipelines.builders.events import ACTIONS, MATERIALS
 
 CLASSES = {"material": MATERIALS, "action": ACTIONS}
@@ -33,7 +32,7 @@ class ClassifierStage(Stage):
       values = getattr(network.scaling, name)
       values[...] = jnp.broadcast_to(jnp.asarray(self.config["standardise"][name], jnp.float32), values.shape)
     if directory := self.config["pretrained"]["vggishish"]:
-      found = folder.load(Path(directory), only=("vggishish",), dtype=self.dtype).components["vggishish"]
+      found = self.read_pretrained("vggishish", "vggishish")["vggishish"]
       if found.config.widths != network.config.widths:
         raise ValueError(f"{directory}: a classifier of other widths than config.model.{_part(label)}")
       network.features = found.features

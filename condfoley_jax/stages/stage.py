@@ -36,6 +36,7 @@ class Stage(abc.ABC):
     sound, picture: how training changes sound and frames.
     batches: `clips` or `pairs`, what the data pipeline feeds.
     phases: of the training, in order.
+    pretrained_ids: of the folders that weights were read from, by their names in config.pretrained.
 
   Args:
     config: as above.
@@ -49,6 +50,7 @@ class Stage(abc.ABC):
 
   def __init__(self, config: Mapping[str, Any], *, read: bool = True):
     self.config, self._read = config, read
+    self.pretrained_ids: dict[str, str] = {}
     self.clip = config_tree.from_dict(ClipSpec, config["clip"])
     self.conventions = config_tree.from_dict(Conventions, config["conventions"])
     self.dtype = jnp.dtype(config["dtype"])
@@ -107,7 +109,14 @@ class Stage(abc.ABC):
     """Components of the weights folder that `config.pretrained[key]` names."""
     if not self._read:
       return {name: self.build(name, nnx.Rngs(0)) for name in names if name in self.config["model"]}
-    return folder.load(Path(self.config["pretrained"][key]), only=names, dtype=self.dtype).components
+    return self.read_pretrained(key, *names)
+
+  def read_pretrained(self, key: str, *names: str, optional: tuple[str, ...] = ()) -> dict[str, nnx.Module]:
+    """As `pretrained`, but read in any case, and those of `optional` where they are there."""
+    directory = Path(self.config["pretrained"][key])
+    weights = folder.load(directory, only=names, optional=optional, dtype=self.dtype)
+    self.pretrained_ids[key] = weights.id
+    return weights.components
 
 
 class Trained(nnx.Module):

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,6 @@ from condfoley_jax.models.quantizer import CodeAverages, CodeRestarts, Quantized
 from condfoley_jax.models.vqgan import VQGAN
 from condfoley_jax.shapes import Mel_BxFxM
 from condfoley_jax.stages.stage import Batch, Metrics, Stage, Trained
-from condfoley_jax.weights import folder
 from data_pipelines.errors import InputError
 
 
@@ -45,9 +43,7 @@ class VQGANStage(Stage):
     """What `config.pretrained.lpaps` names: a folder with an LPAPS, else one with a classifier of materials."""
     if not (directory := self.config["pretrained"]["lpaps"]):
       return None
-    found = folder.load(
-      Path(directory), only=(), optional=("lpaps", "material_classifier"), dtype=self.dtype
-    ).components
+    found = self.read_pretrained("lpaps", optional=("lpaps", "material_classifier"))
     if not found:
       raise InputError(f"{directory}: no `lpaps` and no `material_classifier`; name another --config.pretrained.lpaps")
     return found["lpaps"] if "lpaps" in found else of_classifier(found["material_classifier"])

@@ -1,9 +1,10 @@
 """Orbax checkpoints: training state, the data iterator's state, the key and the scores as one step."""
 
 import contextlib
+import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,53 @@ from data_pipelines.errors import InputError
 _LAST = 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Best:
+  """By which validation score a step is the best: by the lowest, or by the highest."""
+
+  score: str
+  highest: bool
+
+  def __call__(self, scores: Mapping[str, float]) -> float:
+    """What is to be as high as can be."""
+    return scores[self.score] if self.highest else -scores[self.score]
+
+
+def read_best(text: str, scores: Sequence[str]) -> Best | None:
+  """`SCORE:min` or `SCORE:max`, SCORE being one of `scores`; None if it is empty.
+
+  Raises:
+    InputError: it is neither, or there is no such score.
+  """
+  name, _, wanted = text.partition(":")
+  if text and wanted not in ("min", "max"):
+    raise InputError(f"--config.keep_best: `{text}` is not SCORE:min or SCORE:max; there are {', '.join(scores)}")
+  if text and name not in scores:
+    raise InputError(f"--config.keep_best: no score of {text}; there are {', '.join(scores)}")
+  return Best(name, wanted == "max") if text else None
+
+
 class Checkpoints:
   """Steps under `directory`: the last two and the best; saving goes on in the background.
 
   Args:
     directory: made if it is not there.
-    best: `SCORE:min` or `SCORE:max` of the validation scores, or empty to keep none for its score.
+    best: None keeps no step for its score.
 
   Raises:
-    ValueError: `best` is neither.
-    InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were. There
-      is no such score. A checkpoint is damaged.
+    InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were. A
+      checkpoint is damaged.
   """
 
-  def __init__(self, directory: Path, *, best: str = ""):
+  def __init__(self, directory: Path, *, best: Best | None = None):
     self._directory = Path(directory).resolve()
     self._best = best
-    keep, score = [LatestN(_LAST)], _score(best) if best else None
-    if score:
-      keep.append(BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
+    keep = [LatestN(_LAST)]
+    if best:
+      keep.append(BestN(get_metric_fn=best, n=1, keep_checkpoints_without_metrics=False))
     options = ocp.CheckpointManagerOptions(
       preservation_policy=AnyPreservationPolicy(keep),
-      best_fn=score,
+      best_fn=best,
       keep_checkpoints_without_metrics=False,
       create=True,
     )
@@ -60,8 +86,6 @@ class Checkpoints:
 
   def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
     """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
-    if scores and self._best and self._best.partition(":")[0] not in scores:
-      raise InputError(f"--config.keep_best: no score of {self._best}; there are {', '.join(scores)}")
     data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist()}
     args = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
     with self._told():
@@ -106,14 +130,6 @@ class Checkpoints:
       raise InputError(
         f"{self._directory}: {reason}; make room or rights and run again: it goes on from the last checkpoint"
       ) from error
-
-
-def _score(best: str) -> Callable[[dict[str, float]], float]:
-  """What is to be as high as can be. Raises ValueError if `best` is not SCORE:min or SCORE:max."""
-  name, _, wanted = best.partition(":")
-  if not name or wanted not in ("min", "max"):
-    raise ValueError(f"keep_best is SCORE:min or SCORE:max, not `{best}`")
-  return lambda scores: scores[name] if wanted == "max" else -scores[name]
 
 
 def _reason(error: BaseException | None) -> str | None:

@@ -99,6 +99,12 @@ class Program:
 
     return jax.jit(evaluate, out_shardings=sharding.replicated(self.mesh))
 
+  def scores(self) -> tuple[str, ...]:
+    """Names of the validation scores."""
+    with self.on_mesh():
+      found = jax.eval_shape(self.evaluate, self.state, self.frozen, self.batch(), self._key())
+    return tuple(self.stage.scores(dict.fromkeys(found, 1.0)))
+
   def on_mesh(self) -> contextlib.AbstractContextManager:
     """What is traced inside may state how it lies on the mesh."""
     return jax.set_mesh(self.mesh)

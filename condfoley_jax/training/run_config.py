@@ -8,7 +8,8 @@ from typing import Any
 from data_pipelines.errors import InputError
 
 FILE_NAME = "config.json"
-# How long, how often and from where do not change what a step does; the learning rate's schedule follows the new end.
+# How long, how often and from where (`pretrained_ids` tell what was there) do not change what a step does; the learning
+# rate's schedule follows the new end.
 _FREE = (
   "steps",
   "every",
@@ -17,7 +18,7 @@ _FREE = (
   "data.validation",
   "data.cache",
   "data.cache_epochs",
-  "pretrained",
+  "pretrained.",
   "mesh",
   "sharding",
   "skip_at_most",
@@ -28,10 +29,11 @@ def check(config: Mapping[str, Any], workdir: Path) -> None:
   """Whether the run in `workdir`, if there is one, can go on with `config`.
 
   Raises:
-    InputError: it was trained with another config, or `workdir` is a file.
+    InputError: it was trained with another config, or `workdir` or its `checkpoints` is a file.
   """
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(f"{workdir}: a file; name another --workdir")
+  for folder in (workdir, workdir / "checkpoints"):
+    if folder.exists() and not folder.is_dir():
+      raise InputError(f"{folder}: a file; move it away or name another --workdir")
   path = workdir / FILE_NAME
   if not (path.exists() and any((workdir / "checkpoints").glob("[0-9]*"))):
     return

@@ -15,7 +15,7 @@ from condfoley_jax import chips
 from condfoley_jax.hlo import cost as hlo_cost
 from condfoley_jax.stages.stage import Stage
 from condfoley_jax.training import parameters, preemption, progress, run_config, sharding
-from condfoley_jax.training.checkpoints import Checkpoints
+from condfoley_jax.training.checkpoints import Checkpoints, read_best
 from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter
 from condfoley_jax.training.profile import Profile
@@ -34,7 +34,7 @@ class Run:
 
   Raises:
     InputError: the data, the pretrained weights or `workdir` cannot be used, or another config was trained there.
-    ValueError, TypeError, KeyError: the config does not fit together.
+    ValueError, TypeError, KeyError: the config does not fit together. Nothing is written then.
   """
 
   def __init__(self, config: Mapping[str, Any], workdir: Path, *, profile: bool = False):
@@ -42,20 +42,25 @@ class Run:
     self.profile = Profile(workdir / "profile" if profile else None)
     self.program = Program(config, read=True)
     self.stage: Stage = self.program.stage
-    self.step_of = functools.cache(lambda phase: self.program.lower(phase).compile())
+    self.lowered = functools.cache(self.program.lower)
+    self.step_of = functools.cache(lambda phase: self.lowered(phase).compile())
     self.flops_of = functools.cache(lambda phase: hlo_cost.of_text(self.step_of(phase).as_text()).flops)
     self.data = TrainingData(self.stage, self.program.mesh)
-    run_config.check(config, workdir)
+    described = {**config, "pretrained_ids": self.stage.pretrained_ids}
+    run_config.check(described, workdir)
+    for step in (0, config["steps"] - 1):
+      self.lowered(self.stage.phase(step))
+    best = read_best(config["keep_best"], self.program.scores())
     self.key = jax.random.key(config["seed"])
     self.state, self.frozen = self.program.create()
     # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
     self.batches = self.data.train(self._model())
-    workdir.mkdir(parents=True, exist_ok=True)
-    self.checkpoints = Checkpoints(workdir / "checkpoints", best=config["keep_best"])
+    self.checkpoints = Checkpoints(workdir / "checkpoints", best=best)
+    self._resume()
     self.lead = jax.process_index() == 0
     self.writer = MetricWriter(workdir, last_step=self.checkpoints.latest() or 0) if self.lead else NoWriter()
     if self.lead:
-      run_config.write(config, workdir)
+      run_config.write(described, workdir)
       (workdir / "parameters.txt").write_text(parameters.table(self.state, self.frozen), encoding="utf-8")
 
   def go(self) -> dict[str, float]:
@@ -74,7 +79,6 @@ class Run:
     ):
       for line in parameters.summary(self.state, self.frozen):
         self.teller.line(line)
-      self._resume()
       scores = self._steps(watch)
       self._choose_best()
       if self.lead:
@@ -118,8 +122,10 @@ class Run:
 
   def _end_early(self) -> None:
     self.checkpoints.wait()
-    saved = self.checkpoints.latest() or 0
-    self.teller.line(f"stopped by SIGTERM and saved at step {saved}; the same command goes on from there")
+    if (saved := self.checkpoints.latest()) is None:
+      self.teller.line("stopped by SIGTERM before a step changed anything; nothing is saved")
+    else:
+      self.teller.line(f"stopped by SIGTERM and saved at step {saved}; the same command goes on from there")
     raise Interrupted(signal.SIGTERM)
 
   def _go_back(self, setbacks: Setbacks) -> int:

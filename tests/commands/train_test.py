@@ -112,6 +112,7 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vqgan.py:mini", ["--config.ema=1.0"], "ema must be 0 or more and less than 1"),
     ("configs/vqgan.py:mini", ["--config.seed=4294967296"], "seed must be in 0..2^32-1"),
     ("configs/vocoder.py:mini", ["--config.crop_frames=5000"], "crop_frames is 5000; give one of 1..180"),
+    ("configs/vocoder.py:mini", ["--config.sound.gain_db=(6.0,-12.0)"], "sound.gain_db is (6.0, -12.0); give the low"),
     ("configs/vocoder.py:mini", ["--config.peaks=(1,2,3)"], "peaks is (1, 2, 3); give the lowest and the highest"),
   ],
 )

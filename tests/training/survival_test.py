@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.stages.vocoder import VocoderStage
-from condfoley_jax.training.checkpoints import Checkpoints
+from condfoley_jax.training.checkpoints import Best, Checkpoints, read_best
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
 
@@ -201,20 +202,37 @@ def test_a_damaged_checkpoint_is_one_line_that_names_it(tmp_path, name, left):
 
 
 def test_damaged_scores_are_one_line(tmp_path):
-  with contextlib.closing(Checkpoints(tmp_path, best="loss:min")) as checkpoints:
+  with contextlib.closing(Checkpoints(tmp_path, best=Best("loss", highest=False))) as checkpoints:
     checkpoints.save(3, {"weight": jnp.zeros(2)}, {}, jax.random.key(0), {"loss": 1.0})
   (tmp_path / "3" / "metrics" / "metrics").write_text("{")
   with pytest.raises(InputError, match=f"{tmp_path}: a checkpoint's scores"):
-    Checkpoints(tmp_path, best="loss:min")
+    Checkpoints(tmp_path, best=Best("loss", highest=False))
 
 
-@pytest.mark.parametrize(
-  ("best", "error", "words"),
-  [("los:min", InputError, "no score of los:min; there are loss, mel"), ("loss", ValueError, "SCORE:min or SCORE:max")],
-)
-def test_a_score_that_there_is_not_is_refused(tmp_path, best, error, words):
-  with pytest.raises(error, match=words), contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
-    checkpoints.save(1, None, {}, jax.random.key(0), {"loss": 1.0, "mel": 2.0})
+def test_the_best_is_the_lowest_or_the_highest_or_none():
+  assert read_best("", ("loss",)) is None
+  assert read_best("loss:min", ("loss",))({"loss": 2.0}) == -2 and read_best("f1:max", ("f1",))({"f1": 0.5}) == 0.5
+
+
+@pytest.mark.parametrize("best", ["los:min", "loss", "loss:most", ":min"])
+def test_a_score_that_there_is_not_is_refused_before_anything_is_written(world, tmp_path, capsys, best):
+  workdir = tmp_path / "run"
+  assert cli.main(words(world, workdir, f"--config.keep_best={best}")) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "--config.keep_best" in line and "there are convergence, log_magnitude, loss" in line
+  assert not workdir.exists()
+
+
+def test_a_checkpoint_that_is_refused_leaves_the_run_as_it_was(world, unbroken, tmp_path, capsys):
+  """Its config and its numbers: another attempt goes on from the step before."""
+  workdir = tmp_path / "run"
+  shutil.copytree(unbroken[0], workdir)
+  last = max(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdecimal())
+  (workdir / "checkpoints" / str(last) / "data" / "metadata").write_text("{")
+  before = {name: (workdir / name).read_bytes() for name in ("config.json", "metrics.jsonl")}
+  assert cli.main(words(world, workdir, "--config.steps=30")) == 2
+  assert "damaged, or of another config" in capsys.readouterr().err.splitlines()[-1]
+  assert {name: (workdir / name).read_bytes() for name in before} == before
 
 
 @pytest.mark.slow
