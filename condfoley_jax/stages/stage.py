@@ -61,8 +61,9 @@ class Stage(abc.ABC):
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     """The model; its attributes that config.optimizers names are trained, others with parameters are frozen."""
 
-  def example_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """(dtype, shape) of each array of one example that the step reads."""
+  def example_shapes(self, *, validation: bool = False) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """(dtype, shape) of each array of one example that the step reads, or validation."""
+    del validation
     return pipeline.example_shapes(self.clip, pairs=self.batches == "pairs")
 
   def phase(self, step: int) -> str:

@@ -28,8 +28,8 @@ class TransformerStage(Stage):
       transformer.set_codebook(frozen["vqgan"].quantizer.codebook[...])
     return Trained(transformer=transformer, **frozen, **self.pretrained("vocoder", "vocoder"))
 
-  def example_shapes(self):
-    if not self.config["data"]["cache"]:
+  def example_shapes(self, *, validation=False):
+    if validation or not self.config["data"]["cache"]:
       return super().example_shapes()
     sizes = config_tree.from_dict(TransformerConfig, self.config["model"]["transformer"])
     shapes = {"codes": ("int32", (sizes.codes,)), "features": (str(self.dtype), (sizes.frames, sizes.feature_width))}

@@ -61,12 +61,12 @@ class Program:
     model, self._initial = self._initial or self._made(), None
     return jax.jit(self._first, out_shardings=shardings)(*split(model))
 
-  def batch(self) -> Batch:
-    """Shapes, dtypes and shardings of a global batch."""
+  def batch(self, *, validation: bool = False) -> Batch:
+    """Shapes, dtypes and shardings of a global batch of training, or of validation."""
     split = sharding.batch_sharding(self.mesh)
     return {
       name: jax.ShapeDtypeStruct((self.config["batch_size"], *shape), dtype, sharding=split)
-      for name, (dtype, shape) in self.stage.example_shapes().items()
+      for name, (dtype, shape) in self.stage.example_shapes(validation=validation).items()
     }
 
   def lower(self, phase: str) -> jax.stages.Lowered:
@@ -102,7 +102,7 @@ class Program:
   def scores(self) -> tuple[str, ...]:
     """Names of the validation scores."""
     with self.on_mesh():
-      found = jax.eval_shape(self.evaluate, self.state, self.frozen, self.batch(), self._key())
+      found = jax.eval_shape(self.evaluate, self.state, self.frozen, self.batch(validation=True), self._key())
     return tuple(self.stage.scores(dict.fromkeys(found, 1.0)))
 
   def on_mesh(self) -> contextlib.AbstractContextManager:
