@@ -62,6 +62,20 @@ def test_loss_goes_down(runs, stage):
   assert np.mean(losses[-6:]) < np.mean(losses[:6])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["classifier", "onset", "sync"])
+def test_what_judges_trains_from_its_shipped_config(stage, world, tmp_path):
+  """And goes on from its checkpoint."""
+  data = [f"--config.data.{split}={world}" for split in ("train", "validation")]
+  arguments = ["train", "--config", f"configs/{stage}.py:mini,runlocal", "--workdir", str(tmp_path), *data]
+  assert cli.main([*arguments, "--config.steps=4"]) == 0
+  assert cli.main([*arguments, "--config.steps=6"]) == 0
+  lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  losses = {line["step"]: [v for k, v in line.items() if k.startswith("train/") and "loss" in k] for line in lines}
+  assert sorted(losses) == [1, 2, 3, 4, 5, 6] and all(np.isfinite(v).all() for v in losses.values())
+  assert folder.load(tmp_path / "weights").components
+
+
 def test_the_discriminator_joins_in(runs):
   lines = [json.loads(line) for line in (runs / "vqgan" / "metrics.jsonl").read_text().splitlines()]
   playing = [line["step"] for line in lines if "train/discriminator_loss" in line]
