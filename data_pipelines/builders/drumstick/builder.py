@@ -41,11 +41,11 @@ def sources(
   require_split(split, SPLITS, "drumstick")
   videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
   if split == "test":
-    _write_protocol(pathlib.Path(source_dir), seed, count)
+    write_protocol(pathlib.Path(source_dir), seed, count)
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
 
 
-def _write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
+def write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
   scenes = [draw_scene("test", seed, index) for index in range(count)]
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
   if trials := protocol.draw_protocol(videos, seed):

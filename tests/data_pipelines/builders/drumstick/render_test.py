@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 from scipy import signal
@@ -9,6 +10,7 @@ from data_pipelines import media
 from data_pipelines.builders import events
 from data_pipelines.builders.drumstick import render
 from data_pipelines.builders.drumstick.acoustics import render_sound
+from data_pipelines.builders.drumstick.picture import render_frames
 from data_pipelines.builders.drumstick.render import draw_coding, render_videos
 from data_pipelines.builders.drumstick.scene import draw_scene
 from data_pipelines.errors import InputError
@@ -37,13 +39,30 @@ def test_media_have_the_scenes_rate_and_length(rendered):
     assert info.duration_s == pytest.approx(scene.duration_s, abs=2e-3)
 
 
-def test_decoded_sound_is_where_it_was_rendered(rendered):
+def test_decoded_sound_is_where_it_was_rendered_and_as_loud(rendered):
   for index, path in enumerate(rendered):
     scene = draw_scene("test", 4, index)
     rendered_, decoded = render_sound(scene), media.decode_audio(path, scene.sample_rate)
     size = min(len(rendered_), len(decoded))
     together = signal.correlate(decoded[:size], rendered_[:size], "same")
     assert abs(np.argmax(together) - size // 2) <= 1
+    assert np.std(decoded) == pytest.approx(np.std(rendered_), rel=0.01)
+
+
+def test_decoded_frames_are_the_rendered_ones_in_their_places(rendered):
+  scene = draw_scene("test", 4, 1)
+  with av.open(str(rendered[1])) as file:
+    decoded = np.array([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)], np.float32)
+  made = np.array(list(render_frames(scene)), np.float32)
+  assert len(decoded) == len(made) == scene.frames
+  own = np.abs(decoded[1:-1] - made[1:-1]).mean(axis=(1, 2, 3))
+  for other in (made[:-2], made[2:]):
+    moved = np.abs(made[1:-1] - other).mean(axis=(1, 2, 3))
+    most = moved > np.quantile(moved, 0.8)
+    away = np.abs(decoded[1:-1] - other).mean(axis=(1, 2, 3))
+    assert np.all(own[most] < away[most]) and own.mean() < away.mean()
+  grey = np.abs((decoded - made).mean(axis=(0, 3)))
+  assert grey.max() < 12
 
 
 def test_events_are_to_the_microsecond(rendered):
