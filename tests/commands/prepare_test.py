@@ -3,6 +3,10 @@ import json
 import pytest
 
 from condfoley_jax import cli
+from condfoley_jax.commands import prepare as command
+from data_pipelines import lock
+from data_pipelines.builders.drumstick import builder, render
+from data_pipelines.errors import InputError
 
 
 def prepare(capsys, *words):
@@ -43,4 +47,57 @@ def test_a_link_to_nothing_is_refused(videos, tmp_path, capsys):
 def test_a_flag_that_would_change_nothing_is_refused(tmp_path, capsys, dataset, flag, fitting):
   code, (line,) = prepare(capsys, dataset, flag, tmp_path, "--out", tmp_path / "out")
   assert code == 2 and f"{flag}: goes with {fitting}, not with {dataset}; leave it out" in line
+  assert not (tmp_path / "out").exists()
+
+
+def contents(folder):
+  return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("held", ["out", "out/videos"])
+def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys, held):
+  for name in ("AMT_test_set.json", "drumstick-v1-test-0-0000.mp4"):
+    (tmp_path / "out" / "videos").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "out" / "videos" / name).write_text("another run's")
+  before = contents(tmp_path)
+  with lock.locked(tmp_path / held):
+    code, (line,) = prepare(capsys, "drumstick", "--split", "test", "--videos", 1, "--out", tmp_path / "out")
+  assert code == 2 and f"{tmp_path / 'out'}: another run prepares data here; wait for its end" in line
+  assert contents(tmp_path) == before
+
+
+def test_a_run_that_is_refused_makes_no_folder(tmp_path, capsys):
+  (tmp_path / "out").mkdir()
+  with lock.locked(tmp_path / "out"):
+    code, _ = prepare(capsys, "drumstick", "--out", tmp_path / "out")
+  assert code == 2 and not contents(tmp_path / "out")
+  (tmp_path / "out" / "cache.json").write_text("{}")
+  code, (line,) = prepare(capsys, "drumstick", "--out", tmp_path / "out")
+  assert code == 2 and "holds a cache of a training run" in line and len(contents(tmp_path / "out")) == 1
+
+
+def test_videos_are_rendered_and_prepared_under_the_lock(tmp_path, monkeypatch, capsys):
+  seen = []
+
+  def look(*_, **__):
+    for name in ("out", "out/videos"):
+      with lock.locked(tmp_path / name) as free:
+        seen.append((name, free))
+    return []
+
+  def refuse(*_, **__):
+    look()
+    raise InputError("seen")
+
+  monkeypatch.setattr(builder, "render_videos", look)
+  monkeypatch.setattr(command.prepare, "prepare", refuse)
+  assert prepare(capsys, "drumstick", "--out", tmp_path / "out")[0] == 2
+  assert seen == [("out", False), ("out/videos", False), ("out", True), ("out/videos", False)]
+  assert not (tmp_path / "out").exists()
+
+
+def test_more_videos_than_sense_are_refused_before_any_is_planned(tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(render, "draw_scene", lambda *_: pytest.fail("planned"))
+  code, (line,) = prepare(capsys, "drumstick", "--videos", 10**8, "--out", tmp_path / "out")
+  assert code == 2 and "100000000 videos of the procedural world: more than 100000; ask for fewer" in line
   assert not (tmp_path / "out").exists()

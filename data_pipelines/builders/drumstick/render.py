@@ -15,7 +15,7 @@ from data_pipelines import interrupt
 from data_pipelines.builders import events
 from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH, render_frames
-from data_pipelines.builders.drumstick.scene import Scene, draw_scene, world_name
+from data_pipelines.builders.drumstick.scene import Scene, draw_scene, video_name, world_name
 from data_pipelines.errors import InputError
 from data_pipelines.workers import mapped
 
@@ -24,6 +24,8 @@ _CRF = (19, 31)  # x264's quality, drawn per video: from clean to blocky
 # The fast coder smears less energy ahead of an onset than the default one, and takes a third of the time.
 _AUDIO_OPTIONS = {"aac_coder": "fast"}
 _AUDIO_BITS = (3.2, 5.0)  # per sample, drawn per video
+_SLACK_S = 0.1  # by which a coded sound's length, of whole blocks, may differ from the plan's
+MOST = 100_000  # videos of a split and seed: two days of one core
 
 
 def render_videos(
@@ -35,13 +37,13 @@ def render_videos(
   workers: int,
   progress: Callable[[int, int], None] | None = None,
 ) -> list[pathlib.Path]:
-  """Renders videos 0..count-1 of a split of the procedural world. Those that are there already are kept.
+  """Renders videos 0..count-1 of a split of the procedural world. Those that are there already, and whole, are kept.
 
   Args:
     out_dir: folder for `drumstick-v<version>-<split>-<seed>-<index>.mp4` and `..._times.txt`; made if absent.
     split: `train`, `val` or `test`; they draw from disjoint random streams.
-    seed: any non-negative integer; another seed gives another world.
-    count: number of videos.
+    seed: in 0..2^32-1; another seed gives another world.
+    count: number of videos, at most MOST.
     workers: processes; below 2 all is done in this one.
     progress: called with (done, count) after each video.
 
@@ -49,18 +51,25 @@ def render_videos(
     The videos' paths in order of index. Each file appears whole or not at all.
 
   Raises:
-    InputError: `out_dir` holds videos of another split, seed or version, or a folder that has the name of a video.
+    InputError: too many are asked for, or `out_dir` holds videos of another split, seed or version, or a folder that
+      has the name of a video.
   """
-  out_dir = pathlib.Path(out_dir)
-  scenes = [draw_scene(split, seed, index) for index in range(count)]
-  paths = [out_dir / f"{scene.name}.mp4" for scene in scenes]
-  _check_folder(out_dir, world_name(split, seed), paths)
-  # A video's events are moved there before it.
-  left = [scene for scene, path in zip(scenes, paths, strict=True) if not path.exists()]
+  if count > MOST:
+    raise InputError(f"{count} videos of the procedural world: more than {MOST}; ask for fewer, or use several seeds")
+  out_dir, world = pathlib.Path(out_dir), world_name(split, seed)
+  paths = [out_dir / f"{video_name(split, seed, index)}.mp4" for index in range(count)]
+  _check_folder(out_dir, world, paths)
+  left = []
+  for index, path in enumerate(paths):
+    # A video's events are moved there before it.
+    if not path.exists() or not _is_whole(draw_scene(split, seed, index), path):
+      left.append(index)
+    elif progress:
+      progress(index + 1 - len(left), count)
   # Rendered aside, because a worker can be ended at any time.
   with (
     interrupt.partial_folder(out_dir) as aside,
-    mapped(functools.partial(_render_into, out_dir, aside), left, workers) as rendered,
+    mapped(functools.partial(_render_into, out_dir, aside, split, seed), left, workers) as rendered,
   ):
     for done, _ in enumerate(rendered, start=count - len(left) + 1):
       if progress:
@@ -77,10 +86,23 @@ def _check_folder(out_dir: pathlib.Path, world: str, paths: Sequence[pathlib.Pat
       raise InputError(f"{path}: a folder has the name of a file of the world; rename it or choose another folder")
 
 
-def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, scene: Scene) -> None:
+def _is_whole(scene: Scene, path: pathlib.Path) -> bool:
+  """Whether the files are as the plan has them: events, pictures, length of the sound. Reads no more than the index of
+  the mp4, which is at its end: a truncated one has none."""
+  try:
+    told = events.read_events(events.times_path(path))
+    with av.open(str(path)) as container:
+      (video,), (sound,) = container.streams.video, container.streams.audio
+      length_s = float((sound.duration or 0) * sound.time_base)
+      return told == scene.events() and video.frames == scene.frames and abs(length_s - scene.duration_s) < _SLACK_S
+  except (InputError, av.FFmpegError, ValueError):
+    return False
+
+
+def _render_into(out_dir: pathlib.Path, aside: pathlib.Path, split: str, seed: int, index: int) -> None:
   """Renders one scene in `aside`, then moves its files to `out_dir`."""
   cv2.setNumThreads(1)
-  path = render_scene(scene, aside)
+  path = render_scene(draw_scene(split, seed, index), aside)
   for made in (events.times_path(path), path):
     os.replace(made, out_dir / made.name)
 

@@ -84,7 +84,7 @@ class Scene:
 
   @property
   def name(self) -> str:
-    return f"{world_name(self.split, self.seed)}-{self.index:04d}"
+    return video_name(self.split, self.seed, self.index)
 
   def events(self) -> list[Event]:
     return [Event(s.time_s, self.thing.material, s.action, self.thing.reaction) for s in self.strokes]
@@ -97,6 +97,10 @@ class Scene:
 def world_name(split: str, seed: int) -> str:
   """What the names of a split's videos begin with."""
   return f"drumstick-v{VERSION}-{split}-{seed}"
+
+
+def video_name(split: str, seed: int, index: int) -> str:
+  return f"{world_name(split, seed)}-{index:04d}"
 
 
 def draw_scene(split: str, seed: int, index: int) -> Scene:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from data_pipelines.builders import events
 from data_pipelines.builders.drumstick import render
 from data_pipelines.builders.drumstick.acoustics import render_sound
 from data_pipelines.builders.drumstick.picture import render_frames
-from data_pipelines.builders.drumstick.render import draw_coding, render_videos
+from data_pipelines.builders.drumstick.render import Coding, draw_coding, render_videos, write_mp4
 from data_pipelines.builders.drumstick.scene import draw_scene
 from data_pipelines.errors import InputError
 
@@ -87,7 +88,47 @@ def test_bytes_repeat_whatever_the_number_of_workers(rendered, tmp_path):
 
 def test_what_is_there_is_kept_and_counted(rendered, monkeypatch):
   monkeypatch.setattr(render, "render_scene", lambda *_: pytest.fail("rendered again"))
-  assert render_videos(rendered[0].parent, split="test", seed=4, count=2, workers=1) == rendered
+  seen = []
+  kept = render_videos(
+    rendered[0].parent, split="test", seed=4, count=2, workers=1, progress=lambda *done: seen.append(done)
+  )
+  assert kept == rendered and seen == [(1, 2), (2, 2)]
+
+
+def _cut_off(path):
+  path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _shorten(path):
+  scene = draw_scene("test", 4, 0)
+  write_mp4(
+    path, [np.zeros((192, 256, 3), np.uint8)] * 9, scene.fps, np.zeros(9999, np.float32), 22050, Coding(30, 9999)
+  )
+
+
+def _remove_events(path):
+  events.times_path(path).unlink()
+
+
+def _edit_events(path):
+  told = events.times_path(path)
+  told.write_text(told.read_text().replace("\n", "\n1.0 wood hit static\n", 1))
+
+
+def _garble_events(path):
+  events.times_path(path).write_text("what is this\n")
+
+
+@pytest.mark.parametrize("damage", [_cut_off, _shorten, _remove_events, _edit_events, _garble_events])
+def test_a_video_that_is_not_whole_is_rendered_again(rendered, tmp_path, monkeypatch, damage):
+  for path in rendered:
+    shutil.copy(path, tmp_path)
+    shutil.copy(events.times_path(path), tmp_path)
+  damage(tmp_path / rendered[0].name)
+  again = []
+  monkeypatch.setattr(render, "_render_into", lambda out, aside, *scene: again.append(scene))
+  render_videos(tmp_path, split="test", seed=4, count=2, workers=1)
+  assert again == [("test", 4, 0)]
 
 
 def test_worlds_are_not_mixed_and_folders_are_no_videos(rendered, tmp_path):
