@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from data_pipelines.builders.drumstick.motion import Tip
 from data_pipelines.builders.drumstick.picture.arm import Arm
@@ -60,17 +61,26 @@ def test_stick_is_seen_from_tip_to_hand_and_meets_the_thing():
     assert np.median(length) > 50
 
 
-def test_hand_is_in_the_picture_at_contact():
-  inside = []
-  for index in range(40):
-    scene, rng = draw_scene("val", 2, index), np.random.default_rng(index)
-    tip = Tip(scene)
-    camera = draw_camera(contacts(scene, tip), rng)
-    arm = Arm(scene, tip, camera, draw_light(camera, rng), rng)
-    grip = camera.project(arm.points(np.array([s.time_s for s in scene.strokes]))[1])
-    low, high = MARGIN, np.array(CANVAS[::-1]) - MARGIN
-    inside.append(np.mean(np.all((grip > low) & (grip < high), axis=-1)))
-  assert min(inside) > 0 and np.mean(np.array(inside) >= 0.8) > 0.85
+def part_with_hand(scene):
+  """Of a scene's contacts, those at which the grip is in its picture."""
+  view, light, arm, *_ = scene.rng("picture").spawn(9)
+  tip = Tip(scene)
+  camera = draw_camera(contacts(scene, tip), view)
+  _, grip, _, _ = Arm(scene, tip, camera, draw_light(camera, light), arm).points(
+    np.array([s.time_s for s in scene.strokes])
+  )
+  at, low, high = camera.project(grip), MARGIN, np.array(CANVAS[::-1]) - MARGIN
+  return np.mean(np.all((at > low) & (at < high), axis=-1))
+
+
+@pytest.mark.parametrize(
+  ("split", "count", "none", "most"), [("train", 624, [], 610), ("val", 68, [39], 66), ("test", 97, [], 93)]
+)
+def test_hand_is_in_the_picture_at_most_contacts_of_most_videos(split, count, none, most):
+  inside = np.array([part_with_hand(draw_scene(split, 0, index)) for index in range(count)])
+  # As docs/world.md has it; validation video 39 shows no more than the hand's edge.
+  assert np.flatnonzero(inside == 0).tolist() == none
+  assert np.sum(inside > 0.5) == most
 
 
 def test_hand_covers_some_of_the_canvas_with_skin():
