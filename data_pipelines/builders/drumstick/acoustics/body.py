@@ -16,11 +16,11 @@ from data_pipelines.builders.drumstick.acoustics import modes as mode_sets
 from data_pipelines.builders.drumstick.acoustics.contact import Stick
 from data_pipelines.builders.drumstick.acoustics.elastic import ELASTIC, Elastic, draw_support
 from data_pipelines.builders.drumstick.acoustics.modes import Modes
+from data_pipelines.builders.drumstick.acoustics.room import SPEED_OF_SOUND
 from data_pipelines.builders.drumstick.things import Thing
 
 _LOWEST_HZ, _HIGHEST = 40.0, 0.45  # of modes; the latter of the sample rate
 _COUNT = 60
-_SOUND = 343.0  # m/s
 _SILENT = np.log(1e4)  # a mode is followed until it has fallen by 80 dB
 _HELD = 70.0  # 1/s that a sliding stick damps
 # Of a floor only a panel rings: a tile, a board, a wall between studs, a slab. Ranges of length and width, m.
@@ -80,7 +80,7 @@ def damped(modes: Modes, elastic: Elastic, support: float, size: float, rng: np.
   keep = np.flatnonzero((modes.omega > 2 * np.pi * _LOWEST_HZ) & (modes.omega > 1.5 * decay))
   keep = keep[modes.omega[keep] < 2 * np.pi * _HIGHEST * rate]
   modes, decay = modes.take(keep), decay[keep]
-  across = modes.omega / _SOUND * size / 2
+  across = modes.omega / SPEED_OF_SOUND * size / 2
   gain = modes.weight * across**2 / (1 + across**2) * np.exp(0.45 * rng.standard_normal(len(keep)))
   return Body(
     frequency=np.sqrt(modes.omega**2 - decay**2) / (2 * np.pi),

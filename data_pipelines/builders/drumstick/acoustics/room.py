@@ -4,7 +4,7 @@ import numpy as np
 from scipy import signal
 
 _OUTDOORS = {"dirt": 0.85, "grass": 0.9, "gravel": 0.85, "leaf": 0.85, "rock": 0.5, "water": 0.5, "wood": 0.2}
-_SOUND = 343.0
+SPEED_OF_SOUND = 343.0  # m/s
 _BANDS_HZ = (350.0, 2500.0)  # between low, middle and high
 
 
@@ -66,7 +66,7 @@ def _add_images(response: np.ndarray, rate: int, rng: np.random.Generator) -> No
       image = thing.copy()
       image[axis] = 2 * wall - thing[axis]
       way = np.linalg.norm(image - microphone)
-      at = max(1, round((way - direct) / _SOUND * rate))
+      at = max(1, round((way - direct) / SPEED_OF_SOUND * rate))
       if at < len(response):
         response[at] += rng.uniform(0.3, 0.9) * direct / way
 

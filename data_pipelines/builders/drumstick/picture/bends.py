@@ -50,7 +50,7 @@ class Dents:
 
   def __init__(self, scene: Scene, tip: Tip, still: Still, camera: Camera, light: Light, rng: np.random.Generator):
     self._scene, self._tip, self._still, self._camera, self._rng = scene, tip, still, camera, rng
-    depth, self._keeps = _SOFTNESS.get(scene.thing.material, (0.008, 0.3))
+    depth, self._keeps = _SOFTNESS[scene.thing.material]
     self._depth, self._radius = depth * rng.uniform(0.7, 1.3), rng.uniform(0.025, 0.05)
     self._back_s, self._wave = rng.uniform(0.05, 0.16), rng.uniform(60, 160)
     self._soft = cv2.blur((still.kind == maps.THING).astype(np.float32), (5, 5))

@@ -87,12 +87,9 @@ def any_color(rng: np.random.Generator) -> np.ndarray:
   return dull(rng, (0, 1), (0.0, 0.9), (0.1, 0.95))
 
 
-def tinted(base: np.ndarray, field: np.ndarray, size: float, tint: np.ndarray | None = None) -> np.ndarray:
-  """[n, n, 3]: `base` made lighter and darker by size * field, towards `tint` where it is given."""
-  picture = base * (1 + np.float32(size) * field[..., None])
-  if tint is not None:
-    picture += np.clip(np.float32(size) * field, 0, 1)[..., None] * (tint - base)
-  return picture
+def tinted(base: np.ndarray, field: np.ndarray, size: float) -> np.ndarray:
+  """[n, n, 3]: `base` made lighter and darker by size * field."""
+  return base * (1 + np.float32(size) * field[..., None])
 
 
 def mixed(a: np.ndarray, b: np.ndarray, part: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ class Flight:
 
 def draw_flight(scene: Scene, tip: Tip, rng: np.random.Generator) -> Flight:
   """All pieces of a video's strokes."""
-  sizes, _, pace = _KINDS.get(scene.thing.material, _KINDS["dirt"])
+  sizes, _, pace = _KINDS[scene.thing.material]
   parts = [_launch(s, pace, rng) for s in scene.strokes]
   start = np.concatenate([p[0] for p in parts]) if parts else np.zeros(0)
   velocity = np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, 3))
@@ -85,7 +85,7 @@ class Pieces:
     self.flight = draw_flight(scene, tip, rng)
     self._camera, self._light = camera, light
     self._wet = scene.thing.reaction == "splash"
-    self._slim = _KINDS.get(scene.thing.material, _KINDS["dirt"])[1]
+    self._slim = _KINDS[scene.thing.material][1]
     self._lit, self._dim = self._colors(still, rng)
     count = len(self.flight.start)
     self._turn, self._spin = rng.uniform(0, 360, count), rng.normal(0, 900, count)
