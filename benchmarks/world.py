@@ -34,6 +34,7 @@ from data_pipelines.workers import mapped
 _CLIPS, _SECONDS = 40, 4.0
 _TRAIN, _TEST, _ONSETS = 340, 170, 68
 _TEMPLATE = pathlib.Path(__file__).with_name("world.html")
+_LAYOUT = dataclasses.replace(figures.NARROW, right=40)  # room for half of the last tick's "4 s"
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -123,7 +124,13 @@ def _page(scenes: Sequence[Scene], labels: world_labels.Rows, workers: int) -> s
   with mapped(_section, scenes, workers) as sections:
     body = "\n".join(sections)
   return string.Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-    version=VERSION, count=len(scenes), body=body, tables=world_labels.as_html(labels)
+    version=VERSION,
+    count=len(scenes),
+    split=scenes[0].split,
+    seed=scenes[0].seed,
+    seconds=f"{_SECONDS:g}",
+    body=body,
+    tables=world_labels.as_html(labels),
   )
 
 
@@ -136,16 +143,17 @@ def _section(scene: Scene) -> str:
   onsets_s = [s.time_s for s in scene.strokes]
   wide = np.stack([cv2.resize(frame, (128, 96)) for frame in frames])
   mel = np.asarray(log_mel(audio[None], MINI)[0])
-  mel = figures.mel_figure(mel, MINI, duration_s=_SECONDS, onsets_s=onsets_s, layout=figures.NARROW)
+  mel = figures.mel_figure(mel, MINI, duration_s=_SECONDS, onsets_s=onsets_s, layout=_LAYOUT)
   strip = figures.onset_lane(
-    wide, (np.arange(len(wide)) + 0.5) / MINI.fps, duration_s=_SECONDS, onsets_s=onsets_s, layout=figures.NARROW
+    wide, (np.arange(len(wide)) + 0.5) / MINI.fps, duration_s=_SECONDS, onsets_s=onsets_s, layout=_LAYOUT
   )
   thing = scene.thing
-  told = f"{thing.material}, {thing.shape}, {thing.length:.2f} m, {thing.reaction}; {float(scene.fps):.4g} frames/s"
+  told = f"{scene.index}: {thing.material}, {thing.shape}, {thing.length:.2f} m, {thing.reaction}"
   strokes = ", ".join(f"{s.action} {s.time_s:.3f}" for s in scene.strokes)
   return (
-    f"<section><h2>{html.escape(told)}</h2><p>{html.escape(strokes)}</p>"
-    f'<video controls loop preload="metadata" src="{_data("video/mp4", video)}"></video>'
+    f"<section><h2>{html.escape(told)}</h2>"
+    f"<p>{scene.name}, {float(scene.fps):.4g} frames/s<br>{html.escape(strokes)}</p>"
+    f'<video loop tabindex="0" preload="metadata" src="{_data("video/mp4", video)}"></video>'
     f'<img alt="film strip" src="{_data("image/webp", strip)}">'
     f'<img alt="mel" src="{_data("image/webp", mel)}"></section>'
   )
