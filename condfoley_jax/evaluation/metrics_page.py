@@ -19,7 +19,7 @@ from condfoley_jax.evaluation.test_set import Item, TestSet
 
 SHOWN = 6  # trials
 # In the order of a trial's rows; what is not there is left out.
-_LANES = ("rerank", "base", "true_onsets", "codes_vocoder", "vocoder", "no_condition")
+_LANES = ("rerank", "base", "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", "no_condition")
 _TABLES = {
   "The paper's metrics": (
     "material_accuracy", "material_accuracy_match", "material_accuracy_mismatch", "action_accuracy",

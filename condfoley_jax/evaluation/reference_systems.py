@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 METRONOME_HZ = 5.0
+# An onset is seen in a frame of more than this probability, and no other one so many frames about it.
+_SEEN, _NEAR = 0.5, 4
 
 
 class Sound(NamedTuple):
@@ -71,6 +73,29 @@ def metronome(trial: Trial, rng: np.random.Generator) -> np.ndarray:
   """The example's snippets five times a second, from 0.1 s on: within 100 ms of any time there is."""
   beats = int(METRONOME_HZ * len(trial.target.audio_N) / trial.rate)
   return _paste(trial, trial.example, (np.arange(beats) + 0.5) / METRONOME_HZ, rng)
+
+
+def onset_transfer(trial: Trial, onsets_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """The example's snippets where onsets are seen (`seen_onsets`): the paper's Onset Transfer (sec. 4.2)."""
+  return _paste(trial, trial.example, onsets_s, rng)
+
+
+def seen_onsets(seen_T: np.ndarray, fps: int) -> np.ndarray:
+  """Times of the onsets that are seen, by the published rule: the surest frame that is left, its neighbours going.
+
+  Args:
+    seen_T: float [T], probability of an onset in each frame.
+    fps: frames a second.
+
+  Returns:
+    float64 [n] s, ascending, the middles of frames; at least one.
+  """
+  left, found = np.array(seen_T, np.float64), []
+  while not found or left.max() > _SEEN:
+    at = int(np.argmax(left))
+    found.append(at)
+    left[max(at - _NEAR, 0) : at + _NEAR] = -1
+  return (np.sort(found) + 0.5) / fps
 
 
 def draw_others(labels_I: np.ndarray, rng: np.random.Generator) -> np.ndarray:

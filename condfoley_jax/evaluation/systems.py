@@ -2,7 +2,7 @@
 
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
-weights generate, its first take and, of all takes, the one ranked best.
+weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ from condfoley_jax.weights.folder import Weights
 
 REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
-MODEL = ("base", "rerank")
+MODEL = ("base", "rerank", "onset_transfer")
 # Systems of weights folders of these names, of which one take is made.
 VARIANTS = ("no_condition", "no_condition_video", "no_augmentation", "random_condition")
 # What skill is measured against.
-BASELINES = ("random_onsets", "metronome")
+BASELINES = ("random_onsets", "metronome", "onset_transfer")
 
 Sounds = Mapping[str, np.ndarray]
 Make = Callable[[int, Item], Sounds]
@@ -96,6 +96,13 @@ def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -
     takes = generator(item.query, item.example, sampling, [seed + k for k in range(candidates)])
     heard = [onset_strength(audio, spec.sample_rate, spec.fps) for audio in takes.audio]
     syncs = np.array([sync_of(takes.seen, h, spec.fps) for h in heard])
-    return {"base": takes.audio[0], "rerank": takes.audio[rank(*syncs.T, tau_s)[0]]}
+    transfer = references.onset_transfer(
+      item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
+    )
+    return {
+      "base": takes.audio[0],
+      "rerank": takes.audio[rank(*syncs.T, tau_s)[0]],
+      "onset_transfer": transfer,
+    }
 
   return Group("model", MODEL, make, f"seed {seed}, weights {weights.id}, {candidates} candidates, tau {tau_s} s")

@@ -68,6 +68,8 @@ def test_the_oracle_is_at_the_top_and_silence_at_the_floor(results):
     "systems", "ceilings", "comparisons", "classifier", "data", "weights", "judges", "command",
   }  # fmt: skip
   assert set(told["systems"]["base"]["onset_f1_50ms"]) == {"value", "ci95", "n"}
+  # It is one of those that skill is measured against, so that it has none over the best of them.
+  assert told["systems"]["onset_transfer"]["onset_skill"]["value"] <= 0
 
 
 def test_stopped_and_started_again_it_gives_the_same(data, results, tmp_path, monkeypatch):

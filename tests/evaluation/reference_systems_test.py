@@ -108,6 +108,31 @@ def test_true_onsets_are_the_example_s_sound_and_wrong_material_another_s_at_the
     assert found[[300, 1200]].tolist() == [np.float32(source.example.audio_N[500])] * 2
 
 
+def test_onset_transfer_pastes_where_onsets_are_seen():
+  case = trial(0, example=[0.5])
+  found = reference_systems.onset_transfer(case, np.array([0.3, 1.2]), rng())
+  assert found[[300, 1200]].tolist() == [np.float32(case.example.audio_N[500])] * 2
+
+
+@pytest.mark.parametrize(
+  ("sure", "frames"),
+  [
+    ({3: 0.9, 20: 0.6}, [3, 20]),
+    # Within four frames before the surest, or three after it, there is no other; what is beyond is its own.
+    ({10: 0.9, 6: 0.8, 13: 0.8}, [10]),
+    ({10: 0.9, 5: 0.8, 14: 0.8}, [5, 10, 14]),
+    ({7: 0.3, 20: 0.2}, [7]),
+    ({20: 0.5}, [20]),
+    ({0: 0.9, 29: 0.9}, [0, 29]),
+  ],
+)
+def test_seen_onsets_are_the_surest_frames_by_the_published_rule(sure, frames):
+  seen = np.zeros(30, np.float32)
+  for frame, probability in sure.items():
+    seen[frame] = probability
+  np.testing.assert_allclose(reference_systems.seen_onsets(seen, 15), (np.array(frames) + 0.5) / 15)
+
+
 def test_shuffled_is_the_other_target_at_this_one_s_length():
   case, other = trial(0), trial(1)
   np.testing.assert_array_equal(reference_systems.shuffled(case, other, rng()), other.target.audio_N.astype(np.float32))
