@@ -1,4 +1,4 @@
-"""`condfoley evaluate`: every metric of weights on a test split, as metrics.json and a page with sounds."""
+"""`condfoley evaluate`: every metric of weights on a test split, as metrics.json, a table and a page with sounds."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from condfoley_jax.commands.bar import Bar
-from condfoley_jax.evaluation import evaluate, metrics_page, systems
+from condfoley_jax.evaluation import evaluate, metrics_page, metrics_table, systems
 from condfoley_jax.evaluation.judges import Judges
 from condfoley_jax.evaluation.metrics_page import Gallery
 from condfoley_jax.evaluation.systems import Group
@@ -40,7 +40,7 @@ class Settings:
 
 
 def run(settings: Settings, out: Path) -> None:
-  """Writes `out`/metrics.json and `out`/report.html; what was scored before in `out` is not scored again.
+  """Writes metrics.json, table.md and report.html in `out`; what was scored before there is not scored again.
 
   Raises:
     InputError: the data, the weights or a choice cannot be used, or another run is at work in `out`.
@@ -58,6 +58,7 @@ def run(settings: Settings, out: Path) -> None:
     found = evaluate.run(tests, judges, groups, out, keep=gallery.keep, progress=bar.show)
     found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
     _write(out / "metrics.json", json.dumps(found, indent=1) + "\n")
+    _write(out / "table.md", metrics_table.markdown(found))
     _write(out / "report.html", metrics_page.page(found, gallery, tests))
 
 
