@@ -197,7 +197,7 @@ def sound(scene: Scene) -> tuple[str, np.ndarray]:
 
 
 def rounding() -> str:
-  """Hash of what OpenCV, NumPy and FFmpeg make of noise here: where it is equal, so are all pixels, samples and files."""
+  """Hash of what OpenCV, NumPy and FFmpeg make of noise here: where it is equal, so are pixels, samples and files."""
   rng, size = np.random.default_rng(0), (256, 192)
   noise = rng.integers(0, 256, (*size, 3), np.uint8)
   smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 3.0)
