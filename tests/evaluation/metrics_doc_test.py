@@ -1,11 +1,13 @@
 """docs/metrics.md says what the code gives, and each metric sees what it is meant to see."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import condfoley_jax
+from condfoley_jax.evaluation import metrics_table
 from condfoley_jax.evaluation.legacy_onsets import legacy_scores
 from tests.evaluation import strikes
 
@@ -69,3 +71,35 @@ def test_legacy_ap_of_one_false_onset_is_n_of_n_plus_1(onsets):
   assert legacy_scores(target, np.array([60_000]), np.ones(66_150), 0.1, 22050).ap == pytest.approx(
     onsets / (onsets + 1)
   )
+
+
+@pytest.fixture(scope="module")
+def world():
+  """What `condfoley evaluate` wrote of the test split of the world."""
+  return json.loads((PAGE.parent / "metrics.json").read_text())
+
+
+def of(world, metric):
+  return {name: told[metric]["value"] for name, told in {**world["systems"], **world["ceilings"]}.items()}
+
+
+def test_the_page_holds_the_table_of_the_world(world):
+  assert metrics_table.markdown(world) in PAGE.read_text()
+
+
+def test_on_the_world_the_oracle_wins_what_is_about_the_true_sound_and_silence_does_not(world):
+  for metric in (*TIMING, "onset_skill", "action_accuracy", "sync_in_time"):
+    scores = of(world, metric)
+    # The vocoder's sound is no other to the judge of timing than the true one.
+    assert scores["oracle"] >= max(scores.values()) - 0.01, metric
+    assert scores["silence"] < scores["oracle"] - 0.25, metric
+  blind = ("silence", "noise", "chance", "random_onsets", "metronome")
+  assert all(of(world, "sync_in_time")[name] < 0.3 for name in blind)
+  assert max(of(world, "action_accuracy")[name] for name in blind) == of(world, "action_accuracy")["silence"]
+
+
+def test_on_the_world_the_judge_of_material_hears_the_example_and_nothing_else(world):
+  for metric in ("material_accuracy", "reference_consistency"):
+    scores = of(world, metric)
+    assert max(scores, key=scores.get) == "true_onsets" and scores["true_onsets"] > 0.5
+    assert all(scores[name] < 0.1 for name in ("silence", "noise", "chance", "wrong_material", "oracle"))
