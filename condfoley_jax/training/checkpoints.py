@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -42,6 +42,15 @@ def read_best(text: str, scores: Sequence[str]) -> Best | None:
   if text and name not in scores:
     raise InputError(f"--config.keep_best: no score of {text}; there are {', '.join(scores)}")
   return Best(name, wanted == "max") if text else None
+
+
+class Restored(NamedTuple):
+  """A saved step: its state, the data iterator's state, the key, and whether it had been scored."""
+
+  state: TrainState
+  iterator_state: Any
+  key: jax.Array
+  scored: bool
 
 
 class Checkpoints:
@@ -85,20 +94,26 @@ class Checkpoints:
     return self._manager.best_step() if self._best else None
 
   def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
-    """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
-    data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist()}
+    """Starts saving, in the place of what was saved of that step; returns once the arrays are copied off the device.
+
+    `scores` are empty where none were made.
+    """
+    data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist(), "scored": bool(scores)}
     args = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
     with self._told():
+      if step in self._manager.all_steps():
+        self._manager.delete(step)
       self._manager.save(step, args=args, metrics=scores or None)
 
-  def restore(self, step: int, like: TrainState) -> tuple[TrainState, Any, jax.Array]:
-    """State with the shapes and shardings of `like`, whatever mesh it was saved on; data iterator's state; key."""
+  def restore(self, step: int, like: TrainState) -> "Restored":
+    """What was saved of a step, with the shapes and shardings of `like`, whatever mesh it was saved on."""
     args = ocp.args.Composite(state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore())
     try:
       with self._told():
         found = self._manager.restore(step, args=args)
-      key = jax.random.wrap_key_data(jax.numpy.asarray(found["data"]["key"], "uint32"))
-      return found["state"], json.loads(found["data"]["iterator"]), key
+      data = found["data"]
+      key = jax.random.wrap_key_data(jax.numpy.asarray(data["key"], "uint32"))
+      return Restored(found["state"], json.loads(data["iterator"]), key, data["scored"])
     except InputError:
       raise
     except (ValueError, TypeError, KeyError, OSError) as error:

@@ -56,7 +56,7 @@ class Run:
     # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
     self.batches = self.data.train(self._model())
     self.checkpoints = Checkpoints(workdir / "checkpoints", best=best)
-    self._resume()
+    self.unscored = self._resume()
     self.lead = jax.process_index() == 0
     self.writer = MetricWriter(workdir, last_step=self.checkpoints.latest() or 0) if self.lead else NoWriter()
     if self.lead:
@@ -88,6 +88,8 @@ class Run:
 
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
+    if self.unscored and step < steps and self._due("evaluate", step):
+      self._save(step, self.evaluate(step))  # SIGTERM came in this step, and is in haste.
     clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
@@ -109,13 +111,16 @@ class Run:
       save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
       # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
       if save and not int(self.state.skipped):
-        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
+        self._save(step, scores)
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
       self.writer.forget_scores(step)
       scores = self.evaluate(step)
     return scores
+
+  def _save(self, step: int, scores: dict[str, float]) -> None:
+    self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
 
   def _due(self, what: str, step: int) -> bool:
     return step % self.config["every"][what] == 0 or step == self.config["steps"]
@@ -132,7 +137,7 @@ class Run:
     """Restores the last checkpoint after too many steps that changed nothing; the data go on. The step it is of."""
     self.checkpoints.wait()
     step = setbacks.go_back(self.checkpoints.latest())
-    self.state = self.checkpoints.restore(step, self.program.state)[0]
+    self.state = self.checkpoints.restore(step, self.program.state).state
     self.writer.forget(step)
     self.teller.line(f"{setbacks.limit} steps in a row were not finite: back to step {step}, with the data that follow")
     return step
@@ -141,7 +146,7 @@ class Run:
     """The state with the best validation score, where config.keep_best asks for it."""
     self.checkpoints.wait()
     if (best := self.checkpoints.best()) is not None:
-      self.state = self.checkpoints.restore(best, self.program.state)[0]
+      self.state = self.checkpoints.restore(best, self.program.state).state
       self.teller.line(f"weights of step {best}, the best by {self.config['keep_best']}")
 
   def _rates(self, seconds: float, step: int) -> dict[str, float]:
@@ -170,10 +175,13 @@ class Run:
     self.writer.images(step, images)
     self.writer.audio(step, sounds, self.stage.clip.sample_rate)
 
-  def _resume(self) -> None:
-    if (step := self.checkpoints.latest()) is not None:
-      self.state, iterator_state, self.key = self.checkpoints.restore(step, self.program.state)
-      self.batches.set_state(iterator_state)
+  def _resume(self) -> bool:
+    """Goes on from the last checkpoint, where there is one; whether that step is yet to be scored."""
+    if (step := self.checkpoints.latest()) is None:
+      return False
+    self.state, iterator_state, self.key, scored = self.checkpoints.restore(step, self.program.state)
+    self.batches.set_state(iterator_state)
+    return not scored
 
   def _model(self):
     """The model, whole on every device."""

@@ -17,6 +17,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.stages.vocoder import VocoderStage
+from condfoley_jax.training import preemption
 from condfoley_jax.training.checkpoints import Best, Checkpoints, read_best
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
@@ -104,12 +105,29 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
   assert losses(tmp_path) == losses(unbroken[0]) and weights(tmp_path) == weights(unbroken[0])
 
 
+def test_a_step_that_sigterm_kept_from_being_scored_is_scored_when_the_run_goes_on(world, tmp_path, monkeypatch):
+  """The scores, and so the best step, are those of a run that nothing stopped."""
+  more = ["--config.every.evaluate=6", "--config.steps=12"]
+  assert cli.main(words(world, tmp_path / "whole", *more)) == 0
+  with monkeypatch.context() as patch:
+    patch.setattr(preemption.Preemption, "reached", lambda self, step: step == 6)
+    assert cli.main(words(world, tmp_path / "cut", *more)) == 128 + signal.SIGTERM
+  assert not any("validation/loss" in line for line in (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines())
+  assert cli.main(words(world, tmp_path / "cut", *more)) == 0
+  assert validated(tmp_path / "cut") == validated(tmp_path / "whole") and list(validated(tmp_path / "cut")) == [6, 12]
+  assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def validated(workdir):
+  lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+  return {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
+
+
 def test_the_best_step_is_what_is_kept(world, tmp_path, capsys):
   """Of four evaluations, two of which no checkpoint is due at; the last checkpoints are there as well."""
   more = ["--config.every.evaluate=7", "--config.optimizers.vocoder.learning_rate=0.05"]
   assert cli.main(words(world, tmp_path, *more)) == 0
-  lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
-  scores = {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
+  scores = validated(tmp_path)
   best = min(scores, key=scores.get)
   assert list(scores) == [7, 14, 21, 24]
   assert f"weights of step {best}, the best by loss:min" in capsys.readouterr().err
