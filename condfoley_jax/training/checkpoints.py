@@ -105,7 +105,7 @@ class Checkpoints:
         self._manager.delete(step)
       self._manager.save(step, args=args, metrics=scores or None)
 
-  def restore(self, step: int, like: TrainState) -> "Restored":
+  def restore(self, step: int, like: TrainState) -> Restored:
     """What was saved of a step, with the shapes and shardings of `like`, whatever mesh it was saved on."""
     args = ocp.args.Composite(state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore())
     try:
