@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from condfoley_jax.evaluation import embed
+from tests.evaluation.browsing import wait_until
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def show(browser, write, tmp_path):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda r: r.url.split(":")[0] in ("file", "data", "blob") or complaints.append(r.url))
     page.goto((tmp_path / "report.html").as_uri())
-    page.wait_for_function("[...document.querySelectorAll('audio, video')].every(player => player.readyState >= 1)")
+    wait_until(page, "[...document.querySelectorAll('audio, video')].every(player => player.readyState >= 1)")
     return page
 
   yield open_page
@@ -37,7 +38,7 @@ def test_it_fits_plays_and_shows_its_pictures(show, result, width):
   assert page.title() == "A <b>title</b>"
   seconds = page.evaluate("[...document.querySelectorAll('audio, video')].map(player => player.duration)")
   assert len(seconds) == 6 and all(s == pytest.approx(1.0, abs=0.15) for s in seconds)
-  page.wait_for_function("[...document.images].every(image => image.complete)")
+  wait_until(page, "[...document.images].every(image => image.complete)")
   assert all(page.evaluate("[...document.images].map(image => image.naturalWidth > 0)"))
 
 
@@ -77,7 +78,7 @@ def test_one_player_at_a_time_and_a_click_on_a_lane_seeks(show):
 def test_the_example_starts_where_it_was_taken_from(show, result):
   later = dataclasses.replace(result, example=dataclasses.replace(result.example, start_s=0.4))
   page = show(1280, later)
-  page.wait_for_function("document.querySelectorAll('.track')[2].querySelector('video').currentTime > 0.39")
+  wait_until(page, "document.querySelectorAll('.track')[2].querySelector('video').currentTime > 0.39")
 
 
 @pytest.mark.usefixtures("plain_pictures")

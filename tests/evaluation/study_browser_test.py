@@ -8,6 +8,7 @@ import pytest
 from condfoley_jax import cli
 from condfoley_jax.evaluation import embed
 from condfoley_jax.evaluation.study import PRACTICE, TRIALS
+from tests.evaluation.browsing import wait_until
 from tests.evaluation.study_folder import write_results
 
 # Clips play faster than they are; the page does not know.
@@ -129,7 +130,7 @@ def test_no_choice_before_what_it_is_about_was_played_to_the_end(show):
   page.evaluate("window.rate = 0.1")
   page.click(".clip:nth-child(3) button")
   page.click(".clip:nth-child(1) button")  # which breaks off B
-  page.wait_for_function("players[2].video.paused && !players[0].video.paused")
+  wait_until(page, "players[2].video.paused && !players[0].video.paused")
   assert page.evaluate("state.now.plays") == {"example": 0, "left": 1, "right": 0}
   page.evaluate("window.rate = 8")
   assert able() == [False, False]
@@ -204,7 +205,7 @@ def test_it_fits_and_its_clips_load(show, width):
   page = show(width)
   assert page.evaluate("document.documentElement.scrollWidth") <= width
   begin(page, "1")
-  page.wait_for_function("players.every((player) => player.video.readyState >= 2)")
+  wait_until(page, "players.every((player) => player.video.readyState >= 2)")
   assert page.evaluate("document.documentElement.scrollWidth") <= width
   boxes = [page.locator(".clip").nth(i).bounding_box() for i in range(3)]
   assert boxes[1]["y"] == boxes[2]["y"] and boxes[1]["width"] == boxes[2]["width"]
