@@ -94,15 +94,10 @@ class Checkpoints:
     return self._manager.best_step() if self._best else None
 
   def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
-    """Starts saving, in the place of what was saved of that step; returns once the arrays are copied off the device.
-
-    `scores` are empty where none were made.
-    """
+    """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
     data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist(), "scored": bool(scores)}
     args = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
     with self._told():
-      if step in self._manager.all_steps():
-        self._manager.delete(step)
       self._manager.save(step, args=args, metrics=scores or None)
 
   def restore(self, step: int, like: TrainState) -> Restored:

@@ -89,7 +89,9 @@ class Run:
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
     if self.unscored and step < steps and self._due("evaluate", step):
-      self._save(step, self.evaluate(step))  # SIGTERM came in this step, and is in haste.
+      # SIGTERM came in this step, and is in haste. What it saved stays as it is: there may be no other.
+      self.writer.forget_scores(step)
+      self.evaluate(step)
     clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
@@ -111,16 +113,13 @@ class Run:
       save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
       # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
       if save and not int(self.state.skipped):
-        self._save(step, scores)
+        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
       self.writer.forget_scores(step)
       scores = self.evaluate(step)
     return scores
-
-  def _save(self, step: int, scores: dict[str, float]) -> None:
-    self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
 
   def _due(self, what: str, step: int) -> bool:
     return step % self.config["every"][what] == 0 or step == self.config["steps"]

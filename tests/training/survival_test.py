@@ -106,7 +106,7 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
 
 
 def test_a_step_that_sigterm_kept_from_being_scored_is_scored_when_the_run_goes_on(world, tmp_path, monkeypatch):
-  """The scores, and so the best step, are those of a run that nothing stopped."""
+  """The scores are those of a run that nothing stopped."""
   more = ["--config.every.evaluate=6", "--config.steps=12"]
   assert cli.main(words(world, tmp_path / "whole", *more)) == 0
   with monkeypatch.context() as patch:
@@ -115,7 +115,7 @@ def test_a_step_that_sigterm_kept_from_being_scored_is_scored_when_the_run_goes_
   assert not any("validation/loss" in line for line in (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines())
   assert cli.main(words(world, tmp_path / "cut", *more)) == 0
   assert validated(tmp_path / "cut") == validated(tmp_path / "whole") and list(validated(tmp_path / "cut")) == [6, 12]
-  assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+  assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
 
 
 def validated(workdir):
