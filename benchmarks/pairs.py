@@ -47,7 +47,7 @@ def make_datasets(root: Path) -> list[Source]:
   sources = builder.sources(root / "videos", "train", seed=0, count=_VIDEOS, workers=2)
   copies = [dataclasses.replace(s, id=f"{s.id}-{copy}") for s in sources for copy in range(_COPIES)]
   for name, spec in _SIZES.items():
-    prepare.prepare(copies, root / name, spec, name="bench", split="train", mapper=prepare.in_processes(2))
+    prepare.prepare(lambda: copies, root / name, spec, name="bench", split="train", mapper=prepare.in_processes(2))
   return sources
 
 

@@ -44,7 +44,7 @@ Mapper = Callable[[Callable[[ShardTask], int], Sequence[ShardTask]], contextlib.
 
 
 def prepare(
-  sources: Sequence[Source],
+  sources: Callable[[], Sequence[Source]],
   out_dir: str | os.PathLike,
   spec: ClipSpec,
   *,
@@ -60,7 +60,8 @@ def prepare(
   videos have not changed.
 
   Args:
-    sources: of one split, from a builder.
+    sources: gives those of one split, from a builder; called when `out_dir` is this run's alone, so that it may make
+      videos in there.
     out_dir: local or gs://; made if absent, but not left empty. A dataset in it stays whole until the new one is ready.
     spec: gives rates and picture size, and the shortest video that is kept.
     name, split: of the dataset, e.g. "drumstick", "train".
@@ -71,22 +72,41 @@ def prepare(
     InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; a
       cache of a training run is in `out_dir`, or another run is at work there.
   """
-  _check_ids(sources)
   if not re.fullmatch(r"[\w.-]+", split):
     raise InputError(f"split `{printable(split)}`: files are named after it; use letters, digits, _ and - alone")
   out_dir = epath.Path(out_dir)
   if side_shards.is_in(out_dir):
     raise InputError(f"{out_dir}: holds a cache of a training run; choose another folder")
-  made = [p for p in (out_dir, *out_dir.parents) if not p.exists()]
-  out_dir.mkdir(parents=True, exist_ok=True)
-  with lock.locked(out_dir) as alone:
-    if alone is False:
-      raise InputError(f"{out_dir}: another run prepares data here; wait for its end or choose another folder")
-    _prepare(sources, out_dir, spec, name, split, mapper, progress, made)
+  with _alone(out_dir) as alone:
+    found = sources()
+    _check_ids(found)
+    _prepare(found, out_dir, spec, name, split, mapper, progress)
     if alone:
       for left in out_dir.glob(f"{_WORK}*"):  # Of runs with other settings, which were killed.
         left.rmtree()
   return dataset.open_dataset(out_dir, spec)
+
+
+@contextlib.contextmanager
+def _alone(directory: epath.Path) -> Iterator[bool | None]:
+  """`lock.locked` of a folder that is made if absent, and removed with its new parents if it is empty in the end.
+
+  Raises:
+    InputError: another process has it.
+  """
+  made = [p for p in (directory, *directory.parents) if not p.exists()]
+  with interrupt.undone(lambda: _remove_empty(made)):
+    directory.mkdir(parents=True, exist_ok=True)
+    with lock.locked(directory) as alone:
+      if alone is False:
+        raise InputError(f"{directory}: another run prepares data here; wait for its end or choose another folder")
+      yield alone
+
+
+def _remove_empty(folders: Sequence[epath.Path]) -> None:
+  for path in folders:
+    with contextlib.suppress(OSError, ValueError):  # ValueError is what epath raises if it is not empty.
+      path.rmdir()
 
 
 def _prepare(
@@ -97,9 +117,8 @@ def _prepare(
   split: str,
   mapper: Mapper,
   progress: Progress | None,
-  made: list[epath.Path],
 ) -> None:
-  """As `prepare`, in an `out_dir` that is there and nobody else's; `made` are the folders to remove with nothing in."""
+  """As `prepare`, in an `out_dir` that is there and nobody else's."""
   work = out_dir / f"{_WORK}{_fingerprint(sources, spec, name, split)}"
   work.mkdir(exist_ok=True)
   groups = [tuple(sources[i : i + VIDEOS_PER_SHARD]) for i in range(0, len(sources), VIDEOS_PER_SHARD)]
@@ -111,10 +130,10 @@ def _prepare(
           progress(done, len(sources))
   finally:
     if not any(epath.Path(f"{task.path}.json").exists() for task in tasks):
-      _remove(work, made)
+      work.rmtree()
   shards = [json.loads(epath.Path(f"{task.path}.json").read_text()) for task in tasks]
   if not any(shard["videos"] for shard in shards):
-    _remove(work, made)
+    work.rmtree()
     reason = shards[0]["skipped"][0]["reason"]
     raise InputError(f"{sources[0].video}: neither it nor the other videos can be used; the first: {reason}")
   _publish(tasks, shards, out_dir, functools.partial(dataset.describe, spec, name=name, split=split))
@@ -257,10 +276,3 @@ def _remove_dataset(directory: epath.Path, but: set[epath.Path], mark: epath.Pat
     for path in directory.glob(f"*-[0-9]*-of-[0-9]*.tfrecord{suffix}"):
       if path not in keep:
         path.unlink()
-
-
-def _remove(work: epath.Path, if_empty: list[epath.Path]) -> None:
-  work.rmtree()
-  for path in if_empty:
-    with contextlib.suppress(OSError):
-      path.rmdir()

@@ -27,7 +27,7 @@ from data_pipelines.builders.drumstick import builder
 def world(tmp_path_factory) -> Path:
   """Folder of a prepared drumstick dataset of 4 videos, which are under `videos/`."""
   out = tmp_path_factory.mktemp("world")
-  sources = builder.sources(out / "videos", "train", seed=0, count=4, workers=1)
+  sources = lambda: builder.sources(out / "videos", "train", seed=0, count=4, workers=1)
   prepare.prepare(sources, out, MINI, name="drumstick", split="train", mapper=prepare.in_processes(1))
   return out
 

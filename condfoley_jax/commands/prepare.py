@@ -1,16 +1,14 @@
 """`condfoley prepare`: videos of a data set, or the procedural world, to TFRecord shards; and checks of both ends."""
 
-import contextlib
 import dataclasses
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from etils import epath
-
 from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.commands.bar import Bar
-from data_pipelines import beam, interrupt, lock, prepare, side_shards, verify
+from data_pipelines import beam, prepare, verify
 from data_pipelines.builders import countix_av, folder, greatest_hits
 from data_pipelines.builders.drumstick import builder as drumstick
 from data_pipelines.builders.source import Source
@@ -57,11 +55,8 @@ def run(settings: Settings, out: Path) -> None:
   """
   _check_flags(settings)
   mapper = beam.on(settings.beam) if settings.beam else prepare.in_processes(settings.workers)
-  with contextlib.ExitStack() as stack:
-    bar = stack.enter_context(Bar("preparing"))
-    if settings.dataset == "drumstick":  # Its videos and lists are of this run until they are prepared.
-      stack.enter_context(_alone(out / "videos", out))
-    sources = _sources(settings, out, bar)
+  with Bar("preparing") as bar:
+    sources = functools.cache(lambda: _sources(settings, out, bar))
     made = prepare.prepare(
       sources,
       out,
@@ -71,7 +66,7 @@ def run(settings: Settings, out: Path) -> None:
       mapper=mapper,
       progress=bar.show,
     )
-  for note in _left_out(sources, made):
+  for note in _left_out(sources(), made):
     print(printable(f"left out {note}"), file=sys.stderr)
 
 
@@ -118,28 +113,6 @@ def _check_flags(settings: Settings) -> None:
       raise InputError(f"{flag}: goes with {', '.join(datasets)}, not with {settings.dataset}; leave it out")
 
 
-@contextlib.contextmanager
-def _alone(directory: Path, out: Path) -> Iterator[None]:
-  """Has `directory` to itself during the block; one that is made and stays empty is removed again, with its parents.
-
-  Raises:
-    InputError: another run works in `out`.
-  """
-  made = [p for p in (directory, *directory.parents) if not p.exists()]
-  with interrupt.undone(lambda: _remove_empty(made)):
-    directory.mkdir(parents=True, exist_ok=True)
-    with lock.locked(directory) as alone:
-      if alone is False:
-        raise InputError(f"{out}: another run prepares data here; wait for its end or choose another folder")
-      yield
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-  for path in folders:
-    with contextlib.suppress(OSError):
-      path.rmdir()
-
-
 def _left_out(sources: Sequence[Source], made: Dataset) -> Iterator[str]:
   for skipped in made.skipped:
     yield f"{skipped['source']}: {skipped['reason']}"
@@ -153,10 +126,7 @@ def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
   match settings.dataset:
     case "drumstick":
       world = {"seed": settings.seed, "count": settings.videos, "workers": settings.workers}
-      if side_shards.is_in(epath.Path(out)):  # `prepare` refuses this too, when all is rendered.
-        raise InputError(f"{out}: holds a cache of a training run; choose another folder")
-      with _alone(out, out):  # Afterwards `prepare` takes this lock itself.
-        return drumstick.sources(out / "videos", settings.split, **world, progress=bar.show)
+      return drumstick.sources(out / "videos", settings.split, **world, progress=bar.show)
     case "folder":
       shares = {settings.split: 1.0}
       return folder.sources(_required(settings), settings.split, shares=shares, labels=settings.labels)

@@ -6,6 +6,7 @@ from condfoley_jax import cli
 from condfoley_jax.commands import prepare as command
 from data_pipelines import lock
 from data_pipelines.builders.drumstick import builder, render
+from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError
 
 
@@ -54,13 +55,12 @@ def contents(folder):
   return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("held", ["out", "out/videos"])
-def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys, held):
+def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys):
   for name in ("AMT_test_set.json", "drumstick-v1-test-0-0000.mp4"):
     (tmp_path / "out" / "videos").mkdir(parents=True, exist_ok=True)
     (tmp_path / "out" / "videos" / name).write_text("another run's")
   before = contents(tmp_path)
-  with lock.locked(tmp_path / held):
+  with lock.locked(tmp_path / "out"):
     code, (line,) = prepare(capsys, "drumstick", "--split", "test", "--videos", 1, "--out", tmp_path / "out")
   assert code == 2 and f"{tmp_path / 'out'}: another run prepares data here; wait for its end" in line
   assert contents(tmp_path) == before
@@ -76,23 +76,29 @@ def test_a_run_that_is_refused_makes_no_folder(tmp_path, capsys):
   assert code == 2 and "holds a cache of a training run" in line and len(contents(tmp_path / "out")) == 1
 
 
-def test_videos_are_rendered_and_prepared_under_the_lock(tmp_path, monkeypatch, capsys):
+def test_videos_are_rendered_and_prepared_under_one_lock(videos, tmp_path, monkeypatch, capsys):
   seen = []
 
-  def look(*_, **__):
-    for name in ("out", "out/videos"):
-      with lock.locked(tmp_path / name) as free:
-        seen.append((name, free))
-    return []
+  def look(what):
+    with lock.locked(tmp_path / "out") as free:
+      seen.append((what, free))
 
-  def refuse(*_, **__):
-    look()
+  def sources(*_, **__):
+    look("rendered")
+    return [Source(id="a", video=videos[0], events=())]
+
+  def mapper(function, tasks):
+    look("prepared")
     raise InputError("seen")
 
-  monkeypatch.setattr(builder, "render_videos", look)
-  monkeypatch.setattr(command.prepare, "prepare", refuse)
+  monkeypatch.setattr(builder, "sources", sources)
+  monkeypatch.setattr(command.prepare, "in_processes", lambda workers: mapper)
+  # One lock, held all the way: were it given back in between, another run could take it there.
+  taken, locked = [], lock.locked
+  monkeypatch.setattr(lock, "locked", lambda path: taken.append(path) or locked(path))
   assert prepare(capsys, "drumstick", "--out", tmp_path / "out")[0] == 2
-  assert seen == [("out", False), ("out/videos", False), ("out", True), ("out/videos", False)]
+  assert seen == [("rendered", False), ("prepared", False)]
+  assert len(taken) == 1 + len(seen)
   assert not (tmp_path / "out").exists()
 
 

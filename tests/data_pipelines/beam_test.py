@@ -31,7 +31,7 @@ def elsewhere(function, tasks):
 
 def prepared(videos, out, mapper) -> dict[str, str]:
   """Hashes of what is prepared by that mapper from a folder of videos, by name."""
-  sources = folder.sources(videos, "train", shares={"train": 1.0})
+  sources = lambda: folder.sources(videos, "train", shares={"train": 1.0})
   prepare.prepare(sources, out, MINI, name="x", split="train", mapper=mapper)
   return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()}
 

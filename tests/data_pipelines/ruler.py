@@ -72,7 +72,7 @@ def prepare_videos(videos, out_dir, *, workers=1, progress=None) -> dataset.Data
   beside = [read_events(times_path(v)) if times_path(v).exists() else () for v in videos]
   sources = [Source(id=v.stem, video=v, events=tuple(e)) for v, e in zip(videos, beside, strict=True)]
   mapper = prepare.in_processes(workers)
-  return prepare.prepare(sources, out_dir, SPEC, name="ruler", split="val", mapper=mapper, progress=progress)
+  return prepare.prepare(lambda: sources, out_dir, SPEC, name="ruler", split="val", mapper=mapper, progress=progress)
 
 
 def make_dataset(directory: pathlib.Path, frame_counts: list[int], event_times: list[list[float]]) -> pathlib.Path:
