@@ -11,6 +11,9 @@ from condfoley_jax.evaluation.judges import Judges
 from condfoley_jax.evaluation.legacy_onsets import legacy_scores
 from condfoley_jax.evaluation.test_set import Item
 
+# Records of one version are not mixed with those of another: one more whenever a score changes.
+VERSION = 2
+
 _NEAR_S = 0.1
 # What the sync judge may say of a sound that is in time: a step of its own, and what rounding adds.
 _IN_TIME_S = 0.04
