@@ -42,6 +42,10 @@ def moved(instruction: Instruction, within: Computation, computations: Mapping[s
       return _bytes(update) + _part(instruction.arrays[0], update)
     case "slice" | "dynamic-slice" | "gather":
       return _part(operands[0].arrays[0], instruction.arrays[0]) + written
+    case "slice-start":
+      # A part fetched ahead; its results are its operand again and the part.
+      source, part, *_ = instruction.arrays
+      return _part(source, part) + _bytes(part)
     case "scatter":
       # Reads and writes the places that its updates (the last third of its operands) go to.
       return 3 * sum(_bytes(operand.arrays[0]) for operand in operands[-len(instruction.arrays) :])

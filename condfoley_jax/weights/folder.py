@@ -32,7 +32,10 @@ SHIPPED = Path(__file__).parent / "mini"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-  """clip: the grid they were trained for; conventions: how they are used; components: by name; id: of the tensors."""
+  """clip: the grid they were trained for; conventions: how they are used; components: by name.
+
+  id: of the folder, 16 hex digits: of its tensors and all of its config, which both decide what the weights give.
+  """
 
   clip: ClipSpec
   conventions: Conventions
@@ -70,16 +73,15 @@ def save(
     _replacing(directory / "model.safetensors") as tensors_file,
   ):
     _write(tensors, tensors_file)
-    identity = _identity(tensors_file)
     config = {
       "format": FORMAT,
       "clip": config_tree.to_dict(clip),
       "conventions": config_tree.to_dict(conventions),
       "components": described,
-      "id": identity,
+      "id": _identity(tensors_file),
     }
     config_file.write_text(json.dumps(config, indent=1) + "\n")
-  return identity
+  return _id(config)
 
 
 def is_free(directory: Path) -> bool:
@@ -112,7 +114,7 @@ def load(
     clip = config_tree.from_dict(ClipSpec, config["clip"])
   with _refused_as_input(f"{directory / 'config.json'}: conventions"):
     conventions = config_tree.from_dict(Conventions, config["conventions"])
-  return Weights(clip, conventions, components, config["id"])
+  return Weights(clip, conventions, components, _id(config))
 
 
 def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
@@ -200,6 +202,11 @@ def _write(tensors: dict[str, np.ndarray], path: Path) -> None:
     file.write(len(text).to_bytes(8, "little") + text)
     for _, x in sorted(tensors.items()):
       file.write(x.data)
+
+
+def _id(config: dict) -> str:
+  """Of a folder with that config, however it is laid out as text; its "id" stands for the tensors."""
+  return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _identity(path: Path) -> str:

@@ -1,10 +1,12 @@
 """The shipped judges hear what they are kept for, on videos they were trained on: that they are the right files."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from condfoley_jax.clip import MINI
-from condfoley_jax.evaluation.judges import PARTS, Judges
+from condfoley_jax.evaluation.judges import PARTS, SHIPPED, Judges
 from condfoley_jax.evaluation.test_set import TestSet
 from data_pipelines.builders.events import ACTIONS
 from data_pipelines.errors import InputError
@@ -19,7 +21,7 @@ def items(world, tmp_path_factory):
 
 
 def test_they_hear_the_action_and_how_late_a_sound_is(items):
-  judges, late_s = Judges(), 0.2
+  judges, late_s = Judges(MINI), 0.2
   in_time, moved, action = [], [], []
   for item in items:
     seen, audio = judges.watch(item.query), item.sounds.target.audio_N
@@ -35,4 +37,16 @@ def test_they_hear_the_action_and_how_late_a_sound_is(items):
 
 def test_a_folder_without_one_of_them_is_named(tmp_path):
   with pytest.raises(InputError, match=f"{tmp_path}/{next(iter(PARTS))}/config.json: not found"):
-    Judges(tmp_path)
+    Judges(MINI, tmp_path)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_judge_of_other_clips_is_named(tmp_path, name):
+  for part in PARTS:
+    shutil.copytree(SHIPPED / part, tmp_path / part)
+  path = tmp_path / name / "config.json"
+  path.write_text(path.read_text().replace('"hop": 245', '"hop": 256'))
+  with pytest.raises(
+    InputError, match=f"{tmp_path / name}: judges other clips than the weights make; evaluate weights"
+  ):
+    Judges(MINI, tmp_path)

@@ -8,17 +8,19 @@ IDENTITY = {"data": "d", "judges": "j"}
 
 @pytest.fixture
 def path(tmp_path):
-  path = tmp_path / "records" / "model.jsonl"
+  path = tmp_path / "records" / "base.jsonl"
   records = Records(path, IDENTITY)
-  for name in ("b", "a"):
-    records.add({"item": name, "base": {"f1": 0.5}})
+  for name, f1 in (("b", 0.5), ("a", 0.25)):
+    records.add({"item": name, "f1": f1})
   return path
 
 
-def test_they_come_back_in_their_order(path):
+def test_they_come_back_by_the_names_of_their_items(path):
+  first, *lines = path.read_text().splitlines(keepends=True)
+  path.write_text("".join([first, *reversed(lines)]))
   records = Records(path, IDENTITY)
-  assert [r["item"] for r in records] == ["b", "a"] and "a" in records and "c" not in records
-  assert next(iter(records))["base"] == {"f1": 0.5}
+  assert "a" in records and "b" in records and "c" not in records
+  assert records["a"] == {"item": "a", "f1": 0.25} and records["b"] == {"item": "b", "f1": 0.5}
 
 
 @pytest.mark.parametrize("left", [1, 5, 20])
@@ -26,22 +28,37 @@ def test_half_a_line_of_a_killed_run_is_made_again(path, left):
   whole = path.read_text()
   path.write_text(whole[:-left])
   records = Records(path, IDENTITY)
-  assert [r["item"] for r in records] == ["b"]
-  records.add({"item": "a", "base": {"f1": 0.5}})
+  assert "b" in records and "a" not in records
+  records.add({"item": "a", "f1": 0.25})
   assert path.read_text() == whole
 
 
 def test_a_file_without_its_first_line_is_begun_again(path):
   path.write_text('{"da')
-  assert not list(Records(path, IDENTITY)) and path.read_text().count("\n") == 1
+  assert "b" not in Records(path, IDENTITY) and path.read_text().count("\n") == 1
 
 
 def test_records_of_something_else_are_not_mixed_in(path):
-  with pytest.raises(InputError, match=r"model\.jsonl: of another evaluation \(judges j\); choose another folder"):
+  with pytest.raises(InputError, match=r"base\.jsonl: of another evaluation \(judges j\); choose another folder"):
     Records(path, IDENTITY | {"judges": "k"})
 
 
-def test_damage_is_one_line(path):
-  path.write_text(path.read_text().replace('"item"', '"it"'))
-  with pytest.raises(InputError, match=r"model\.jsonl: damaged; remove it"):
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda content: content.replace(b'"item"', b'"it"'),
+    lambda content: content.replace(b'"a"', b"[]"),
+    lambda content: content.replace(b"{", b"", 2),
+    lambda content: b"\xff" + content,
+    lambda content: content.replace(b'"a"', b'"\xe4"'),
+    lambda content: b"[]\n" + content,
+    lambda content: content + b"[]\n",
+    lambda content: content + b"3\n",
+    lambda content: content + b"[" * 100_000 + b"\n",
+    lambda content: content + b"\n",
+  ],
+)
+def test_damage_is_one_line(path, damage):
+  path.write_bytes(damage(path.read_bytes()))
+  with pytest.raises(InputError, match=r"base\.jsonl: damaged; remove it, and it is made again$"):
     Records(path, IDENTITY)

@@ -72,3 +72,16 @@ backend_config={"custom_call_config":{"cost_estimate":{"flops":"1","bytes_access
 }
 """
   assert cost.of_text(text).bytes_accessed == 2 * 512 * 1024 + 4 * 1024 + 2 * 512 * 512
+
+
+def test_a_part_fetched_ahead_costs_that_part():
+  text = """HloModule m
+
+ENTRY %main (a: f32[1024,1024]) -> f32[256,1024] {
+  %a = f32[1024,1024]{1,0:T(8,128)} parameter(0)
+  %slice-start = ((f32[1024,1024]{1,0:T(8,128)}), f32[256,1024]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%a), \
+slice={[256:512], [0:1024]}
+  ROOT %slice-done = f32[256,1024]{1,0:T(8,128)S(1)} slice-done(%slice-start)
+}
+"""
+  assert cost.of_text(text).bytes_accessed == MB

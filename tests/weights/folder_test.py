@@ -1,5 +1,6 @@
 """A weights folder comes back as it went in, and a damaged one is refused in one line."""
 
+import dataclasses
 import json
 import shutil
 
@@ -131,6 +132,16 @@ def test_only_the_components_asked_for_are_built_in_the_dtype_asked_for(saved):
   (head,) = weights.components.values()
   assert isinstance(head, EventHead) and head.conv.dtype == jnp.bfloat16
   assert head.conv.kernel.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+  ("name", "value"), [("clip", dataclasses.replace(MINI, fps=30)), ("conventions", Conventions(bn_mode="batch"))]
+)
+def test_id_belongs_to_the_config_too(saved, tmp_path, name, value):
+  given = {"clip": MINI, "components": components(), name: value}
+  identity = folder.save(tmp_path / "other", **given)
+  assert identity == folder.load(tmp_path / "other").id != folder.load(saved).id
+  assert contents(tmp_path / "other")["model.safetensors"] == contents(saved)["model.safetensors"]
 
 
 def test_id_belongs_to_the_tensors(saved, tmp_path):
