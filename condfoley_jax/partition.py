@@ -1,5 +1,7 @@
 """Names: of the mesh's axes, with the one constraint that models state about it, and of parameters."""
 
+import math
+
 import jax
 from jax.sharding import PartitionSpec as P
 
@@ -14,6 +16,17 @@ def split_batch(x: jax.Array) -> jax.Array:
   if jax.sharding.get_abstract_mesh().empty:
     return x
   return jax.lax.with_sharding_constraint(x, P(BATCH_AXES))
+
+
+def split_takes(x_JxB: jax.Array) -> jax.Array:
+  """[J, B] with its jobs split over the devices that read different examples, or its takes where the jobs cannot be."""
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty:
+    return x_JxB
+  readers = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+  return jax.lax.with_sharding_constraint(
+    x_JxB, P(BATCH_AXES) if x_JxB.shape[0] % readers == 0 else P(None, BATCH_AXES)
+  )
 
 
 def path_name(path: tuple) -> str:

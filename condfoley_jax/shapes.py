@@ -2,7 +2,8 @@
 
 | axis | meaning |
 |---|---|
-| B | batch: clips, pairs or takes |
+| B | batch: clips, pairs, or the takes of a job |
+| J | jobs: a query and an example each |
 | N | samples of mono audio |
 | T | video frames |
 | H, W | height and width of a video frame, px |
@@ -10,7 +11,8 @@
 | F | mel bins, lowest first |
 | M | mel frames |
 | R, K | rows (frequency) and columns (time) of the code grid |
-| S | positions of the transformer's sequence |
+| S | positions of the transformer's sequence; P those of its prefix, Q those read at once |
+| E | width of a head |
 | L | codes in a sequence, column-major: index = column * R + row |
 | D | model width |
 | V | vocabulary: entries of the codebook |

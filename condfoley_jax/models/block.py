@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,36 +19,58 @@ REMAT: dict[str, Callable] = {
 }
 
 
+# Of one layer: what attention remembers of each position.
+KeysValues: TypeAlias = tuple[jax.Array, jax.Array]
+
+
 class Attention(nnx.Module):
   """Causal multi-head self-attention with one fused projection to queries, keys and values."""
 
   def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
     # Heads are an axis of their own, so that a mesh can split them.
-    sizes = (3, config.heads, config.width // config.heads)
+    self._head_width = config.width // config.heads
+    sizes = (3, config.heads, self._head_width)
     self.qkv = nnx.LinearGeneral(config.width, sizes, kernel_init=INIT, dtype=dtype, rngs=rngs)
     self.out = nnx.Linear(config.width, config.width, kernel_init=INIT, dtype=dtype, rngs=rngs)
 
   def __call__(self, x_BxSxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Output [B, S, D], and the keys and values [B, heads, S, E] of these positions."""
-    q, k, v = self._project(x_BxSxD)
-    length = x_BxSxD.shape[1]
-    return self._attend(q, k, v, np.tri(length, dtype=bool)), k, v
+    q, k, v = jnp.moveaxis(self.qkv(x_BxSxD), (2, 3), (0, 2))
+    weights = self._weights(_scores("bhqe,bhse->bhqs", q, k), np.tri(x_BxSxD.shape[1], dtype=bool), v.dtype)
+    return self._project(jnp.einsum("bhqs,bhse->bqhe", weights, v)), k, v
 
-  def step(self, x_Bx1xD: jax.Array, keys: jax.Array, values: jax.Array, position: jax.Array):
-    """The same for one position, whose key and value are written into the cache: output, keys, values."""
-    q, k, v = self._project(x_Bx1xD)
-    keys = jax.lax.dynamic_update_slice_in_dim(keys, k, position, axis=2)
-    values = jax.lax.dynamic_update_slice_in_dim(values, v, position, axis=2)
-    return self._attend(q, keys, values, jnp.arange(keys.shape[2])[None] <= position), keys, values
+  def extend(
+    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array
+  ) -> tuple[jax.Array, KeysValues]:
+    """The same for Q more positions of B takes of a prefix each: output [J, B, Q, D], and the suffix with them in it.
 
-  def _project(self, x_BxSxD):
-    return jnp.moveaxis(self.qkv(x_BxSxD), (2, 3), (0, 2))
+    Args:
+      prefix: keys and values [J, heads, P, E], read by all B takes and never copied for them.
+      suffix: of each take's own positions, [J, B, heads, room, E]; the new ones go to `index` and after.
+      index: int32 scalar.
+    """
+    q, k, v = jnp.moveaxis(self.qkv(x_JxBxQxD), (3, 4), (0, 3))
+    keys, values = (
+      jax.lax.dynamic_update_slice_in_dim(old, new, index, axis=3) for old, new in zip(suffix, (k, v), strict=True)
+    )
+    shared, room = prefix[0].shape[2], keys.shape[3]
+    own = jnp.arange(room) <= index + jnp.arange(q.shape[3])[:, None]
+    mask = jnp.concatenate([jnp.ones((q.shape[3], shared), bool), own], axis=1)
+    scores = [_scores("jbhqe,jhse->jbhqs", q, prefix[0]), _scores("jbhqe,jbhse->jbhqs", q, keys)]
+    weights = self._weights(jnp.concatenate(scores, axis=-1), mask, v.dtype)
+    x = jnp.einsum("jbhqs,jhse->jbqhe", weights[..., :shared], prefix[1])
+    x += jnp.einsum("jbhqs,jbhse->jbqhe", weights[..., shared:], values)
+    return self._project(x), (keys, values)
 
-  def _attend(self, q, k, v, mask_QxS):
-    scores = jnp.einsum("bhqe,bhse->bhqs", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
-    weights = jax.nn.softmax(jnp.where(mask_QxS, scores, -jnp.inf)).astype(v.dtype)
-    x = jnp.einsum("bhqs,bhse->bqhe", weights, v)
-    return self.out(x.reshape(*x.shape[:2], -1))
+  def _weights(self, scores: jax.Array, mask: jax.Array, dtype) -> jax.Array:
+    scores = scores * self._head_width**-0.5
+    return jax.nn.softmax(jnp.where(mask, scores, -jnp.inf)).astype(dtype)
+
+  def _project(self, x_xHxE: jax.Array) -> jax.Array:
+    return self.out(x_xHxE.reshape(*x_xHxE.shape[:-2], -1))
+
+
+_scores = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
 
 
 class Block(nnx.Module):
@@ -66,10 +89,12 @@ class Block(nnx.Module):
     attended, keys, values = self.attention(self.attention_norm(x_BxSxD))
     return self._mlp(x_BxSxD + attended), keys, values
 
-  def step(self, x_Bx1xD: jax.Array, keys: jax.Array, values: jax.Array, position: jax.Array):
-    """The same for one position: output [B, 1, D], and the updated keys and values of the cache."""
-    attended, keys, values = self.attention.step(self.attention_norm(x_Bx1xD), keys, values, position)
-    return self._mlp(x_Bx1xD + attended), keys, values
+  def extend(
+    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array
+  ) -> tuple[jax.Array, KeysValues]:
+    """As `Attention.extend`: output [J, B, Q, D], and the suffix with the new positions."""
+    attended, suffix = self.attention.extend(self.attention_norm(x_JxBxQxD), prefix, suffix, index)
+    return self._mlp(x_JxBxQxD + attended), suffix
 
   def _mlp(self, x):
     return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=False))

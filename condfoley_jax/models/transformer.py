@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from condfoley_jax.models.block import REMAT, Block, stacked, unstacked
+from condfoley_jax.models.block import REMAT, Block, KeysValues, stacked, unstacked
 from condfoley_jax.models.sequence import (
   INIT,
   CodebookTokens,
@@ -19,23 +20,26 @@ from condfoley_jax.models.sequence import (
   grid_slots,
 )
 from condfoley_jax.partition import split_batch
-from condfoley_jax.shapes import Codes_BxL, Features_BxTxD, Logits_BxV
+from condfoley_jax.shapes import Codes_BxL, Features_BxTxD
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class KVCache:
-  """What decoding remembers; every shape is fixed.
+class Prefix:
+  """What all takes of one query and example share; no take has a copy of it.
 
   Attributes:
-    keys: `layers` arrays [B, heads, fed, head width]; positions not read yet are zeros.
-    values: the same of the values.
-    offsets: [B, fed, D], what is added to the token at each position; [1, fed, D] where all takes share it.
+    layers: keys and values [J, heads, P, E] of each layer, of [condition frames | query frames | condition codes].
+    offsets: [J, L - 1, D], what is added to the token at each position of a target code; [1, L - 1, D] where it is
+      the same for all J.
   """
 
-  keys: tuple[jax.Array, ...]
-  values: tuple[jax.Array, ...]
+  layers: tuple[KeysValues, ...]
   offsets: jax.Array
+
+
+# Keys and values [J, B, heads, room, E] of each layer, of the target codes that each take has read.
+Suffix: TypeAlias = tuple[KeysValues, ...]
 
 
 class Transformer(nnx.Module):
@@ -129,31 +133,52 @@ class Transformer(nnx.Module):
     return plain
 
   def prefill(
-    self, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
-  ) -> tuple[Logits_BxV, KVCache]:
-    """Logits [B, V] at the last position fed, and the cache to go on from it with `decode_step`."""
-    x_BxSxD, cache = self._read(condition_features, query_features, codes)
-    room = ((0, 0), (0, 0), (0, self.config.fed - x_BxSxD.shape[1]), (0, 0))
-    keys, values = jax.tree.map(lambda x: jnp.pad(x, room), (cache.keys, cache.values))
-    return self._logits(x_BxSxD[:, -1]), KVCache(keys, values, cache.offsets)
-
-  def decode_step(self, codes: jax.Array, position: jax.Array, cache: KVCache) -> tuple[Logits_BxV, KVCache]:
-    """Reads one code per take.
+    self, condition_features: jax.Array, query_features: jax.Array, codes: jax.Array
+  ) -> tuple[jax.Array, Prefix]:
+    """Logits [J, V] of the first target code, and the prefix to go on from with `extend`.
 
     Args:
-      codes: int32 [B].
-      position: int32 scalar, where in the sequence they are: 2T + their index among the codes; below `config.fed`.
-      cache: of all positions before.
+      condition_features, query_features: [J, T, feature_width].
+      codes: int32 [J, L], the condition's.
+
+    Raises:
+      ValueError: a length does not fit the config.
+    """
+    if codes.shape[1] != self.config.codes:
+      raise ValueError(f"prefill reads the {self.config.codes} codes of a condition, not {codes.shape[1]}")
+    x_JxPxD, offsets = self._embed(condition_features, query_features, codes)
+    layers = []
+    for block in self.blocks:
+      x_JxPxD, keys, values = block(x_JxPxD)
+      layers.append((keys, values))
+    return self._logits(x_JxPxD[:, -1]), Prefix(tuple(layers), offsets[:, self.config.prefix :])
+
+  def empty_suffix(self, jobs: int, takes: int, room: int) -> Suffix:
+    """Room for so many target codes of `takes` takes of each of `jobs` prefixes."""
+    shape = (jobs, takes, self.config.heads, room, self.config.width // self.config.heads)
+    return tuple((jnp.zeros(shape, self.head.dtype), jnp.zeros(shape, self.head.dtype)) for _ in self.blocks)
+
+  def extend(
+    self, codes_JxBxQ: jax.Array, index: jax.Array, prefix: Prefix, suffix: Suffix
+  ) -> tuple[jax.Array, Suffix]:
+    """Reads Q more target codes of each take.
+
+    Args:
+      codes_JxBxQ: int32.
+      index: int32 scalar, of the first of them among the target codes; the last is below L - 1.
+      prefix: of the J jobs.
+      suffix: with the codes before `index`, and room for these.
 
     Returns:
-      Logits [B, V] of the next code, and the cache with this position.
+      Logits [J, B, V] of the code after them, and the suffix with them.
     """
-    x = self.tokens(codes)[:, None] + jax.lax.dynamic_slice_in_dim(cache.offsets, position, 1, axis=1)
+    offsets = jax.lax.dynamic_slice_in_dim(prefix.offsets, index, codes_JxBxQ.shape[2], axis=1)
+    x = self.tokens(codes_JxBxQ) + offsets[:, None]
     layers = []
-    for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-      x, keys, values = block.step(x, keys, values, position)
-      layers.append((keys, values))
-    return self._logits(x[:, 0]), KVCache(*zip(*layers, strict=True), cache.offsets)
+    for block, shared, own in zip(self.blocks, prefix.layers, suffix, strict=True):
+      x, own = block.extend(x, shared, own, index)
+      layers.append(own)
+    return self._logits(x[:, :, -1]), tuple(layers)
 
   def _hidden(self, condition_features, query_features, codes) -> jax.Array:
     """Output [B, S, D] of the last block."""
@@ -170,15 +195,6 @@ class Transformer(nnx.Module):
     for block in self.blocks:
       x_BxSxD, _ = layer(x_BxSxD, nnx.split(block))
     return x_BxSxD
-
-  def _read(self, condition_features, query_features, codes) -> tuple[jax.Array, KVCache]:
-    """Output [B, S, D] of the last block, and the cache of these S positions."""
-    x_BxSxD, offsets = self._embed(condition_features, query_features, codes)
-    layers = []
-    for block in self.blocks:
-      x_BxSxD, keys, values = block(x_BxSxD)
-      layers.append((keys, values))
-    return x_BxSxD, KVCache(*zip(*layers, strict=True), offsets)
 
   def _embed(self, condition_features, query_features, codes) -> tuple[jax.Array, jax.Array]:
     """Input [B, S, D] of the first block, and what was added to the tokens of all positions."""

@@ -1,72 +1,102 @@
-"""Samples the target codes one after another from a prefilled cache, in one scan."""
+"""Samples the target codes of all takes one after another, in a scan, from what they share and what each has drawn."""
 
-import dataclasses
+import itertools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 
-from condfoley_jax.models.transformer import KVCache, Transformer
-from condfoley_jax.sampling.logits import Sampling, sample
-from condfoley_jax.shapes import Codes_BxL, Logits_BxV
+from condfoley_jax.models.transformer import Prefix, Suffix, Transformer
+from condfoley_jax.partition import split_takes
+from condfoley_jax.sampling.logits import Sampling, guide, sample
+from condfoley_jax.sampling.prefill import prefill
+
+# The room for what takes have drawn grows so many times: half of it is empty half of the time, and reading it costs
+# as much as reading what is there. docs/sampling.md has the figures.
+_SEGMENTS = 2
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class DecodeState:
-  """What goes from one step to the next; every shape is fixed.
-
-  Attributes:
-    cache: keys and values of all positions before `position`.
-    codes: int32 [B], the codes last drawn, not read yet.
-    position: int32 scalar, where in the sequence they belong.
-    keys: [B] typed keys, one per take, the same at every step.
-  """
-
-  cache: KVCache
-  codes: jax.Array
-  position: jax.Array
-  keys: jax.Array
-
-
-def decode(
+def sample_codes(
   transformer: Transformer,
-  logits: Logits_BxV,
-  cache: KVCache,
+  condition: jax.Array,
+  query: jax.Array,
+  codes: jax.Array,
+  history: jax.Array,
   keys: jax.Array,
   sampling: Sampling,
-  known: int,
   count: int,
-) -> Codes_BxL:
-  """Samples the target codes after the known ones.
+) -> jax.Array:
+  """Samples target codes of one clip.
 
-  A code is drawn with its take's key folded with its position, so a take does not depend on the others in its batch,
-  nor on how many codes were known.
+  A code is drawn with its take's key folded with its position, so a take does not depend on the others that are made
+  with it, nor on how many codes were known.
 
   Args:
     transformer: the model.
-    logits, cache: from `prefill`.
-    keys: [B] typed keys, one per take.
+    condition, query: features [J, T, feature_width].
+    codes: int32 [J, L], the condition's.
+    history: int32 [J, B, known], target codes that are known.
+    keys: [J, B] typed keys, one per take.
     sampling: how to draw.
-    known: target codes already read by `prefill`; static.
     count: how many to sample, L - known at most; static.
 
   Returns:
-    Codes int32 [B, count].
+    int32 [J, B, count], the codes after the known ones.
+
+  Raises:
+    ValueError: there are fewer codes than the condition's, more than a clip's are asked for, or the model cannot be
+      guided.
   """
-  config = transformer.config
-  position = jnp.int32(config.prefix + known)
-  first = _draw(logits, keys, position, sampling)
-
-  def step(state: DecodeState, _):
-    logits, cache = transformer.decode_step(state.codes, state.position, state.cache)
-    position = state.position + 1
-    codes = _draw(logits, state.keys, position, sampling)
-    return DecodeState(cache, codes, position, state.keys), codes
-
-  state = DecodeState(cache, first, position, keys)
-  _, rest = jax.lax.scan(step, state, length=count - 1)
-  return jnp.concatenate([first[:, None], rest.T], axis=1)
+  known, most = history.shape[2], transformer.config.codes
+  if not 1 <= count <= most - known:
+    raise ValueError(f"{count} codes after {known} known ones: a clip has {most}")
+  guided = sampling.guidance is not None
+  logits, prefix = prefill(transformer, condition, query, codes, guided=guided)
+  return _decode(transformer, logits, prefix, history, split_takes(keys), sampling, count)
 
 
-def _draw(logits, keys, position, sampling):
-  return sample(logits, jax.vmap(jax.random.fold_in, (0, None))(keys, position), sampling)
+def _decode(
+  transformer: Transformer,
+  logits_JxV: jax.Array,
+  prefix: Prefix,
+  history: jax.Array,
+  keys: jax.Array,
+  sampling: Sampling,
+  count: int,
+) -> jax.Array:
+  jobs, takes, known = history.shape
+  # Guided jobs are read twice, with and without their condition.
+  reads = lambda codes: codes if sampling.guidance is None else jnp.concatenate([codes, codes])
+  suffix = transformer.empty_suffix(len(logits_JxV), takes, known)
+  logits = jnp.broadcast_to(logits_JxV[:, None], (len(logits_JxV), takes, logits_JxV.shape[1]))
+  if known:
+    logits, suffix = transformer.extend(reads(history), jnp.int32(0), prefix, suffix)
+
+  def draw(logits: jax.Array, index: jax.Array) -> jax.Array:
+    if sampling.guidance is not None:
+      logits = guide(*jnp.split(logits, 2), sampling.guidance)
+    drawing = jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), transformer.config.prefix + index)
+    return split_takes(sample(logits.reshape(jobs * takes, -1), drawing, sampling).reshape(jobs, takes))
+
+  def step(state: tuple[jax.Array, Suffix], index: jax.Array):
+    codes, suffix = state
+    logits, suffix = transformer.extend(reads(codes)[..., None], index, prefix, suffix)
+    codes = draw(logits, index + 1)
+    return (codes, suffix), codes
+
+  first = draw(logits, jnp.int32(known))
+  state, drawn = (first, suffix), [first[None]]
+  for start, end in _segments(known, known + count - 1):
+    state, codes = jax.lax.scan(step, (state[0], _grown(state[1], end)), jnp.arange(start, end))
+    drawn.append(codes)
+  return jnp.moveaxis(jnp.concatenate(drawn), 0, -1)
+
+
+def _segments(start: int, end: int) -> Iterator[tuple[int, int]]:
+  """Parts of the positions from `start` to `end`, in order."""
+  bounds = [start + (end - start) * i // _SEGMENTS for i in range(_SEGMENTS + 1)]
+  return ((a, b) for a, b in itertools.pairwise(bounds) if a < b)
+
+
+def _grown(suffix: Suffix, room: int) -> Suffix:
+  return jax.tree.map(lambda x: jnp.pad(x, ((0, 0),) * 3 + ((0, room - x.shape[3]), (0, 0))), suffix)

@@ -1,23 +1,33 @@
-"""Reads all that is known before sampling starts, in one pass."""
+"""Reads what all takes of a job share, in one pass."""
 
-from condfoley_jax.models.transformer import KVCache, Transformer
-from condfoley_jax.shapes import Codes_BxL, Features_BxTxD, Logits_BxV
+import jax
+import jax.numpy as jnp
+
+from condfoley_jax.models.transformer import Prefix, Transformer
+
+# What guidance takes away.
+_CONDITION = {"condition_codes": True, "condition_features": True}
 
 
 def prefill(
-  transformer: Transformer, condition_features: Features_BxTxD, query_features: Features_BxTxD, codes: Codes_BxL
-) -> tuple[Logits_BxV, KVCache]:
-  """Logits of the first unknown target code, and the cache to decode from.
+  transformer: Transformer, condition: jax.Array, query: jax.Array, codes: jax.Array, *, guided: bool
+) -> tuple[jax.Array, Prefix]:
+  """Logits of the first target code, and the prefix to decode from.
 
   Args:
     transformer: the model.
-    condition_features, query_features: [B, T, feature_width].
-    codes: int32 [B, L + known]: condition codes, then the target codes known from the window before.
+    condition, query: features [J, T, feature_width].
+    codes: int32 [J, L], the condition's.
+    guided: also reads every job without its condition.
+
+  Returns:
+    Logits [J, V] and the prefix of J jobs; of 2J where guided, those without condition after the others.
 
   Raises:
-    ValueError: there are fewer codes than the condition's, or no unknown one is left.
+    ValueError: guidance is asked of a model that never went without a condition.
   """
-  condition, given = transformer.config.codes, codes.shape[1]
-  if not condition <= given < 2 * condition:
-    raise ValueError(f"prefill takes {condition} condition codes and fewer than {condition} target codes, not {given}")
-  return transformer.prefill(condition_features, query_features, codes)
+  given = condition, query, codes
+  if guided:
+    missing = transformer.replace(*given, _CONDITION)
+    given = tuple(jnp.concatenate(both) for both in zip(given, missing, strict=True))
+  return transformer.prefill(*given)

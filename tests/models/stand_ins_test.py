@@ -78,11 +78,11 @@ def test_cached_logits_of_missing_codes_equal_the_full_ones(model):
 
   @nnx.jit
   def cached(model, condition, query, codes):
-    logits, cache = model.prefill(condition, query, codes[:, :6])
-    found = [logits]
-    for i in range(6, 11):
-      logits, cache = model.decode_step(codes[:, i], 6 + i, cache)
-      found.append(logits)
+    logits, prefix = model.prefill(condition, query, codes[:, :6])
+    found, suffix = [logits], model.empty_suffix(2, 1, 5)
+    for i in range(5):
+      logits, suffix = model.extend(codes[:, 6 + i, None, None], i, prefix, suffix)
+      found.append(logits[:, 0])
     return jnp.stack(found, 1)
 
   full = nnx.jit(lambda model, *inputs: model.target_logits(*inputs))(model, *inputs)

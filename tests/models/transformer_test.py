@@ -120,12 +120,34 @@ def test_cached_logits_equal_the_full_forward_at_every_position(audio_token, pos
   model = tiny(audio_token, positions, aligned_frames)
   condition, query, codes = tiny_inputs()
   full = forward(model, condition, query, codes)
-  logits, cache = prefilled(model, condition, query, codes[:, :1])
-  step = nnx.jit(lambda model, *args: model.decode_step(*args))
-  for index in range(1, codes.shape[1]):
-    np.testing.assert_allclose(logits, full[:, 2 * TINY.frames + index - 1], atol=1e-4)
-    logits, cache = step(model, codes[:, index], jnp.int32(2 * TINY.frames + index), cache)
-  np.testing.assert_allclose(logits, full[:, -1], atol=1e-4)
+  logits, prefix = prefilled(model, condition, query, codes[:, : TINY.codes])
+  np.testing.assert_allclose(logits, full[:, TINY.prefix - 1], atol=1e-4)
+  step = nnx.jit(lambda model, *args: model.extend(*args))
+  suffix = model.empty_suffix(2, 1, TINY.codes - 1)
+  for index in range(TINY.codes - 1):
+    logits, suffix = step(model, codes[:, TINY.codes + index, None, None], jnp.int32(index), prefix, suffix)
+    np.testing.assert_allclose(logits[:, 0], full[:, TINY.prefix + index], atol=1e-4)
+
+
+def test_takes_with_one_prefix_read_what_each_has_drawn():
+  model = tiny()
+  condition, query, codes = tiny_inputs(batch=3)
+  one = lambda x: jnp.broadcast_to(x[:1], x.shape)
+  codes = codes.at[:, : TINY.codes].set(codes[0, : TINY.codes])
+  full = forward(model, one(condition), one(query), codes)
+  _, prefix = prefilled(model, condition[:1], query[:1], codes[:1, : TINY.codes])
+  suffix = model.empty_suffix(1, 3, TINY.codes - 1)
+  logits, _ = nnx.jit(lambda model, *args: model.extend(*args))(
+    model, codes[None, :, TINY.codes :], jnp.int32(0), prefix, suffix
+  )
+  np.testing.assert_allclose(logits[0], full[:, -1], atol=1e-4)
+
+
+def test_prefill_reads_a_condition_and_nothing_else():
+  condition, query, codes = tiny_inputs()
+  for given in (TINY.codes - 1, TINY.codes + 1):
+    with pytest.raises(ValueError, match=f"prefill reads the 8 codes of a condition, not {given}"):
+      tiny().prefill(condition, query, codes[:, :given])
 
 
 def test_target_logits_are_those_that_predict_target_codes():
@@ -189,10 +211,10 @@ def test_config_refuses_what_it_does_not_know(change):
 
 
 def test_bfloat16_stays_close_and_gives_float32_logits():
-  inputs = tiny_inputs()
+  inputs = tiny_inputs(codes=TINY.codes)
   half, full = tiny(positions="grid", dtype=jnp.bfloat16), tiny(positions="grid")
-  logits, cache = prefilled(half, *inputs)
-  assert logits.dtype == jnp.float32 and cache.keys[0].dtype == jnp.bfloat16
+  logits, prefix = prefilled(half, *inputs)
+  assert logits.dtype == jnp.float32 and {x.dtype for x in jax.tree.leaves(prefix)} == {jnp.dtype(jnp.bfloat16)}
   np.testing.assert_allclose(logits, prefilled(full, *inputs)[0], atol=0.15)
 
 
@@ -240,7 +262,7 @@ def test_unstacked_is_the_model_that_decodes():
   assert found.keys() == expected.keys()
   for name, value in expected.items():
     np.testing.assert_array_equal(found[name], value)
-  prefilled(plain, *tiny_inputs())
+  prefilled(plain, *tiny_inputs(codes=TINY.codes))
 
 
 def test_unknown_remat_is_refused():
