@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from condfoley_jax.audio.onsets import detect_onsets, onset_strength
+from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.sampling.rerank import Sync, rank, sync_of
+from condfoley_jax.sampling.rerank import Sync, over_segments, rank, segments
 from condfoley_jax.weights import fit, folder
 from data_pipelines import interrupt, media
 from data_pipelines.denoise import denoise
@@ -49,13 +49,17 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Take:
-  """One generated soundtrack: audio float32 [N]; syncs per segment of a clip's length, and of the whole."""
+  """One generated soundtrack: audio float32 [N]; segments of a clip's length: start and end, s, and their sync."""
 
   audio: np.ndarray
   seed: int
   onsets_s: np.ndarray
   segments: list[tuple[float, float, Sync]]
-  sync: Sync
+
+  @property
+  def sync(self) -> Sync:
+    """Of the whole."""
+    return Sync(*map(float, over_segments(Sync(*np.array([sync for *_, sync in self.segments]).T))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +114,8 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     made = generator(frames, example, sampling, seeds)
     _require_finite(made, weights_dir or folder.SHIPPED)
   with timed("rank", seconds):
-    takes = [_judge(_fit(a, samples), seed, made.seen, spec) for a, seed in zip(made.audio, seeds, strict=True)]
-    order = rank(*np.array([t.sync for t in takes]).T, settings.tau_s)
+    takes = [_judged(_fit(made.audio[i], samples), seed, made, i, spec) for i, seed in enumerate(seeds)]
+    order = np.asarray(rank(*over_segments(made.syncs), settings.tau_s))
   ranked = [takes[i] for i in order]
   return Generation(
     query, settings, start_s, example, ranked, made.seen, spec, weights.id, weights.conventions, seconds
@@ -181,17 +185,13 @@ def read_example(
   return start_s, sampler.Example(_crop(frames, spec), clip)
 
 
-def _judge(audio: np.ndarray, seed: int, seen: np.ndarray, spec: ClipSpec) -> Take:
-  """Onsets of a take and how well they go with the onsets seen, per segment and on the whole."""
-  heard = onset_strength(audio, spec.sample_rate, spec.fps)[: len(seen)]
-  heard = np.pad(heard, (0, len(seen) - len(heard)))
-  segments = []
-  for start in range(0, len(seen), spec.frames):
-    part = slice(start, start + spec.frames)
-    end_s = min((start + spec.frames) / spec.fps, len(audio) / spec.sample_rate)
-    segments.append((start / spec.fps, end_s, sync_of(seen[part], heard[part], spec.fps)))
+def _judged(audio: np.ndarray, seed: int, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
+  """A take with its onsets, and how well its segments go with the picture."""
+  starts, end_s = segments(len(made.seen), spec), len(audio) / spec.sample_rate
+  syncs = [Sync(float(x), float(y)) for x, y in zip(*(of[number] for of in made.syncs), strict=True)]
+  spans = [(start / spec.fps, min(start / spec.fps + spec.seconds, end_s)) for start in starts]
   onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
-  return Take(audio, seed, onsets, segments, sync_of(seen, heard, spec.fps))
+  return Take(audio, seed, onsets, [(*span, sync) for span, sync in zip(spans, syncs, strict=False)])
 
 
 def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:

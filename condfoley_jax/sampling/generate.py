@@ -1,9 +1,10 @@
-"""Frames and an example in, takes out: encode, prefill, decode, mel, waveform.
+"""Videos and examples as arrays in, takes as arrays out: what is done on the host around `sampling/program.py`.
 
 A query longer than a clip is covered by windows (`sampling/windows.py`); each continues from the codes before it.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,16 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel, rescale_mel
+from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel
+from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.models.transformer import Transformer
-from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_frames
-from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
-from condfoley_jax.sampling.decode_loop import decode
+from condfoley_jax.models.vqgan import VQGAN
+from condfoley_jax.sampling import program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.sampling.prefill import prefill
-from condfoley_jax.sampling.windows import Window, columns_of, delay, plan
+from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.weights.folder import Weights
 
 # What the example's loudest samples are brought to before it is encoded, where its peak is what counts.
@@ -28,7 +27,7 @@ _EXAMPLE_PEAK = 0.5
 
 # What a weights folder must hold to generate, and what it may hold besides.
 COMPONENTS = ("vqgan", "vocoder", "video_encoder", "transformer")
-OPTIONAL = ("event_head",)
+OPTIONAL = ("event_head", "sync_net")
 
 
 class Example(NamedTuple):
@@ -38,12 +37,34 @@ class Example(NamedTuple):
   audio: np.ndarray
 
 
+class Job(NamedTuple):
+  """What takes are made from.
+
+  Attributes:
+    frames: uint8 [F, S, S, 3], the query at the spec's rate.
+    example: the clip that sounds right, `Generator.example_clips(F)` clips long.
+    seeds: of the takes; a take depends on its own seed only.
+  """
+
+  frames: np.ndarray
+  example: Example
+  seeds: Sequence[int]
+
+
 class Takes(NamedTuple):
-  """audio: float32 [takes, N]; grids: int32 [takes, R, K]; seen: float32 [T], probability of an onset per frame."""
+  """Takes of one job.
+
+  Attributes:
+    audio: float32 [B, N], as long as the query: F * samples per frame.
+    grids: int32 [B, R, K].
+    seen: float32 [F], probability of an onset per frame.
+    syncs: of each take in each segment (`rerank.segments`), float32 [B, G] each.
+  """
 
   audio: np.ndarray
   grids: np.ndarray
   seen: np.ndarray
+  syncs: Sync
 
 
 class Generator:
@@ -61,39 +82,82 @@ class Generator:
     """
     if self._conventions.windows == "sliding":
       return 1
-    return columns_of(frames, self.spec, self._conventions) // self.spec.code_columns
+    return windows.columns_of(frames, self.spec, self._conventions) // self.spec.code_columns
 
-  def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: list[int]) -> Takes:
-    """Makes one take per seed.
+  def bucket(self, frames: int) -> int:
+    """Length in frames that a query of `frames` frames is made at: jobs of one bucket share a program, and a call."""
+    if self._conventions.windows == "sliding":
+      return -(-frames // self.spec.frames) * self.spec.frames
+    # The published program cuts the video to whole clips.
+    return max(1, frames // self.spec.frames) * self.spec.frames
+
+  def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: Sequence[int]) -> Takes:
+    """Makes one take per seed of one job; see `make`."""
+    return self.make([Job(frames, example, seeds)], sampling)[0]
+
+  def make(self, jobs: Sequence[Job], sampling: Sampling) -> list[Takes]:
+    """Makes the takes of several jobs in one run.
 
     Args:
-      frames: uint8 [T, S, S, 3], the query at the spec's rate.
-      example: the clip that sounds right, `example_clips(T)` clips long.
-      sampling: temperature, top-k, top-p.
-      seeds: of the takes; a take depends on its own seed only.
+      jobs: of one bucket; those with fewer seeds than another cost as much as that one.
+      sampling: temperature, limits and guidance, of all.
 
-    Returns:
-      Takes as long as the query, T * samples_per_frame samples each.
+    Raises:
+      ValueError: the jobs are of several buckets.
     """
-    gain = self._gain(example.audio)
-    codes = self._read(np.clip(example.audio * gain, -1, 1).astype(np.float32))
-    grids, seen = self._sample_all(frames, example.frames, codes, sampling, seeds)
-    samples = len(frames) * self.spec.samples_per_frame
-    audio = np.stack([self._waveform(grid, samples) for grid in grids]) / gain
-    return Takes(_limit(audio), grids, seen)
+    gains = [self._gain(job.example.audio) for job in jobs]
+    made = program.make_takes(
+      self._parts, self._gathered(jobs, gains), sampling, spec=self.spec, conventions=self._conventions
+    )
+    made = jax.tree.map(np.asarray, made)
+    return [self._takes(jax.tree.map(lambda x, i=i: x[i], made), job) for i, job in enumerate(jobs)]
+
+  def _gathered(self, jobs: Sequence[Job], gains: Sequence[float]) -> program.Jobs:
+    if len(buckets := {self.bucket(len(job.frames)) for job in jobs}) > 1:
+      raise ValueError(f"jobs of buckets {sorted(buckets)} frames long do not go together")
+    (frames,), takes = buckets, max(len(job.seeds) for job in jobs)
+    lengths = [min(len(job.frames), frames) for job in jobs]
+    sound = [np.clip(job.example.audio * gain, -1, 1) for job, gain in zip(jobs, gains, strict=True)]
+    seeds = np.stack([np.resize(np.asarray(job.seeds, np.uint32), takes) for job in jobs])
+    return program.Jobs(
+      frames=np.stack([_clip_at(job.frames, frames) for job in jobs]),
+      lengths=np.array(lengths, np.int32),
+      example_frames=np.stack([job.example.frames for job in jobs]),
+      example_audio=np.stack(sound).astype(np.float32),
+      gains=np.array(gains, np.float32),
+      keys=jax.vmap(jax.vmap(jax.random.key))(jnp.asarray(seeds)),
+      columns=np.array([windows.columns_of(n, self.spec, self._conventions) for n in lengths], np.int32),
+      windows=np.array([len(windows.plan(n, self.spec, self._conventions)) for n in lengths], np.int32),
+    )
+
+  def _takes(self, made: program.Made, job: Job) -> Takes:
+    """Of one job, cut to its own length and number."""
+    length, takes = len(job.frames), len(job.seeds)
+    samples, columns = length * self.spec.samples_per_frame, windows.columns_of(length, self.spec, self._conventions)
+    # A query is longer than its bucket where the published way leaves its end silent.
+    fill = lambda x, size: np.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, size - x.shape[-1]),))
+    audio = fill(made.audio[:takes, :samples], samples)
+    seen = fill(made.seen[:length], length)
+    starts = rerank.segments(min(length, self.bucket(length)), self.spec)
+    if made.syncs is None:
+      syncs = _by_onsets(seen, audio, starts, self.spec)
+    else:
+      syncs = Sync(*(x[:takes, : len(starts)] for x in made.syncs))
+    return Takes(audio, made.grids[:takes, :, :columns], seen, syncs)
 
   def through_codes(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as codes and vocoder give it back: the best that any choice of codes can sound."""
-    gain = self._gain(audio)
-    grid = np.asarray(self._read(np.clip(audio * gain, -1, 1).astype(np.float32)))[0]
-    return self._waveform(grid, len(audio)) / gain
+    return self._through(_through_codes, audio)
 
   def through_mel(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as the vocoder gives it back from its mel."""
+    return self._through(_through_mel, audio)
+
+  def _through(self, function, audio: np.ndarray) -> np.ndarray:
     gain = self._gain(audio)
-    clip = np.clip(audio * gain, -1, 1).astype(np.float32)
-    made = revocode(self._parts["vocoder"], clip[None], self.spec, self._conventions)
-    return self._placed(np.asarray(made[0]), len(audio)) / gain
+    sound = np.clip(audio * gain, -1, 1).astype(np.float32)[None]
+    made = function(self._parts["vqgan"], self._parts["vocoder"], sound, self.spec, self._conventions)
+    return np.asarray(program.placed(made, len(audio), self.spec, self._conventions)[0]) / gain
 
   def _gain(self, audio: np.ndarray) -> float:
     """What the example is multiplied by before it is read, and the takes divided by."""
@@ -105,147 +169,34 @@ class Generator:
       case _:
         return 1.0
 
-  def _read(self, audio: np.ndarray) -> jax.Array:
-    """Codes [1, R, K * clips] of the example."""
-    clips = max(1, len(audio) // self.spec.samples)
-    if self._conventions.crop == "first":
-      audio = audio[: clips * self.spec.samples]
-    return read(self._parts["vqgan"], audio[None], self.spec, self._conventions.crop, clips)
 
-  def _sample_all(self, frames, example_frames, example_codes, sampling, seeds):
-    """Codes of all windows, int32 [takes, R, K], and the onset probability per frame."""
-    spec = self.spec
-    windows = plan(len(frames), spec, self._conventions)
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    condition = self._features(example_frames)
-    query, seen = self._watch(frames, windows)
-    grid = np.zeros((len(seeds), spec.code_rows, 0), np.int32)
-    for number, (window, features) in enumerate(zip(windows, query, strict=True)):
-      first, column = window.condition_frame, window.condition
-      codes = codes_to_sequence(example_codes[:, :, column : column + spec.code_columns])
-      seen_and_heard = condition[:, first : first + spec.frames], features, codes
-      repeated = jax.tree.map(lambda x: jnp.repeat(x, len(seeds), axis=0), seen_and_heard)
-      history = codes_to_sequence(grid[:, :, window.start :])
-      window_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, number)
-      made = sample_window(
-        self._parts["transformer"], *repeated, history, window_keys, sampling, window.new * spec.code_rows
-      )
-      grid = np.concatenate([grid, np.asarray(sequence_to_codes(made, spec.code_rows))], axis=2)
-    return grid[:, :, : columns_of(len(frames), spec, self._conventions)], seen
-
-  def _watch(self, frames: np.ndarray, windows: list[Window]) -> tuple[list[jax.Array], np.ndarray]:
-    """Features [1, T, D] of what each window sees, and the onset probability of every query frame."""
-    clip = self.spec.frames
-    if self._conventions.windows == "sliding":
-      features = [self._features(_clip_at(frames, window.frame, clip)) for window in windows]
-      return features, self._spot(frames, [(w.frame, f) for w, f in zip(windows, features, strict=True)])
-    # The published code encodes the query as a whole, so that batch statistics are those of the whole.
-    whole = self._features(_clip_at(frames, 0, self.example_clips(len(frames)) * clip))
-    return [whole[:, w.frame : w.frame + clip] for w in windows], self._spot(frames, [(0, whole)])
-
-  def _features(self, frames: np.ndarray) -> jax.Array:
-    return see(self._parts["video_encoder"], frames[None], self._conventions.bn_mode)
-
-  def _spot(self, frames: np.ndarray, parts: list[tuple[int, jax.Array]]) -> np.ndarray:
-    """Onset probability float32 [T] from features by their first frame; from motion where no head was trained."""
-    if "event_head" not in self._parts:
-      return motion(frames)
-    seen = np.zeros(len(frames), np.float32)
-    for start, features in parts:
-      onsets = np.asarray(spot(self._parts["event_head"], features)[0])
-      seen[start : start + len(onsets)] = onsets[: len(seen) - start]
-    return seen
-
-  def _waveform(self, grid: np.ndarray, samples: int) -> np.ndarray:
-    """Audio [samples] of one take's grid [R, K], decoded in a whole number of clips so that few shapes are compiled."""
-    columns = -(-grid.shape[1] // self.spec.code_columns) * self.spec.code_columns
-    padded = np.pad(grid, ((0, 0), (0, columns - grid.shape[1])), mode="edge")
-    parts, scale = self._parts, self._conventions.vocoder_mel
-    return self._placed(
-      np.asarray(render(parts["vqgan"], parts["vocoder"], padded[None], self.spec, scale)[0]), samples
-    )
-
-  def _placed(self, audio: np.ndarray, samples: int) -> np.ndarray:
-    """Audio [samples] of what the vocoder made of codes or mel, which may begin later than the clip."""
-    late = np.pad(audio, (delay(self.spec, self._conventions), 0))[:samples]
-    return np.pad(late, (0, samples - len(late)))
-
-
-# Models are arguments, not constants, of what is compiled: one program serves every set of weights of the same sizes.
-
-
-@functools.partial(jax.jit, static_argnames="bn_mode")
-def see(encoder: VideoEncoder, frames: jax.Array, bn_mode: str) -> jax.Array:
-  """uint8 frames [1, T, S, S, 3] -> features [1, T, D]."""
-  return encoder(prepare_frames(frames), use_running_average=bn_mode == "running")
-
-
-@jax.jit
-def spot(head: EventHead, features: jax.Array) -> jax.Array:
-  """Features [1, T, D] -> probability of an onset [1, T]."""
-  return jax.nn.sigmoid(head(features).onset)
-
-
-@functools.partial(jax.jit, static_argnames=("spec", "crop", "clips"))
-def read(vqgan: VQGAN, audio: jax.Array, spec: ClipSpec, crop: str, clips: int) -> jax.Array:
-  """float32 audio [1, N] of that many clips -> codes [1, R, K * clips]."""
-  return vqgan.encode(crop_mel(log_mel(audio, spec), spec, crop, clips))
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def sample_window(
-  transformer: Transformer,
-  condition: jax.Array,
-  query: jax.Array,
-  codes: jax.Array,
-  history: jax.Array,
-  keys: jax.Array,
-  sampling: Sampling,
-  count: int,
-) -> jax.Array:
-  """The `count` target codes [B, count] after the known ones `history` [B, known]."""
-  logits, cache = prefill(transformer, condition, query, jnp.concatenate([codes, history], 1))
-  return decode(transformer, logits, cache, keys, sampling, known=history.shape[1], count=count)
-
-
-@functools.partial(jax.jit, static_argnames=("spec", "vocoder_mel"))
-def render(vqgan: VQGAN, vocoder: nnx.Module, grid: jax.Array, spec: ClipSpec, vocoder_mel: str) -> jax.Array:
-  """Codes [1, R, K] -> audio [1, N]."""
-  return _sounded(vocoder, vqgan.decode(grid), spec, vocoder_mel)
+@functools.partial(jax.jit, static_argnames=("spec", "conventions"))
+def _through_codes(vqgan: VQGAN, vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions):
+  grid = program.read(vqgan, audio, spec, conventions)
+  return program.vocode(vocoder, vqgan.decode(grid), spec, conventions)
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions"))
-def revocode(vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
-  """Audio of a clip [1, N] -> mel -> audio [1, N']."""
-  mel = crop_mel(log_mel(audio, spec), spec, conventions.crop)
-  return _sounded(vocoder, mel, spec, conventions.vocoder_mel)
+def _through_mel(vqgan: VQGAN, vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions):
+  del vqgan
+  return program.vocode(vocoder, crop_mel(log_mel(audio, spec), spec, conventions.crop), spec, conventions)
 
 
-def _sounded(vocoder: nnx.Module, mel: jax.Array, spec: ClipSpec, vocoder_mel: str) -> jax.Array:
-  if vocoder_mel != "as_decoded":
-    mel = rescale_mel(jnp.clip(mel, -1, 1), spec, vocoder_mel)
-  return vocoder(mel)
+def _by_onsets(seen: np.ndarray, audio: np.ndarray, starts: Sequence[int], spec: ClipSpec) -> Sync:
+  """Sync of takes [B, G] by what onsets are seen and heard in the segments that begin at `starts`."""
+  heard = [onset_strength(take, spec.sample_rate, spec.fps)[: len(seen)] for take in audio]
+  heard = [np.pad(curve, (0, len(seen) - len(curve))) for curve in heard]
+  parts = [slice(start, start + spec.frames) for start in starts]
+  found = [[rerank.sync_of(seen[part], curve[part], spec.fps) for part in parts] for curve in heard]
+  return Sync(*np.moveaxis(np.array(found, np.float32), -1, 0))
 
 
-def motion(frames: np.ndarray) -> np.ndarray:
-  """Change of the picture from frame to frame, float32 [T] in [0, 1], the largest being 1: a stand-in for onsets."""
-  change = np.abs(np.diff(frames.astype(np.float32), axis=0, prepend=frames[:1].astype(np.float32))).mean(
-    axis=(1, 2, 3)
-  )
-  return change / max(float(change.max()), 1.0)
-
-
-def _clip_at(frames: np.ndarray, start: int, count: int) -> np.ndarray:
-  """`count` frames from `start` on, the last frame held."""
-  return frames[np.minimum(np.arange(start, start + count), len(frames) - 1)]
+def _clip_at(frames: np.ndarray, count: int) -> np.ndarray:
+  """The first `count` frames, the last one held."""
+  return frames[np.minimum(np.arange(count), len(frames) - 1)]
 
 
 def _loudness(audio: np.ndarray) -> float:
   """Level of the loudest samples: not that of a lone click, nor so far below it that the gain explodes; above 0."""
   level = np.abs(audio)
   return max(float(np.quantile(level, 0.9999)), float(level.max()) / 10, 1e-4)
-
-
-def _limit(audio: np.ndarray) -> np.ndarray:
-  """Turned down as a whole where it would clip."""
-  return (audio / max(float(np.abs(audio).max()) / 0.99, 1.0)).astype(np.float32)

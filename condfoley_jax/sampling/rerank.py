@@ -1,19 +1,26 @@
 """Ranking of takes by audio-visual agreement (paper sec. 3.3).
 
-The rule is the paper's: keep takes whose |offset| is within tau of the smallest, then the most confident first. Until a
-synchronisation network is trained, offset and confidence come from the cross-correlation of the onsets that the video
-encoder's event head sees with the onset strength of the take.
+The rule is the paper's: keep takes whose |offset| is within tau of the smallest, then the most confident first. Offset
+and confidence are those of a synchronisation network, in segments of a clip's length. Weights that have none are ranked
+by the onsets that the video encoder's event head sees and those of the take; `condfoley generate` says so.
 """
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from condfoley_jax.audio.mel import log_mel
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models.sync_net import SyncNet
+from condfoley_jax.models.video_encoder import prepare_frames
 
 MAX_LAG_S = 0.4
 
 
 class Sync(NamedTuple):
-  """offset_s: how much later the sound is than the picture, s; confidence: correlation at that offset, -1 to 1."""
+  """offset_s: how much later the sound is than the picture, s; confidence: in it, -1 to 1. Numbers, or arrays alike."""
 
   offset_s: float
   confidence: float
@@ -29,16 +36,63 @@ def sync_of(seen: np.ndarray, heard: np.ndarray, fps: int) -> Sync:
   return Sync(lags[best] / fps, float(scores[best]))
 
 
-def rank(offsets_s: np.ndarray, confidences: np.ndarray, tau_s: float) -> np.ndarray:
-  """Order of takes, best first.
+def score_segments(network: SyncNet, frames: jax.Array, lengths: jax.Array, audio: jax.Array, spec: ClipSpec) -> Sync:
+  """Offset and confidence of every take in every segment (`segments`) of its query.
 
   Args:
-    offsets_s, confidences: float [N].
+    network: trained on such clips.
+    frames: uint8 [J, F, S, S, 3], F whole clips.
+    lengths: int32 [J], frames of each query.
+    audio: float32 [J, B, N] of its takes.
+    spec: of the clips.
+
+  Returns:
+    Sync of float32 [J, B, G], G being F in clips; those of segments beyond a query's end are not to be used.
+  """
+  jobs, takes, _ = audio.shape
+  per_frame, clip = spec.samples_per_frame, spec.frames
+
+  def segment(number: jax.Array) -> Sync:
+    start = jnp.clip(number * clip, 0, jnp.maximum(lengths - clip, 0))
+    cut = lambda x, start, size: jax.lax.dynamic_slice_in_dim(x, start, size, 0)
+    shown = jax.vmap(lambda x, start: cut(x, start, clip))(frames, start)
+    sound = jax.vmap(lambda x, start: cut(x.T, start * per_frame, clip * per_frame).T)(audio, start)
+    seen = network.see(prepare_frames(shown), use_running_average=True)
+    heard = network.hear(log_mel(sound.reshape(jobs * takes, -1), network.config.grid(spec)))
+    logits = jax.vmap(network.compare)(seen[:, None], heard.reshape(jobs, takes, *heard.shape[1:]))
+    offsets = jnp.asarray(network.config.offsets_s(spec.fps))[logits.argmax(-1)]
+    return Sync(offsets, jax.nn.softmax(logits).max(-1))
+
+  found = jax.lax.map(segment, jnp.arange(frames.shape[1] // clip))
+  return Sync(*(jnp.moveaxis(x, 0, -1) for x in found))
+
+
+def segments(length: int, spec: ClipSpec) -> list[int]:
+  """First frames of the segments of a query of `length` frames: clips in a row, the last ending where it ends."""
+  return [min(start, max(length - spec.frames, 0)) for start in range(0, length, spec.frames)]
+
+
+def over_segments(sync: Sync) -> Sync:
+  """Of takes as a whole, [...], from those of their segments, [..., G]: the mean |offset| and the mean confidence.
+
+  Of one segment it is that segment's, sign included.
+  """
+  if sync.offset_s.shape[-1] == 1:
+    return Sync(*(x[..., 0] for x in sync))
+  return Sync(jnp.abs(sync.offset_s).mean(-1), sync.confidence.mean(-1))
+
+
+def rank(offsets_s: jax.Array, confidences: jax.Array, tau_s: float | jax.Array) -> jax.Array:
+  """Order of takes, best first, int32 [B].
+
+  Args:
+    offsets_s, confidences: float [B].
     tau_s: takes this close to the smallest |offset| count as in time.
   """
-  late = np.abs(offsets_s) > np.abs(offsets_s).min() + tau_s
+  far = jnp.abs(offsets_s)
+  late = far > far.min() + tau_s
   # Takes in time by confidence; the others after them, by |offset| first.
-  return np.lexsort((-confidences, np.where(late, np.abs(offsets_s), 0), late))
+  return jnp.lexsort((-confidences, jnp.where(late, far, 0), late))
 
 
 def _overlap(seen: np.ndarray, heard: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
 """Which columns of the code grid each pass of the sampler makes, and what it sees meanwhile."""
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from condfoley_jax.clip import ClipSpec
@@ -35,6 +37,11 @@ def plan(frames: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:
   if conventions.windows == "sliding":
     return sliding(columns, spec)
   return published(columns // spec.code_columns, spec, conventions)
+
+
+def runs(windows: Sequence[Window]) -> list[list[Window]]:
+  """Windows in a row that know and sample as many columns: one loop each."""
+  return [list(run) for _, run in itertools.groupby(windows, key=lambda w: (w.known, w.new))]
 
 
 def columns_of(frames: int, spec: ClipSpec, conventions: Conventions) -> int:

@@ -1,14 +1,18 @@
 """The published line at paper size: frames to features to greedy codes to a spectrogram."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.conventions import PUBLISHED
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import VideoEncoder
 from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
-from condfoley_jax.sampling.generate import sample_window, see
+from condfoley_jax.sampling import program
+from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published import transformer, video_encoder, vqgan
@@ -34,7 +38,8 @@ def vectors():
 def features(vectors):
   encoder = published(VideoEncoder, video_encoder, "r2plus1d")
   frames = [vectors[f"{name}_frames_u8"].transpose(1, 2, 3, 0) for name in ("cond", "query")]
-  return [see(encoder, clip[None], "batch") for clip in frames]
+  look = jax.jit(functools.partial(program.see, conventions=PUBLISHED))
+  return [look(encoder, clip[None]) for clip in frames]
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +67,10 @@ def test_condition_codes(vectors, codec):
 def test_greedy_codes_and_the_spectrogram_that_they_decode_to(vectors, features, codec):
   model = published(Transformer, transformer, "gpt_real", rows=5, columns=10, heads=16)
   condition = vectors["cond_codes"].astype(np.int32)
-  keys = jax.random.split(jax.random.key(0), 1)
-  codes = sample_window(model, *features, condition, condition[:, :0], keys, Sampling(temperature=0.0), 50)
+  keys = jax.random.split(jax.random.key(0), (1, 1))
+  history = condition[:, None, :0]
+  greedy = jax.jit(sample_codes, static_argnames="count")
+  codes = greedy(model, *features, condition, history, keys, Sampling(temperature=0.0), count=50)[0]
   sure = golden.sure(vectors["greedy_margin"])
   assert sure.any()
   np.testing.assert_array_equal(np.asarray(codes)[0, sure], vectors["greedy_codes"][0, sure])

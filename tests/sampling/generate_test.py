@@ -1,12 +1,16 @@
 """Windows that cover a query, and takes that depend on their own seed alone."""
 
+import functools
+
+import jax
 import numpy as np
 import pytest
 from flax import nnx
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.sampling.generate import Example, Generator, motion
+from condfoley_jax.sampling import program
+from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import registry
 from condfoley_jax.weights.folder import Weights
@@ -77,11 +81,11 @@ def test_a_quiet_example_gives_a_quiet_take(generator):
 
 
 def test_motion_is_where_the_picture_changes():
-  frames = np.zeros((5, 4, 4, 3), np.uint8)
-  frames[2] = 200
-  frames[4] = 100
-  assert motion(frames).tolist() == [0, 0, 1, 1, 0.5]
-  assert not motion(frames[:2]).any()
+  frames = np.zeros((1, 5, 4, 4, 3), np.uint8)
+  frames[0, 2] = 200
+  frames[0, 4] = 100
+  assert program.motion(frames).tolist() == [[0, 0, 1, 1, 0.5]]
+  assert not program.motion(frames[:, :2]).any()
 
 
 def test_the_published_example_is_as_long_as_the_query_in_whole_clips(generator):
@@ -97,5 +101,43 @@ def test_published_windows_see_the_first_clip_of_an_example_that_is_encoded_as_a
   same, other = (Example(np.concatenate([example.frames, f]), audio) for f in (example.frames, 255 - example.frames))
   takes = published(frames, same, Sampling(temperature=0.0), [0])
   assert takes.audio.shape == (1, 60 * MINI.samples_per_frame) and takes.grids.shape[2] == 60
-  seen = [np.asarray(published._features(e.frames))[:, : MINI.frames] for e in (same, other)]
+  encoder = generator._parts["video_encoder"]
+  look = jax.jit(functools.partial(program.see, conventions=Conventions(bn_mode="batch")))
+  seen = [np.asarray(look(encoder, e.frames[None]))[:, : MINI.frames] for e in (same, other)]
   assert np.abs(seen[0] - seen[1]).max() > 1e-3, "the second clip moves the statistics of the first"
+  together = look(encoder, np.stack([same.frames, other.frames]))
+  np.testing.assert_allclose(together[:, : MINI.frames], np.concatenate(seen), atol=1e-5)
+
+
+def test_jobs_together_are_what_each_is_alone(generator):
+  (long, example), (short, other) = _inputs(52), _inputs(38)
+  jobs = [Job(long, example, [0, 1, 2]), Job(short, other._replace(audio=other.audio / 3), [7])]
+  together = generator.make(jobs, Sampling())
+  for takes, job in zip(together, jobs, strict=True):
+    alone = generator(*job[:2], Sampling(), job.seeds)
+    np.testing.assert_array_equal(takes.grids, alone.grids)
+    np.testing.assert_allclose(takes.audio, alone.audio, atol=1e-4)
+    np.testing.assert_allclose(takes.seen, alone.seen, atol=1e-5)
+    assert takes.audio.shape == (len(job.seeds), len(job.frames) * MINI.samples_per_frame)
+  with pytest.raises(ValueError, match=r"buckets \[30, 60\]"):
+    generator.make([jobs[0], jobs[1]._replace(frames=short[:30])], Sampling())
+
+
+def test_one_program_serves_all_lengths_of_a_bucket_seeds_and_settings(generator):
+  inputs = {frames: _inputs(frames) for frames in (31, 45, 60)}
+  generator(*inputs[31], Sampling(), [0, 1])
+  compiled = program.make_takes._cache_size()
+  for frames, sampling, seeds in ((45, Sampling(0.0), [5, 6]), (60, Sampling(0.7, 3, 0.5, 0.1), [2**32 - 1, 0])):
+    generator(*inputs[frames], sampling, seeds)
+  assert program.make_takes._cache_size() == compiled
+  generator(*_inputs(61), Sampling(), [0, 1])
+  assert program.make_takes._cache_size() == compiled + 1
+
+
+def test_a_length_in_a_bucket_has_the_codes_of_that_length(generator):
+  frames, example = _inputs(60)
+  whole = generator(frames, example, Sampling(), [0]).grids
+  # Windows that end before the cut see the same; later ones see the last frame held.
+  part = generator(frames[:46], example, Sampling(), [0]).grids
+  assert part.shape[2] == 46
+  np.testing.assert_array_equal(part[:, :, :45], whole[:, :, :45])

@@ -1,0 +1,238 @@
+"""Frames and examples in, ranked takes out: one program, with nothing on the host in between.
+
+A job is a query and an example; J jobs are made together, B takes of each. Encoders and prefill run once a job, the
+sampler once a window for all takes, codec and vocoder a few takes at a time.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from condfoley_jax.audio.mel import crop_mel, log_mel, rescale_mel
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.conventions import Conventions
+from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_frames
+from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
+from condfoley_jax.sampling import rerank, windows
+from condfoley_jax.sampling.decode_loop import sample_codes
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.sampling.windows import Window
+
+# Sound that is decoded and vocoded at a time: what comes between codes and sound is large.
+_AT_ONCE_S = 32.0
+
+Parts = Mapping[str, nnx.Module]
+
+
+class Jobs(NamedTuple):
+  """What J jobs are made from; lengths of one bucket, so that one program serves them all.
+
+  Attributes:
+    frames: uint8 [J, F, S, S, 3], the queries, F being whole clips; after a query's end its last frame is held.
+    lengths: int32 [J], frames of each that are its own.
+    example_frames: uint8 [J, T * clips, S, S, 3].
+    example_audio: float32 [J, N], at the level that the codec reads.
+    gains: float32 [J], what the examples were multiplied by to get there, and takes are divided by.
+    keys: [J, B] typed keys, one per take.
+    columns: int32 [J], code columns that each query needs (`windows.columns_of`).
+    windows: int32 [J], how many of the bucket's windows (`windows.plan`) each query needs.
+  """
+
+  frames: jax.Array
+  lengths: jax.Array
+  example_frames: jax.Array
+  example_audio: jax.Array
+  gains: jax.Array
+  keys: jax.Array
+  columns: jax.Array
+  windows: jax.Array
+
+
+class Made(NamedTuple):
+  """B takes of J jobs.
+
+  Attributes:
+    audio: float32 [J, B, F * samples per frame] in [-1, 1]; silent after a query's end.
+    grids: int32 [J, B, R, K], for the whole bucket.
+    seen: float32 [J, F], probability of an onset in each frame of the query.
+    syncs: offset, s, and confidence of each segment of a clip's length, [J, B, G] each; None without a sync network.
+  """
+
+  audio: jax.Array
+  grids: jax.Array
+  seen: jax.Array
+  syncs: rerank.Sync | None
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "conventions"))
+def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, conventions: Conventions) -> Made:
+  """Makes all takes of all jobs.
+
+  Models are arguments, not constants of what is compiled: one program serves every set of weights of the same sizes.
+
+  Args:
+    parts: components by name; an event head tells onsets, where it is there, and a sync network scores takes.
+    jobs, sampling: see there.
+    spec, conventions: of the weights.
+  """
+  codes = read(parts["vqgan"], jobs.example_audio, spec, conventions)
+  grids, seen = _sample_all(parts, jobs, codes, sampling, spec, conventions)
+  audio = _sounded(parts, grids, jobs, spec, conventions)
+  syncs = None
+  if "sync_net" in parts:
+    syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
+  return Made(audio, grids, seen, syncs)
+
+
+def read(vqgan: VQGAN, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """float32 audio [J, N] -> codes [J, R, K * clips]."""
+  clips = max(1, audio.shape[1] // spec.samples)
+  if conventions.crop == "first":
+    audio = audio[:, : clips * spec.samples]
+  return vqgan.encode(crop_mel(log_mel(audio, spec), spec, conventions.crop, clips))
+
+
+def see(encoder: VideoEncoder, frames: jax.Array, conventions: Conventions) -> jax.Array:
+  """uint8 frames [J, T, S, S, 3] -> features [J, T, D]."""
+  if conventions.bn_mode == "running":
+    return encoder(prepare_frames(frames), use_running_average=True)
+  # The statistics of a batch are those of one query, as where each is made alone.
+  one = lambda encoder, frames: encoder(prepare_frames(frames[None]), use_running_average=False)[0]
+  return jax.vmap(one, in_axes=(None, 0))(encoder, frames)
+
+
+def vocode(vocoder: nnx.Module, mel: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Mel [B, F, M] -> audio [B, N]."""
+  if conventions.vocoder_mel != "as_decoded":
+    mel = rescale_mel(jnp.clip(mel, -1, 1), spec, conventions.vocoder_mel)
+  return vocoder(mel)
+
+
+def motion(frames: jax.Array) -> jax.Array:
+  """Change of the picture of uint8 frames [J, F, S, S, 3] from frame to frame, float32 [J, F] in [0, 1], the largest
+  being 1: a stand-in for onsets where no head was trained."""
+  frames = frames.astype(jnp.float32)
+  change = jnp.abs(jnp.diff(frames, axis=1, prepend=frames[:, :1])).mean(axis=(2, 3, 4))
+  return change / jnp.maximum(change.max(axis=1, keepdims=True), 1.0)
+
+
+def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, conventions):
+  """Codes of all windows, int32 [J, B, R, K], and the onset probability per frame, float32 [J, F]."""
+  plan = windows.plan(jobs.frames.shape[1], spec, conventions)
+  watched = _Watched(parts, jobs.frames, plan, spec, conventions)
+  condition = see(parts["video_encoder"], jobs.example_frames, conventions)
+  shape = (*jobs.keys.shape, spec.code_rows, plan[-1].start + spec.code_columns)
+  state = jnp.zeros(shape, jnp.int32), watched.onsets
+
+  def step(number: jax.Array, window: Window, state, known: int, new: int):
+    grid, onsets = state
+    features, onsets = watched(window.frame, onsets, number < jobs.windows)
+    cut = lambda x, start, size, axis: jax.lax.dynamic_slice_in_dim(x, start, size, axis)
+    made = sample_codes(
+      parts["transformer"],
+      cut(condition, window.condition_frame, spec.frames, 1),
+      features,
+      codes_to_sequence(cut(example_codes, window.condition, spec.code_columns, 2)),
+      codes_to_sequence(cut(grid, window.start, known, 3)),
+      _folded(jobs.keys, number),
+      sampling,
+      new * spec.code_rows,
+    )
+    columns = sequence_to_codes(made, spec.code_rows)
+    return jax.lax.dynamic_update_slice_in_dim(grid, columns, window.start + known, 3), onsets
+
+  first = 0
+  for run in windows.runs(plan):
+    table = Window(*map(jnp.asarray, zip(*run, strict=True)))
+    turn = lambda i, state, first=first, run=run, table=table: step(
+      first + i, jax.tree.map(lambda x: x[i], table), state, run[0].known, run[0].new
+    )
+    # The first window is always needed, and only a loop costs no more than its turns.
+    needed = jnp.clip(jobs.windows.max() - first, 0, len(run))
+    state = jax.lax.fori_loop(0, needed, turn, state) if first else turn(0, state)
+    first += len(run)
+  grid, onsets = state
+  columns = windows.columns_of(jobs.frames.shape[1], spec, conventions)
+  return grid[..., :columns], onsets[:, : jobs.frames.shape[1]]
+
+
+class _Watched:
+  """Features of what each window sees, and the onset probability of every query frame.
+
+  Windows that slide are clips of their own. The published code encodes the query as a whole, so that batch statistics
+  are those of the whole.
+  """
+
+  def __init__(self, parts: Parts, frames: jax.Array, plan: Sequence[Window], spec: ClipSpec, conventions: Conventions):
+    self._parts, self._spec, self._conventions = parts, spec, conventions
+    self._sliding = conventions.windows == "sliding"
+    if not self._sliding:
+      self._whole = see(parts["video_encoder"], frames, conventions)
+      self.onsets = self._spot(self._whole) if "event_head" in parts else motion(frames)
+      return
+    # The last window may end after the last clip.
+    over = max(plan[-1].frame + spec.frames - frames.shape[1], 0)
+    self._frames = jnp.pad(frames, ((0, 0), (0, over), (0, 0), (0, 0), (0, 0)), mode="edge")
+    self.onsets = jnp.zeros(self._frames.shape[:2]) if "event_head" in parts else motion(frames)
+
+  def __call__(self, frame: jax.Array, onsets: jax.Array, needed: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Features [J, T, D] from `frame` on, and the onsets with what they tell of the jobs that need them, bool [J]."""
+    if not self._sliding:
+      return jax.lax.dynamic_slice_in_dim(self._whole, frame, self._spec.frames, 1), onsets
+    seen = jax.lax.dynamic_slice_in_dim(self._frames, frame, self._spec.frames, 1)
+    features = see(self._parts["video_encoder"], seen, self._conventions)
+    if "event_head" in self._parts:
+      told = jax.lax.dynamic_update_slice_in_dim(onsets, self._spot(features), frame, 1)
+      onsets = jnp.where(needed[:, None], told, onsets)
+    return features, onsets
+
+  def _spot(self, features: jax.Array) -> jax.Array:
+    head: EventHead = self._parts["event_head"]
+    return jax.nn.sigmoid(head(features).onset)
+
+
+def _folded(keys: jax.Array, number: jax.Array) -> jax.Array:
+  return jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), number).reshape(keys.shape)
+
+
+def _sounded(parts: Parts, grids: jax.Array, jobs: Jobs, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Audio float32 [J, B, N] of all takes."""
+  clips = -(-grids.shape[3] // spec.code_columns)
+  # After a query's end its last codes go on, as the codec expects no silence there.
+  place = jnp.minimum(jnp.arange(clips * spec.code_columns), jobs.columns[:, None] - 1)
+  grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
+  made = map_in_parts(
+    lambda grid: vocode(parts["vocoder"], parts["vqgan"].decode(grid), spec, conventions),
+    grids.reshape(-1, *grids.shape[2:]),
+    max(1, int(_AT_ONCE_S / (clips * spec.seconds))),
+  )
+  samples = jobs.frames.shape[1] * spec.samples_per_frame
+  audio = placed(made, samples, spec, conventions).reshape(*jobs.keys.shape, samples)
+  own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
+  return limit(jnp.where(own, audio / jobs.gains[:, None, None], 0))
+
+
+def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Audio [B, samples] of what the vocoder made of codes or mel, which may begin later than the clip."""
+  late = jnp.pad(audio, ((0, 0), (windows.delay(spec, conventions), 0)))[:, :samples]
+  return jnp.pad(late, ((0, 0), (0, samples - late.shape[1])))
+
+
+def limit(audio: jax.Array) -> jax.Array:
+  """Audio [J, B, N], all takes of a job turned down together where one would clip."""
+  peak = jnp.abs(audio).max(axis=(1, 2), keepdims=True)
+  return audio / jnp.maximum(peak / 0.99, 1.0)
+
+
+def map_in_parts(function, x: jax.Array, at_once: int) -> jax.Array:
+  """`function` of `x`, [B, ...] to [B, ...], at most so many rows at a time, in parts of one size."""
+  rows = x.shape[0]
+  parts = -(-rows // at_once)
+  size = -(-rows // parts)
+  padded = jnp.pad(x, ((0, parts * size - rows), *((0, 0),) * (x.ndim - 1)))
+  made = jax.lax.map(function, padded.reshape(parts, size, *x.shape[1:]))
+  return made.reshape(-1, *made.shape[2:])[:rows]
