@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ class Settings:
     example_start_s: where its clip starts, s; None takes the loudest one.
     candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
-    temperature, top_k, top_p: of the sampler; top_k None is what the weights say.
+    temperature, top_k, top_p, min_p, guidance: of the sampler; top_k None is what the weights say.
     tau_s: takes whose |offset| is this close to the smallest count as in time, s.
   """
 
@@ -44,6 +44,8 @@ class Settings:
   temperature: float = 1.0
   top_k: int | None = None
   top_p: float = 1.0
+  min_p: float = 0.0
+  guidance: float | None = None
   tau_s: float = 0.2
 
 
@@ -74,6 +76,7 @@ class Generation:
     seen: [T], onset probability per query frame.
     spec: grid of the weights.
     weights_id, conventions: of the weights folder.
+    ranked_by: what ranked the takes.
     seconds: wall-clock seconds per stage.
   """
 
@@ -86,7 +89,102 @@ class Generation:
   spec: ClipSpec
   weights_id: str
   conventions: Conventions
+  ranked_by: str
   seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+  """One query and example, read and ready to be made; `samples` of sound at the end."""
+
+  query: Path
+  settings: Settings
+  example_start_s: float
+  job: sampler.Job
+  samples: int
+
+
+class Maker:
+  """Weights that make generations.
+
+  Args:
+    weights_dir: their folder; None for the shipped ones.
+    settings: what all generations share; `guidance` must be possible with these weights.
+
+  Raises:
+    InputError: the weights cannot be used, or not so.
+  """
+
+  def __init__(self, weights_dir: Path | None, settings: Settings):
+    self.directory = weights_dir or folder.SHIPPED
+    self.weights = folder.load(self.directory, only=sampler.COMPONENTS, optional=sampler.OPTIONAL)
+    _require_fit(self.weights, self.directory)
+    if settings.guidance is not None and not self.weights.components["transformer"].config.stand_ins:
+      raise InputError(f"{self.directory}: never trained without a condition; leave --guidance out")
+    self.spec, self.generator = self.weights.clip, sampler.Generator(self.weights)
+    top_k = self.weights.conventions.top_k if settings.top_k is None else settings.top_k
+    self.sampling = Sampling(
+      settings.temperature, min(top_k, 2**31 - 1), settings.top_p, settings.min_p, settings.guidance
+    )
+
+  @property
+  def ranked_by(self) -> str:
+    """What ranks takes."""
+    return "synchronisation network" if "sync_net" in self.weights.components else "onsets seen and heard"
+
+  def read(self, query: Path, settings: Settings) -> Request:
+    """Reads a query and its example.
+
+    Raises:
+      InputError: one cannot be used.
+    """
+    spec, samples = self.spec, _query_samples(query, self.spec)
+    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+    start_s, example = read_example(
+      settings.example,
+      settings.example_start_s,
+      spec,
+      clips=self.generator.example_clips(len(frames)),
+      denoised=self.weights.conventions.denoise,
+    )
+    seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
+    settings = dataclasses.replace(settings, top_k=int(self.sampling.top_k))
+    return Request(query, settings, start_s, sampler.Job(frames, example, seeds), samples)
+
+  def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
+    """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.
+
+    Raises:
+      InputError: by what waits: the weights overflow.
+    """
+    jobs = [request.job for request in requests]
+    begun = self.generator.begin(jobs, self.sampling)
+
+    def finish() -> list[sampler.Takes]:
+      made = self.generator.finish(begun, jobs)
+      if not all(np.isfinite(x).all() for takes in made for x in (takes.audio, takes.seen)):
+        raise InputError(f"{self.directory}: gives sound that is no number; convert or train the weights again")
+      return made
+
+    return finish
+
+  def rank(self, request: Request, made: sampler.Takes, seconds: dict[str, float]) -> Generation:
+    """The generation, best take first."""
+    takes = [_judged(request, made, number, self.spec) for number in range(len(request.job.seeds))]
+    order = np.asarray(rank(*over_segments(made.syncs), request.settings.tau_s))
+    return Generation(
+      request.query,
+      request.settings,
+      request.example_start_s,
+      request.job.example,
+      [takes[i] for i in order],
+      made.seen,
+      self.spec,
+      self.weights.id,
+      self.weights.conventions,
+      self.ranked_by,
+      seconds,
+    )
 
 
 def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) -> Generation:
@@ -97,29 +195,13 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
   """
   seconds: dict[str, float] = {}
   with timed("load weights", seconds):
-    weights = folder.load(weights_dir or folder.SHIPPED, only=sampler.COMPONENTS, optional=sampler.OPTIONAL)
-  spec, generator = weights.clip, sampler.Generator(weights)
-  _require_fit(weights, weights_dir or folder.SHIPPED)
-  if settings.top_k is None:
-    settings = dataclasses.replace(settings, top_k=weights.conventions.top_k)
+    maker = Maker(weights_dir, settings)
   with timed("read videos", seconds):
-    samples = _query_samples(query, spec)
-    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
-    clips = generator.example_clips(len(frames))
-    denoised = weights.conventions.denoise
-    start_s, example = read_example(settings.example, settings.example_start_s, spec, clips=clips, denoised=denoised)
+    request = maker.read(query, settings)
   with timed("sample and vocode", seconds):
-    sampling = Sampling(settings.temperature, min(settings.top_k, 2**31 - 1), settings.top_p)
-    seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
-    made = generator(frames, example, sampling, seeds)
-    _require_finite(made, weights_dir or folder.SHIPPED)
+    (made,) = maker.begin([request])()
   with timed("rank", seconds):
-    takes = [_judged(_fit(made.audio[i], samples), seed, made, i, spec) for i, seed in enumerate(seeds)]
-    order = np.asarray(rank(*over_segments(made.syncs), settings.tau_s))
-  ranked = [takes[i] for i in order]
-  return Generation(
-    query, settings, start_s, example, ranked, made.seen, spec, weights.id, weights.conventions, seconds
-  )
+    return maker.rank(request, made, seconds)
 
 
 def _require_fit(weights: folder.Weights, directory: Path) -> None:
@@ -127,12 +209,6 @@ def _require_fit(weights: folder.Weights, directory: Path) -> None:
   if found := fit.misfits(weights.clip, weights.components):
     remedy = "undo the change, or convert or train the weights again"
     raise InputError(f"{directory / 'config.json'}: what it describes does not fit together ({found}); {remedy}")
-
-
-def _require_finite(made: sampler.Takes, directory: Path) -> None:
-  """Refuses weights that overflow."""
-  if not (np.isfinite(made.audio).all() and np.isfinite(made.seen).all()):
-    raise InputError(f"{directory}: gives sound that is no number; convert or train the weights again")
 
 
 def _query_samples(query: Path, spec: ClipSpec) -> int:
@@ -185,13 +261,15 @@ def read_example(
   return start_s, sampler.Example(_crop(frames, spec), clip)
 
 
-def _judged(audio: np.ndarray, seed: int, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
+def _judged(request: Request, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
   """A take with its onsets, and how well its segments go with the picture."""
+  audio = _fit(made.audio[number], request.samples)
   starts, end_s = segments(len(made.seen), spec), len(audio) / spec.sample_rate
   syncs = [Sync(float(x), float(y)) for x, y in zip(*(of[number] for of in made.syncs), strict=True)]
   spans = [(start / spec.fps, min(start / spec.fps + spec.seconds, end_s)) for start in starts]
   onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
-  return Take(audio, seed, onsets, [(*span, sync) for span, sync in zip(spans, syncs, strict=False)])
+  judged = [(*span, sync) for span, sync in zip(spans, syncs, strict=True)]
+  return Take(audio, request.job.seeds[number], onsets, judged)
 
 
 def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:

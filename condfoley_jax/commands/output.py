@@ -12,7 +12,7 @@ from pathlib import Path
 
 import condfoley_jax
 from condfoley_jax.commands import page
-from condfoley_jax.commands.generation import Generation, Take, timed
+from condfoley_jax.commands.generation import Generation, Settings, Take, timed
 from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError, is_utf8
 
@@ -71,6 +71,26 @@ def _is_record(path: Path) -> bool:
   except (OSError, ValueError):
     return False
   return isinstance(record, dict) and record.keys() >= _RECORD_KEYS
+
+
+def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict | None:
+  """The generation.json of an earlier result in `out` that was made from the same with the same; None if there is none.
+
+  A setting that is None, which the weights or the example then decide, is taken to have been so before.
+  """
+  path = out / "generation.json"
+  if not _is_record(path):
+    return None
+  record = json.loads(path.read_text())
+  chosen = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items() if v is not None}
+  inputs = {"query": query, "example": settings.example}
+  same = (
+    record["version"] == condfoley_jax.__version__
+    and record["weights"] == weights_id
+    and all(record["settings"].get(k) == v for k, v in chosen.items())
+    and all(p.is_file() and record["inputs"].get(k, {}).get("sha256") == _sha256(p) for k, p in inputs.items())
+  )
+  return record if same else None
 
 
 def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
@@ -141,6 +161,7 @@ def _describe(generation: Generation) -> dict:
     "settings": settings,
     "weights": generation.weights_id,
     "conventions": dataclasses.asdict(generation.conventions),
+    "ranked_by": generation.ranked_by,
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
   }
 

@@ -96,7 +96,11 @@ class Generator:
     return self.make([Job(frames, example, seeds)], sampling)[0]
 
   def make(self, jobs: Sequence[Job], sampling: Sampling) -> list[Takes]:
-    """Makes the takes of several jobs in one run.
+    """Makes the takes of several jobs in one run; see `begin`."""
+    return self.finish(self.begin(jobs, sampling), jobs)
+
+  def begin(self, jobs: Sequence[Job], sampling: Sampling) -> program.Made:
+    """Sets the device to work on several jobs at once, and does not wait for it.
 
     Args:
       jobs: of one bucket; those with fewer seeds than another cost as much as that one.
@@ -105,14 +109,17 @@ class Generator:
     Raises:
       ValueError: the jobs are of several buckets.
     """
-    gains = [self._gain(job.example.audio) for job in jobs]
-    made = program.make_takes(
-      self._parts, self._gathered(jobs, gains), sampling, spec=self.spec, conventions=self._conventions
+    return program.make_takes(
+      self._parts, self._gathered(jobs), sampling, spec=self.spec, conventions=self._conventions
     )
-    made = jax.tree.map(np.asarray, made)
+
+  def finish(self, begun: program.Made, jobs: Sequence[Job]) -> list[Takes]:
+    """Waits for what was begun for these jobs, or for these and others after them."""
+    made = jax.tree.map(np.asarray, begun)
     return [self._takes(jax.tree.map(lambda x, i=i: x[i], made), job) for i, job in enumerate(jobs)]
 
-  def _gathered(self, jobs: Sequence[Job], gains: Sequence[float]) -> program.Jobs:
+  def _gathered(self, jobs: Sequence[Job]) -> program.Jobs:
+    gains = [self._gain(job.example.audio) for job in jobs]
     if len(buckets := {self.bucket(len(job.frames)) for job in jobs}) > 1:
       raise ValueError(f"jobs of buckets {sorted(buckets)} frames long do not go together")
     (frames,), takes = buckets, max(len(job.seeds) for job in jobs)

@@ -1,0 +1,205 @@
+"""`condfoley generate --batch`: the rows of a table of queries and examples, one result folder each.
+
+Videos are read ahead and results written behind while the device samples. A row that cannot be made is told in
+summary.csv and fails alone; rows that are there already, of the same settings and inputs, are not made again.
+"""
+
+import collections
+import csv
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from condfoley_jax.commands import output
+from condfoley_jax.commands.generation import Maker, Request, Settings, timed
+from condfoley_jax.sampling.generate import Takes
+from condfoley_jax.sampling.rerank import Sync, over_segments
+from data_pipelines import interrupt, lock
+from data_pipelines.errors import InputError, printable
+
+SUMMARY = "summary.csv"
+_COLUMNS = ("query", "example", "example_start", "seed", "name")
+_TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
+# Takes that are made together: enough to fill an accelerator; and rows read ahead, by threads.
+_TAKES, _READERS = 128, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A row of the table: what to make, and the folder's name."""
+
+  name: str
+  query: Path
+  settings: Settings
+
+
+def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None) -> None:
+  """Makes every row of `table` into `out`/NAME and tells of all in `out`/summary.csv.
+
+  Args:
+    table: CSV with a header; `query` and `example` are paths, from the table's folder on; `example_start`, `seed` and
+      `name` (by default the row's number and the query's stem) may follow.
+    settings: of all rows, but for what a row says.
+
+  Raises:
+    InputError: the table or the weights cannot be used, another run is at work in `out`, or, when all is done, some
+      rows could not be made.
+    Interrupted: a signal came; rows that are done stay.
+  """
+  rows = read_table(table, settings)
+  out.mkdir(parents=True, exist_ok=True)
+  with lock.locked(out) as alone:
+    if alone is False:
+      raise InputError(f"{out}: another run is at work here; wait for its end or choose another --out")
+    batch = _Batch(rows, out, settings, weights_dir)
+    batch.make()
+  failed = [told for told in batch.told.values() if told["status"] == "failed"]
+  if failed:
+    raise InputError(f"{table}: {len(failed)} of {len(rows)} rows could not be made; {out / SUMMARY} says why")
+
+
+def read_table(table: Path, settings: Settings) -> list[Row]:
+  """The rows of a table.
+
+  Raises:
+    InputError: it is no such table.
+  """
+  try:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+      found = csv.DictReader(file)
+      columns, lines = found.fieldnames or [], list(found)
+  except (OSError, UnicodeDecodeError, csv.Error) as error:
+    raise InputError(f"{table}: cannot be read as a table ({error}); give a CSV file in UTF-8") from error
+  if missing := [name for name in _COLUMNS[:2] if name not in columns]:
+    raise InputError(f"{table}: no column `{missing[0]}`; the first line names {', '.join(_COLUMNS)}")
+  if unknown := [name for name in columns if name not in _COLUMNS]:
+    raise InputError(f"{table}: column `{unknown[0]}` is none of {', '.join(_COLUMNS)}")
+  rows = [_row(table, number, line, settings) for number, line in enumerate(lines, 1)]
+  if not rows:
+    raise InputError(f"{table}: has no rows")
+  for name, same in itertools.groupby(sorted(row.name for row in rows)):
+    if len(list(same)) > 1:
+      raise InputError(f"{table}: two rows are called `{name}`; rename one")
+  return rows
+
+
+def _row(table: Path, number: int, line: dict, settings: Settings) -> Row:
+  where = f"{table}: row {number}"
+  if None in line or None in line.values():
+    raise InputError(f"{where} has more or fewer cells than the first line")
+  if not (line["query"] and line["example"]):
+    raise InputError(f"{where} lacks a query or an example")
+  query, example = (table.parent / line[name] for name in ("query", "example"))
+  change = {"example": example}
+  try:
+    if line.get("example_start"):
+      change["example_start_s"] = float(line["example_start"])
+    if line.get("seed"):
+      change["seed"] = int(line["seed"])
+  except ValueError as error:
+    raise InputError(f"{where}: {error}; example_start is in seconds, seed a whole number") from error
+  settings = dataclasses.replace(settings, **change)
+  if not (0 <= settings.seed < 2**32 and 0 <= (settings.example_start_s or 0) < float("inf")):
+    raise InputError(f"{where}: example_start must be 0 or more, seed in 0..2^32-1")
+  name = line.get("name") or f"{number:05d}-{query.stem}"
+  if name in (".", "..") or Path(name).name != name:
+    raise InputError(f"{where}: `{name}` cannot be the name of a folder")
+  return Row(name, query, settings)
+
+
+class _Batch:
+  """Rows being made."""
+
+  def __init__(self, rows: Sequence[Row], out: Path, settings: Settings, weights_dir: Path | None):
+    self._rows, self._out, self._weights_dir = rows, out, weights_dir
+    with timed("load weights", {}):
+      self._maker = Maker(weights_dir, settings)
+    self._at_once = max(1, _TAKES // settings.candidates)
+    self.told = {row.name: self._earlier(row) for row in rows}
+
+  def make(self) -> None:
+    """Makes what is left; one group is written while the next is sampled."""
+    before: Callable[[], None] = lambda: None
+    for group in self._groups():
+      with timed(f"{self._count()} sample", {}):
+        finish = self._maker.begin([request for _, request in _padded(group)])
+        before()
+        made = finish()
+      before = functools.partial(self._write_all, group, made)
+    before()
+    self._summarise()
+
+  def _groups(self) -> Iterator[list[tuple[Row, Request]]]:
+    """Rows to make together: of one bucket, read ahead."""
+    waiting: dict[int, list[tuple[Row, Request]]] = {}
+    for row, request in self._read([row for row in self._rows if self.told[row.name] is None]):
+      group = waiting.setdefault(self._maker.generator.bucket(len(request.job.frames)), [])
+      group.append((row, request))
+      if len(group) == self._at_once:
+        yield waiting.pop(self._maker.generator.bucket(len(request.job.frames)))
+    yield from waiting.values()
+
+  def _read(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Request]]:
+    """Rows that can be read, in order; no more than two groups ahead."""
+    left, reading = iter(rows), collections.deque()
+    with ThreadPoolExecutor(_READERS) as pool:
+      while True:
+        for row in itertools.islice(left, 2 * self._at_once - len(reading)):
+          reading.append((row, pool.submit(self._read_one, row)))
+        if not reading:
+          return
+        row, future = reading.popleft()
+        try:
+          yield row, future.result()
+        except InputError as error:
+          self._fail(row, error)
+
+  def _read_one(self, row: Row) -> Request:
+    output.check(self._out / row.name, (row.query, row.settings.example))
+    return self._maker.read(row.query, row.settings)
+
+  def _write_all(self, group: Sequence[tuple[Row, Request]], made: Sequence[Takes]) -> None:
+    for (row, request), takes in zip(group, made, strict=False):
+      try:
+        generation = self._maker.rank(request, takes, {})
+        output.write(generation, self._out / row.name, weights_dir=self._weights_dir)
+        self.told[row.name] = self._earlier(row)
+      except InputError as error:
+        self._fail(row, error)
+    self._summarise()
+
+  def _earlier(self, row: Row) -> dict | None:
+    """What the summary tells of a row that is made; None if it is not."""
+    record = output.earlier(self._out / row.name, row.query, row.settings, self._maker.weights.id)
+    if record is None:
+      return None
+    best = record["takes"][0]
+    offsets, confidences = ([s[k] for s in best["segments"]] for k in ("sync_offset_s", "sync_confidence"))
+    sync = over_segments(Sync(np.array(offsets), np.array(confidences)))
+    return {"status": "made", "seed": best["seed"]} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
+
+  def _fail(self, row: Row, error: InputError) -> None:
+    self.told[row.name] = {"status": "failed", "message": printable(str(error))}
+
+  def _count(self) -> str:
+    return f"{sum(told is not None for told in self.told.values())} of {len(self._rows)}:"
+
+  def _summarise(self) -> None:
+    """Writes summary.csv, rows that are not made yet included."""
+    with interrupt.written_aside(self._out / SUMMARY) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+      writer = csv.DictWriter(file, _TOLD)
+      writer.writeheader()
+      for row in self._rows:
+        place = {"name": row.name, "query": str(row.query), "example": str(row.settings.example)}
+        writer.writerow(place | (self.told[row.name] or {"status": "left"}))
+
+
+def _padded(group: Sequence[tuple[Row, Request]]) -> list[tuple[Row, Request]]:
+  """A power of two of rows, so that few sizes are compiled."""
+  size = 1 << (len(group) - 1).bit_length()
+  return [*group, *[group[-1]] * (size - len(group))]
