@@ -72,10 +72,9 @@ def _checked(sounds: Sounds, item: Item) -> Sounds:
 
 def _summary(truth: Sequence[scoring.Record], scores: Mapping[str, Sequence[scoring.Record]]) -> dict:
   metrics = summary.summarise(truth, scores, BASELINES)
-  compared = {name: scores[name] for name in ("rerank", "base") if name in scores}
   return {
     "systems": {name: found for name, found in metrics.items() if name not in CEILINGS},
     "ceilings": {name: found for name, found in metrics.items() if name in CEILINGS},
-    "comparisons": summary.compare(truth, compared),
+    "comparisons": summary.compare(truth, scores),
     "classifier": summary.judged(truth),
   }

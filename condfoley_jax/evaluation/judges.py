@@ -47,6 +47,9 @@ class Judges:
   Args:
     directory: holds a weights folder for each of `PARTS`.
 
+  Attributes:
+    furthest_s: the largest offset that they can tell, s.
+
   Raises:
     InputError: one is missing or damaged, or they are for different clips.
   """
@@ -58,6 +61,7 @@ class Judges:
     self.spec, self.id = classifier.clip, f"{classifier.id} {sync.id}"
     self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
     self._sync: SyncNet = sync.components["sync_net"]
+    self.furthest_s = float(self._sync.config.offsets_s(self.spec.fps).max())
 
   def watch(self, frames: np.ndarray) -> jax.Array:
     """What is seen in frames uint8 [T, S, S, 3], the same for all sounds to them."""

@@ -116,13 +116,13 @@ def _judges(classifier: Mapping) -> str:
 def _comparisons(comparisons: Mapping) -> str:
   rows = [
     f"<tr><th>{html.escape(pair)}</th><th>{html.escape(metric.replace('_', ' '))}</th><td>{told['difference']:+.3f}"
-    f"<small>{told['ci95'][0]:+.3f} to {told['ci95'][1]:+.3f}</small></td><td>{told['p']:.4f}</td></tr>"
+    f"<small>{told['ci95'][0]:+.3f} to {told['ci95'][1]:+.3f}</small></td>"
+    f"<td>{told['p']:.4f}</td><td>{told['p_holm']:.4f}</td></tr>"
     for pair, metrics in comparisons.items()
     for metric, told in metrics.items()
   ]
-  return f"<table><tr><th>pair</th><th>metric</th><th>difference</th><th>p</th></tr>{''.join(rows)}</table>" * bool(
-    rows
-  )
+  head = "".join(f"<th>{name}</th>" for name in ("pair", "metric", "difference", "p", "p, Holm"))
+  return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else ""
 
 
 def _trial(item: Item, gallery: Gallery, tests: TestSet, media: embed.Media) -> str:

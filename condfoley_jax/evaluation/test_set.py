@@ -24,7 +24,9 @@ class Item:
 
   Attributes:
     name: of target and example, unique in the test set.
+    target: name of the target's clip, which several items share.
     video: of the target; items of one video are not independent.
+    example_video: likewise of the example.
     match: the same actions are labelled in target and example.
     query: uint8 [T, S, S, 3], the target's pictures.
     example: pictures and sound of the example.
@@ -35,7 +37,9 @@ class Item:
   """
 
   name: str
+  target: str
   video: str
+  example_video: str
   match: bool
   query: np.ndarray
   example: Example
@@ -83,7 +87,9 @@ class TestSet:
     wanted = self.spec.example_samples
     return Item(
       name=self.names[index],
+      target=format_second_clip(trial.target),
       video=trial.target.video,
+      example_video=trial.condition.video,
       match=trial.match,
       query=query,
       example=Example(frames, np.pad(heard, (0, wanted - len(heard)))),

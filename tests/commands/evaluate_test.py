@@ -95,14 +95,20 @@ def test_the_page_plays_and_shows(results):
     assert f"<th>{system}</th>" in page
 
 
+def table(out):
+  """Cells of table.md."""
+  lines = (out / "table.md").read_text().splitlines()
+  return [line.split("|")[1:-1] for line in lines if line.startswith("|")]
+
+
 def test_the_table_has_a_row_for_each_system(results):
   told = json.loads((results / "metrics.json").read_text())
-  head, _, *rows = [line.split("|")[1:-1] for line in (results / "table.md").read_text().splitlines()]
+  head, _, *rows = table(results)
   names = [cell.strip(" `") for cell in head]
   assert [row[0].strip() for row in rows] == [*told["systems"], *told["ceilings"]]
   oracle = dict(zip(names, (cell.strip() for cell in rows[0]), strict=True))
   assert oracle["onset_f1_100ms"] == "1.00" and oracle["mcd_db"] == "0.00"
-  assert float(oracle["legacy_ap"]) == round(told["systems"]["oracle"]["legacy_ap"]["value"], 2)
+  assert float(oracle["legacy_ap"].split()[0]) == round(told["systems"]["oracle"]["legacy_ap"]["value"], 2)
 
 
 def test_systems_can_be_chosen(data, tmp_path):

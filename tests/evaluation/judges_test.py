@@ -33,6 +33,7 @@ def test_they_hear_the_action_and_how_late_a_sound_is(items):
   assert np.mean(np.abs(in_time) < 0.04) > 0.8
   assert np.mean(np.abs(np.array(moved) - late_s) < 0.04) > 0.7
   assert np.mean(action) > 0.8
+  assert judges.furthest_s == pytest.approx(8 / MINI.fps, abs=1e-6)
 
 
 def test_a_folder_without_one_of_them_is_named(tmp_path):

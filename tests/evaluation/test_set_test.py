@@ -26,6 +26,7 @@ def test_an_item_is_what_its_trial_names(directory):
   assert len(tests) == len(tests.names) == len(set(tests.names)) > 10
   trial, item = tests.trials[0], tests[0]
   assert item.name == tests.names[0] and item.video == trial.target.video and item.match == trial.match
+  assert item.name.startswith(item.target) and item.example_video == trial.condition.video
   assert item.query.shape == (30, 64, 64, 3) and item.query.dtype == np.uint8
   assert len(item.sounds.target.audio_N) == len(item.example.audio) == MINI.samples
   assert item.material in MATERIALS and tests.example_kinds()[0] == item.material
