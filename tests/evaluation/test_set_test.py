@@ -65,6 +65,14 @@ def test_a_clip_beyond_the_end(directory):
     TestSet(directory, MINI)
 
 
+def test_a_target_that_is_listed_twice(directory):
+  path = directory / "AMT_test_set.json"
+  target, *_ = json.loads(path.read_text())
+  path.write_text(path.read_text().replace("{", f'{{"{target}": [], ', 1))
+  with pytest.raises(InputError, match=rf"AMT_test_set\.json: has the key {target} twice; fetch it"):
+    TestSet(directory, MINI)
+
+
 def test_two_items_of_one_name(directory):
   path = directory / "AMT_test_set.json"
   table = json.loads(path.read_text())
