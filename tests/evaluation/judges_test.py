@@ -46,7 +46,7 @@ def test_a_judge_of_other_clips_is_named(tmp_path, name):
   for part in PARTS:
     shutil.copytree(SHIPPED / part, tmp_path / part)
   path = tmp_path / name / "config.json"
-  path.write_text(path.read_text().replace('"hop": 245', '"hop": 256'))
+  path.write_text(path.read_text().replace('"fmin": 40.0', '"fmin": 50.0'))
   with pytest.raises(
     InputError, match=f"{tmp_path / name}: judges other clips than the weights make; evaluate weights"
   ):
