@@ -1,5 +1,6 @@
 """The chief numbers of an evaluation as a table in Markdown, a row for each system."""
 
+import textwrap
 from collections.abc import Mapping
 
 COLUMNS = (
@@ -26,7 +27,8 @@ def markdown(found: Mapping) -> str:
     f"| {system} | " + " | ".join(_cell(row.get(name)) for name in COLUMNS) + " |" for system, row in told.items()
   ]
   judges = "; ".join(f"`{name}` {_cell(row)}" for name, row in found["classifier"].items())
-  lines += ["", "- In parentheses: 95 % intervals, where they have a width.", f"- Judges on true sound: {judges}."]
+  lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
+  lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
   return "\n".join(lines) + "\n"
 

@@ -30,7 +30,7 @@ def test_a_value_has_its_interval_unless_that_shows_no_width():
 
 
 def test_below_are_the_judges_on_true_sound_and_what_skill_is_over():
-  text = metrics_table.markdown(FOUND)
+  text = " ".join(metrics_table.markdown(FOUND).split())
   assert "true sound: `material_accuracy` 0.57 (0.47, 0.66); `action_accuracy` 1.00." in text
   assert "over metronome" in text
   assert "`onset_skill` is" not in metrics_table.markdown(FOUND | {"systems": {}})
