@@ -106,7 +106,8 @@ def _cell(told: Mapping | None) -> str:
   if told is None:
     return "<td>-</td>"
   low, high = told["ci95"]
-  return f"<td>{told['value']:.3g}<small>{low:.3g} to {high:.3g}, n {told['n']}</small></td>"
+  over = f", over {html.escape(told['over'])}" if "over" in told else ""
+  return f"<td>{told['value']:.3g}<small>{low:.3g} to {high:.3g}, n {told['n']}{over}</small></td>"
 
 
 def _judges(classifier: Mapping) -> str:
