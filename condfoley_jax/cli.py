@@ -161,7 +161,8 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
   make.add_argument("--seed", type=_natural, default=0, help="of clips, order and sides (default: 0)")
   make.add_argument("--systems", metavar="A,B", help="folders to compare (default: all but oracle and silence)")
   make.add_argument("--reference", metavar="A", help="what all others are compared to (default: base, else all pairs)")
-  make.add_argument("--clips", type=_positive, default=28, metavar="N", help="clips that are counted (default: 28)")
+  counted = "clips that are counted (default: 28; with fewer than 14 a participant sees some more than once)"
+  make.add_argument("--clips", type=_positive, default=28, metavar="N", help=counted)
   make.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for study.html")
   analyse = steps.add_parser("analyse", help="the table of preferences from the answers")
   analyse.set_defaults(run=_study_analyse, refuse=analyse.error)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from data_pipelines import lock
@@ -103,6 +103,16 @@ def partial_folder(parent: Path) -> Iterator[Path]:
     folder.mkdir()
     with lock.locked(folder):
       yield folder
+
+
+def write_together(folder: Path, texts: Mapping[str, str]) -> None:
+  """Writes files of `folder` aside, by name, then renames all of them: until then those that are there stay."""
+  with partial_folder(folder) as aside:
+    for name, text in texts.items():
+      (aside / name).write_text(text, encoding="utf-8")
+    with held():
+      for name in texts:
+        os.replace(aside / name, folder / name)
 
 
 def _remove_abandoned(parent: Path) -> None:

@@ -1,9 +1,10 @@
 """`condfoley evaluate`: every metric of weights on a test split, as metrics.json, a table and a page with sounds."""
 
 import dataclasses
+import itertools
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from condfoley_jax.commands.bar import Bar
@@ -14,8 +15,10 @@ from condfoley_jax.evaluation.systems import Group
 from condfoley_jax.evaluation.test_set import TestSet
 from condfoley_jax.sampling import generate
 from condfoley_jax.weights import folder
-from data_pipelines import lock
+from data_pipelines import interrupt, lock
 from data_pipelines.errors import InputError
+
+RESULTS = ("metrics.json", "table.md", "report.html")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,21 +48,21 @@ def run(settings: Settings, out: Path) -> None:
   Raises:
     InputError: the data, the weights or a choice cannot be used, or another run is at work in `out`.
   """
-  judges = Judges()
   named = _weights(settings.weights)
   main = named.get("model") or next(iter(named.values()))
+  judges = Judges(main.clip)
   tests = TestSet(settings.data, main.clip)
   groups = _groups(settings, named, tests)
   out.mkdir(parents=True, exist_ok=True)
   with lock.locked(out) as alone, Bar("evaluating") as bar:
     if alone is False:
       raise InputError(f"{out}: another evaluation is at work here; wait for its end or choose another folder")
-    gallery = Gallery(out / "sounds", tests.names, tests.spec.sample_rate)
+    gallery = Gallery(out / "sounds", tests, groups)
     found = evaluate.run(tests, judges, groups, out, keep=gallery.keep, progress=bar.show)
     found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
-    _write(out / "metrics.json", json.dumps(found, indent=1) + "\n")
-    _write(out / "table.md", metrics_table.markdown(found))
-    _write(out / "report.html", metrics_page.page(found, gallery, tests))
+    numbers = json.dumps(found, indent=1) + "\n"
+    texts = (numbers, metrics_table.markdown(found), metrics_page.page(found, gallery, tests))
+    interrupt.write_together(out, dict(zip(RESULTS, texts, strict=True)))
 
 
 def _command(settings: Settings, out: Path) -> str:
@@ -85,7 +88,9 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
 
 
 def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet) -> list[Group]:
-  groups = [systems.reference_group(tests, settings.seed)]
+  """What is wanted of what there is."""
+  wanted = _wanted(settings.only, named)
+  groups = [systems.reference_group(tests, settings.seed, wanted)]
   for name, weights in named.items():
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
@@ -93,17 +98,15 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
       groups.append(systems.variant_group(name, weights, settings.seed))
-  if settings.only is None:
-    return groups
-  known = [system for group in groups for system in group.systems]
-  for system in settings.only:
+  groups = [group._replace(systems=tuple(s for s in group.systems if s in wanted)) for group in groups]
+  return [group for group in groups if group.systems]
+
+
+def _wanted(only: Sequence[str] | None, named: Iterable[str]) -> Sequence[str]:
+  """`only`, or all systems that weights of these names give."""
+  given = (systems.CEILINGS + systems.MODEL if name == "model" else (name,) for name in named)
+  known = (*systems.REFERENCES, *itertools.chain(*given))
+  for system in only or ():
     if system not in known:
       raise InputError(f"--systems {system}: not there; choose of {', '.join(known)}")
-  wanted = [group._replace(systems=tuple(s for s in group.systems if s in settings.only)) for group in groups]
-  return [group for group in wanted if group.systems]
-
-
-def _write(path: Path, text: str) -> None:
-  aside = path.with_name(f".{path.name}.partial")
-  aside.write_text(text, encoding="utf-8")
-  aside.replace(path)
+  return known if only is None else only

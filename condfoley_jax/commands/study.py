@@ -19,6 +19,7 @@ from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import study_analysis, study_answers, study_page, study_table
 from condfoley_jax.evaluation.study import (
   CHECKS,
+  COUNTED,
   EXAMPLES,
   PRACTICE,
   SILENT,
@@ -97,12 +98,7 @@ def analyse(answers: Sequence[Path], out: Path) -> None:
   for path in (out / name for name in ANALYSIS):
     if path.is_dir() or any(os.path.realpath(path) == os.path.realpath(answer) for answer in answers):
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
-  with interrupt.partial_folder(out) as aside:
-    for name, text in zip(ANALYSIS, (numbers, table), strict=True):
-      (aside / name).write_text(text, encoding="utf-8")
-    with interrupt.held():
-      for name in ANALYSIS:
-        os.replace(aside / name, out / name)
+  interrupt.write_together(out, dict(zip(ANALYSIS, (numbers, table), strict=True)))
   print(table, end="")
 
 
@@ -158,10 +154,15 @@ def _choose(results: Path, common: Sequence[str], settings: Settings) -> Clips:
     raise InputError(f"{results / TRUE}: its videos are silent; put the videos with their true sound there")
   if len(order) >= TRIALS:
     order = [clip for clip in order if clip not in checks]
-    return Clips(order[:PRACTICE], checks, order[PRACTICE : PRACTICE + settings.clips])
-  note = f"{results}: only {len(order)} clips are in every folder, so a participant sees some more than once"
-  print(printable(f"condfoley study: {note}"), file=sys.stderr)
-  return Clips(order, checks, order[: settings.clips])
+    clips = Clips(order[:PRACTICE], checks, order[PRACTICE : PRACTICE + settings.clips])
+    few = f"{len(clips.counted)} clips are counted" if len(clips.counted) < COUNTED else ""
+  else:
+    clips = Clips(order, checks, order[: settings.clips])
+    few = f"{len(order)} clips are in every folder"
+  if few:
+    note = f"{results}: only {few}, so a participant sees some more than once"
+    print(printable(f"condfoley study: {note}"), file=sys.stderr)
+  return clips
 
 
 def _is_audible(path: Path) -> bool:

@@ -39,12 +39,18 @@ def run(
   Raises:
     InputError: records in `out` are of another evaluation.
   """
-  common = {"data": tests.identity, "judges": judges.id}
-  truth = Records(out / "records" / "truth.jsonl", common)
-  kept = {g.name: Records(out / "records" / f"{g.name}.jsonl", common | {"made with": g.identity}) for g in groups}
+  identity = {"data": tests.identity, "judges": judges.id, "scores": scoring.VERSION}
+  truth = Records(out / "records" / "truth.jsonl", identity)
+  kept = {
+    system: Records(out / "records" / f"{system}.jsonl", identity | {"made with": group.identity})
+    for group in groups
+    for system in group.systems
+  }
   for index, name in enumerate(tests.names):
     interrupt.check()
-    left = [group for group in groups if name not in kept[group.name]]
+    # Of a group some may be there: a run was killed between two of them, or did not want the others.
+    left = [group._replace(systems=tuple(s for s in group.systems if name not in kept[s])) for group in groups]
+    left = [group for group in left if group.systems]
     if left or name not in truth:
       item = tests[index]
       seen = judges.watch(item.query)
@@ -52,13 +58,13 @@ def run(
         made = group.make(index, item)
         sounds = _checked({system: made[system] for system in group.systems}, item)
         keep(item, sounds)
-        scored = {system: scoring.score(item, audio, judges, seen) for system, audio in sounds.items()}
-        kept[group.name].add({"item": name, **scored})
+        for system, audio in sounds.items():
+          kept[system].add({"item": name, **scoring.score(item, audio, judges, seen)})
       if name not in truth:
         truth.add(scoring.truth(item, judges, seen))
     progress(index + 1, len(tests))
-  scores = {system: [r[system] for r in kept[g.name]] for g in groups for system in g.systems}
-  return _summary(list(truth), scores)
+  in_order = lambda records: [records[name] for name in tests.names]
+  return _summary(in_order(truth), {system: in_order(records) for system, records in kept.items()})
 
 
 def _checked(sounds: Sounds, item: Item) -> Sounds:
@@ -72,10 +78,9 @@ def _checked(sounds: Sounds, item: Item) -> Sounds:
 
 def _summary(truth: Sequence[scoring.Record], scores: Mapping[str, Sequence[scoring.Record]]) -> dict:
   metrics = summary.summarise(truth, scores, BASELINES)
-  compared = {name: scores[name] for name in ("rerank", "base") if name in scores}
   return {
     "systems": {name: found for name, found in metrics.items() if name not in CEILINGS},
     "ceilings": {name: found for name, found in metrics.items() if name in CEILINGS},
-    "comparisons": summary.compare(truth, compared),
+    "comparisons": summary.compare(truth, scores),
     "classifier": summary.judged(truth),
   }

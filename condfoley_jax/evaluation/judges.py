@@ -42,22 +42,29 @@ class Verdict(NamedTuple):
 
 
 class Judges:
-  """The judges of a folder.
+  """The judges of a folder, of clips like `spec`.
 
   Args:
+    spec: of what is judged.
     directory: holds a weights folder for each of `PARTS`.
 
+  Attributes:
+    furthest_s: the largest offset that they can tell, s.
+
   Raises:
-    InputError: one is missing or damaged, or they are for different clips.
+    InputError: one is missing or damaged, or is for other clips.
   """
 
-  def __init__(self, directory: Path = SHIPPED):
+  def __init__(self, spec: ClipSpec, directory: Path = SHIPPED):
     classifier, sync = (folder.load(directory / name, only=parts) for name, parts in PARTS.items())
-    if classifier.clip != sync.clip:
-      raise InputError(f"{directory}: classifier and sync are for different clips; train them with one preset")
-    self.spec, self.id = classifier.clip, f"{classifier.id} {sync.id}"
+    for name, weights in zip(PARTS, (classifier, sync), strict=True):
+      if weights.clip != spec:
+        remedy = "evaluate weights of its preset, or train it with theirs"
+        raise InputError(f"{directory / name}: judges other clips than the weights make; {remedy}")
+    self.spec, self.id = spec, f"{classifier.id} {sync.id}"
     self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
     self._sync: SyncNet = sync.components["sync_net"]
+    self.furthest_s = float(self._sync.config.offsets_s(self.spec.fps).max())
 
   def watch(self, frames: np.ndarray) -> jax.Array:
     """What is seen in frames uint8 [T, S, S, 3], the same for all sounds to them."""

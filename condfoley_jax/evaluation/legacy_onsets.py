@@ -4,26 +4,14 @@ The rule has faults that favour systems with few onsets: matching stops when no 
 onsets after that are not counted as missed, and silence scores 1.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 # Half the stretch around an onset whose loudest sample is its confidence, and the least distance between onsets, s.
 _NEAR_S = 0.05
 
 
-class LegacyScores(NamedTuple):
-  """accuracy: share of the target's onsets that were matched; ap: average precision; hits: bool per kept onset."""
-
-  accuracy: float
-  ap: float
-  hits: np.ndarray
-
-
-def legacy_scores(
-  target: np.ndarray, onsets: np.ndarray, audio_N: np.ndarray, delta_s: float, rate: int
-) -> LegacyScores:
-  """Scores generated onsets against the target's.
+def legacy_ap(target: np.ndarray, onsets: np.ndarray, audio_N: np.ndarray, delta_s: float, rate: int) -> float:
+  """Average precision of generated onsets against the target's.
 
   Args:
     target: int [n], onsets of the true sound, samples, ascending.
@@ -33,7 +21,8 @@ def legacy_scores(
     rate: Hz.
 
   Returns:
-    LegacyScores. Onsets nearer than 50 ms to the start, on which the published script stops, count like all others.
+    In [0, 1]; 0 where the target has no onset but the other sound has. Where neither has one the published script stops
+    and there is no score: NaN. Onsets nearer than 50 ms to the start, on which it stops too, count like all others.
   """
   level = np.abs(np.asarray(audio_N, np.float64))
   level = (level - level.min()) / max(np.ptp(level), 1e-12)
@@ -52,9 +41,7 @@ def legacy_scores(
     if not unmatched:
       break
   scores += [(0, confidence[o]) for o in unmatched]
-  matched = len(kept) - len(unmatched)
-  hits = np.array([o not in unmatched for o in kept], bool)
-  return LegacyScores(matched / len(target) if len(target) else 0.0, _average_precision(scores), hits)
+  return _average_precision(scores)
 
 
 def _apart(confidence: dict[int, float], near: float) -> list[int]:
@@ -75,8 +62,10 @@ def _apart(confidence: dict[int, float], near: float) -> list[int]:
 
 
 def _average_precision(scores: list[tuple[int, float]]) -> float:
-  """Of (label, confidence) pairs; 0 where no label is 1."""
+  """Of (label, confidence) pairs; 0 where no label is 1, NaN where there is no pair."""
   from sklearn.metrics import average_precision_score
 
+  if not scores:
+    return np.nan
   labels = [label for label, _ in scores]
   return float(average_precision_score(labels, [score for _, score in scores])) if any(labels) else 0.0

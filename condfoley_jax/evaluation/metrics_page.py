@@ -1,8 +1,8 @@
 """The page of `condfoley evaluate`: tables of every metric, and some trials to look at and listen to, in one file."""
 
+import hashlib
 import html
 import importlib.resources
-import io
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ from condfoley_jax import figures
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.evaluation import embed
-from condfoley_jax.evaluation.systems import Sounds
+from condfoley_jax.evaluation.systems import VARIANTS, Group, Sounds
 from condfoley_jax.evaluation.test_set import Item, TestSet
 
 SHOWN = 6  # trials
-# In the order of a trial's rows; what is not there is left out.
-_LANES = ("rerank", "base", "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", "no_condition")
+# In the order of a trial's rows; what was not chosen is left out.
+_LANES = ("rerank", "base", "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", *VARIANTS)
 _TABLES = {
   "The paper's metrics": (
     "material_accuracy", "material_accuracy_match", "material_accuracy_mismatch", "action_accuracy",
@@ -38,36 +38,39 @@ _TABLES = {
 
 
 class Gallery:
-  """Sounds of a few trials, kept as files while they are made.
+  """Sounds of `SHOWN` trials, evenly spread, kept as files while they are made.
 
   Args:
-    directory: for `<trial>/<system>.wav`.
-    names: of all trials; `SHOWN` of them are kept, evenly spread.
-    sample_rate: Hz.
+    directory: for `<system>-<digits>/<trial>.wav`; the digits are of what the sounds depend on, so that those of other
+      settings, which may lie there too, are none of this gallery's.
+    tests: whose trials they are.
+    groups: of the systems that are kept and shown.
   """
 
-  def __init__(self, directory: Path, names: Sequence[str], sample_rate: int):
-    spread = np.linspace(0, len(names) - 1, min(SHOWN, len(names))).round().astype(int)
+  def __init__(self, directory: Path, tests: TestSet, groups: Sequence[Group]):
+    spread = np.linspace(0, len(tests) - 1, min(SHOWN, len(tests))).round().astype(int)
     self.indices = sorted(set(spread.tolist()))
-    self._names = {names[i] for i in self.indices}
-    self._directory, self._rate = directory, sample_rate
+    self._names = {tests.names[i] for i in self.indices}
+    self._rate = tests.spec.sample_rate
+    digits = {g: hashlib.sha256(f"{tests.identity} {g.identity}".encode()).hexdigest()[:8] for g in groups}
+    self._folders = {s: directory / f"{s}-{digits[g]}" for g in groups for s in g.systems}
 
   def keep(self, item: Item, sounds: Sounds) -> None:
     """Writes the sounds of an item that is shown, float32 [N] by system; of another, nothing."""
     if item.name not in self._names:
       return
-    folder = self._directory / item.name
-    folder.mkdir(parents=True, exist_ok=True)
     for system, audio in sounds.items():
-      buffer = io.BytesIO()
-      soundfile.write(buffer, audio, self._rate, format="WAV", subtype="PCM_16")
-      aside = folder / f".{system}.wav.partial"
-      aside.write_bytes(buffer.getvalue())
-      aside.replace(folder / f"{system}.wav")
+      path = self._folders[system] / f"{item.name}.wav"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      aside = path.with_name(f".{path.name}.partial")
+      soundfile.write(aside, audio, self._rate, format="WAV", subtype="PCM_16")
+      aside.replace(path)
 
   def sound(self, item: Item, system: str) -> np.ndarray | None:
-    """What was kept, float32 [N]; None if there is nothing."""
-    path = self._directory / item.name / f"{system}.wav"
+    """What was kept, float32 [N]; None if there is nothing, or the system was not chosen."""
+    if system not in self._folders:
+      return None
+    path = self._folders[system] / f"{item.name}.wav"
     return soundfile.read(path, dtype="float32")[0] if path.exists() else None
 
 
@@ -76,8 +79,8 @@ def page(found: Mapping, gallery: Gallery, tests: TestSet) -> str:
   media = embed.Media(Path())
   tables = "".join(_table(title, metrics, found) for title, metrics in _TABLES.items())
   trials = "".join(_trial(tests[index], gallery, tests, media) for index in gallery.indices)
-  template = string.Template(importlib.resources.files("condfoley_jax.evaluation").joinpath("metrics.html").read_text())
-  return template.substitute(
+  template = importlib.resources.files(__package__).joinpath("metrics.html").read_text(encoding="utf-8")
+  return string.Template(template).substitute(
     command=html.escape(found["command"]),
     data=html.escape(", ".join(f"{k}: {v}" for k, v in found["data"].items())),
     weights=html.escape(str(found["weights"])),
@@ -103,7 +106,8 @@ def _cell(told: Mapping | None) -> str:
   if told is None:
     return "<td>-</td>"
   low, high = told["ci95"]
-  return f"<td>{told['value']:.3g}<small>{low:.3g} to {high:.3g}, n {told['n']}</small></td>"
+  over = f", over {html.escape(told['over'])}" if "over" in told else ""
+  return f"<td>{told['value']:.3g}<small>{low:.3g} to {high:.3g}, n {told['n']}{over}</small></td>"
 
 
 def _judges(classifier: Mapping) -> str:
@@ -116,13 +120,13 @@ def _judges(classifier: Mapping) -> str:
 def _comparisons(comparisons: Mapping) -> str:
   rows = [
     f"<tr><th>{html.escape(pair)}</th><th>{html.escape(metric.replace('_', ' '))}</th><td>{told['difference']:+.3f}"
-    f"<small>{told['ci95'][0]:+.3f} to {told['ci95'][1]:+.3f}</small></td><td>{told['p']:.4f}</td></tr>"
+    f"<small>{told['ci95'][0]:+.3f} to {told['ci95'][1]:+.3f}</small></td>"
+    f"<td>{told['p']:.4f}</td><td>{told['p_holm']:.4f}</td></tr>"
     for pair, metrics in comparisons.items()
     for metric, told in metrics.items()
   ]
-  return f"<table><tr><th>pair</th><th>metric</th><th>difference</th><th>p</th></tr>{''.join(rows)}</table>" * bool(
-    rows
-  )
+  head = "".join(f"<th>{name}</th>" for name in ("pair", "metric", "difference", "p", "p, Holm"))
+  return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else ""
 
 
 def _trial(item: Item, gallery: Gallery, tests: TestSet, media: embed.Media) -> str:

@@ -1,5 +1,6 @@
 """The chief numbers of an evaluation as a table in Markdown, a row for each system."""
 
+import textwrap
 from collections.abc import Mapping
 
 COLUMNS = (
@@ -19,14 +20,31 @@ COLUMNS = (
 
 
 def markdown(found: Mapping) -> str:
-  """Values of "systems" and "ceilings" of metrics.json; `-` where there is none."""
+  """Values of "systems" and "ceilings" of metrics.json with their intervals, and below what they are to be read by."""
   told = {**found["systems"], **found["ceilings"]}
   lines = ["| | " + " | ".join(f"`{name}`" for name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
   lines += [
     f"| {system} | " + " | ".join(_cell(row.get(name)) for name in COLUMNS) + " |" for system, row in told.items()
   ]
+  judges = "; ".join(f"`{name}` {_cell(row)}" for name, row in found["classifier"].items())
+  lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
+  lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
+  lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
   return "\n".join(lines) + "\n"
 
 
+def _baselines(told: Mapping[str, Mapping]) -> list[str]:
+  """What skill is over: one, the same for all systems, or none where there is no skill."""
+  return sorted({row["onset_skill"]["over"] for row in told.values() if "onset_skill" in row})
+
+
 def _cell(told: Mapping | None) -> str:
-  return "-" if told is None else f"{told['value']:.2f}"
+  """Value and interval; without it where no digit that is shown differs, `-` where there is no value."""
+  if told is None:
+    return "-"
+  value, low, high = (_number(x) for x in (told["value"], *told["ci95"]))
+  return value if low == high == value else f"{value} ({low}, {high})"
+
+
+def _number(x: float) -> str:
+  return f"{x:.2f}" if abs(x) < 100 else f"{x:.0f}"

@@ -7,11 +7,11 @@ import numpy as np
 
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.evaluation import onset_scores, sound_descriptors, sound_scores
-from condfoley_jax.evaluation.judges import Judges
-from condfoley_jax.evaluation.legacy_onsets import legacy_scores
+from condfoley_jax.evaluation.judges import Judges, Verdict
+from condfoley_jax.evaluation.legacy_onsets import legacy_ap
 from condfoley_jax.evaluation.test_set import Item
 
-# Records of one version are not mixed with those of another: one more whenever a score changes.
+# Goes up with every change of what a record holds, so that records of before are not mixed with those of after.
 VERSION = 2
 
 _NEAR_S = 0.1
@@ -23,13 +23,18 @@ Record = dict[str, Any]
 
 
 def truth(item: Item, judges: Judges, seen: jax.Array) -> Record:
-  """What is true of an item, and what the judges say of its true sounds; `seen` as for `score`."""
+  """What is true of an item, and what the judges say of its true sounds; `seen` as for `score`.
+
+  Null is the verdict on one in which nothing is heard: what is compared with it is left out.
+  """
   target, example = item.sounds.target, item.sounds.example
-  of_target = judges(target.audio_N, seen)
-  of_example = judges(example.audio_N, judges.watch(item.example.frames))
+  of_target = _verdict(target.audio_N, judges, seen)
+  of_example = _verdict(example.audio_N, judges, judges.watch(item.example.frames))
   return {
     "item": item.name,
+    "target": item.target,
     "video": item.video,
+    "example_video": item.example_video,
     "match": item.match,
     "material": item.material,
     "action": item.action,
@@ -45,10 +50,14 @@ def truth(item: Item, judges: Judges, seen: jax.Array) -> Record:
 
 
 def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> Record:
-  """Scores of float32 audio [N], as long as the item's target; `seen` is what `judges.watch` saw in its query."""
+  """Scores of float32 audio [N], as long as the item's target; `seen` is what `judges.watch` saw in its query.
+
+  One in which nothing is heard has no material and no action (null), which is wrong, and is as far out of time as the
+  judge can tell.
+  """
   sounds, rate = item.sounds, item.sounds.rate
   true_s, onsets_s = sounds.target.onsets_s, detect_onsets(audio_N, rate)
-  verdict = judges(audio_N, seen)
+  verdict = _verdict(audio_N, judges, seen)
   sureness = onset_scores.confidences(audio_N, onsets_s, rate)
   distance = sound_scores.stft_distance(audio_N, sounds.target.audio_N)
   alike = sound_descriptors.similarity(
@@ -60,7 +69,7 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> R
     "onsets_s": _rounded(onsets_s),
     "material": verdict.material,
     "action": verdict.action,
-    **timing(verdict.offset_s),
+    **timing(judges.furthest_s if verdict.offset_s is None else verdict.offset_s),
     "onset_count_accuracy": float(counted.right),
     "onset_count_mae": float(counted.error),
     "legacy_ap": _legacy_ap(true_s, onsets_s, audio_N, rate),
@@ -80,14 +89,24 @@ def score(item: Item, audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> R
   return {k: _plain(v) for k, v in found.items()}
 
 
-def timing(offset_s: float) -> Record:
-  """Scores of a sound that a judge says is so much later than the picture, s."""
+def timing(offset_s: float | None) -> Record:
+  """Scores of a sound that a judge says is so much later than the picture, s; null where it says nothing."""
+  if offset_s is None:
+    return {"sync_in_time": None, "sync_error_s": None}
   return {"sync_in_time": float(abs(offset_s) <= _IN_TIME_S), "sync_error_s": abs(offset_s)}
+
+
+def _verdict(audio_N: np.ndarray, judges: Judges, seen: jax.Array) -> Verdict:
+  """Of the judges, who always say something; nothing but an embedding where nothing is heard."""
+  verdict = judges(audio_N, seen)
+  if sound_descriptors.is_heard(audio_N):
+    return verdict
+  return verdict._replace(material=None, action=None, offset_s=None)
 
 
 def _legacy_ap(true_s: np.ndarray, onsets_s: np.ndarray, audio_N: np.ndarray, rate: int) -> float:
   samples = (np.round(np.asarray(times) * rate).astype(int) for times in (true_s, onsets_s))
-  return legacy_scores(*samples, audio_N, _NEAR_S, rate).ap
+  return legacy_ap(*samples, audio_N, _NEAR_S, rate)
 
 
 def _plain(value: Any) -> Any:

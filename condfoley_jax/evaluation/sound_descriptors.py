@@ -19,11 +19,14 @@ _FALL_DB = 20.0
 _LEAST_S, _MOST_S = 0.005, 5.0
 
 _FFT = 512
-_SILENT = 1e-5
+# A sound whose peak is not above this is not heard: -60 dBFS.
+_HEARD = 1e-3
+# Least RMS that a level is told of: -100 dB.
+_LEAST_RMS = 1e-5
 
 
 class Descriptors(NamedTuple):
-  """Medians over the onsets; NaN where there is none, or none that is not silent.
+  """Medians over the onsets; NaN where there is none, or none that is heard.
 
   decay_s: time to fall by 20 dB, s, 0.005 to 5; centroid_hz: mean of frequency weighted by power, Hz;
   level_db: RMS, dB re full scale, -100 at least.
@@ -42,6 +45,11 @@ class Differences(NamedTuple):
   level_db: float
 
 
+def is_heard(audio_N: np.ndarray) -> bool:
+  """Whether any sample of mono audio [N] in [-1, 1] is above -60 dBFS."""
+  return bool(np.any(np.abs(audio_N) > _HEARD))
+
+
 def describe(audio_N: np.ndarray, onsets_s: np.ndarray, rate: int) -> Descriptors:
   """Descriptors of a sound.
 
@@ -57,7 +65,7 @@ def describe(audio_N: np.ndarray, onsets_s: np.ndarray, rate: int) -> Descriptor
   audio = np.asarray(audio_N, np.float64)
   starts = np.maximum(np.round((np.asarray(onsets_s) - _BEFORE_S) * rate).astype(int), 0)
   stretches = np.split(audio, starts)[1:]
-  found = [_of_onset(x, rate) for x in stretches if np.any(np.abs(x[: _samples(_BEFORE_S + _AFTER_S, rate)]) > _SILENT)]
+  found = [_of_onset(x, rate) for x in stretches if is_heard(x[: _samples(_BEFORE_S + _AFTER_S, rate)])]
   return Descriptors(*(np.median(found, axis=0).tolist() if found else (np.nan,) * 3))
 
 
@@ -84,7 +92,7 @@ def similarity(result: Descriptors, example: Descriptors) -> Descriptors:
 def _of_onset(audio_N: np.ndarray, rate: int) -> tuple[float, float, float]:
   """Decay, centroid and level of what begins `_BEFORE_S` before an onset and ends where the next does."""
   near = audio_N[: _samples(_BEFORE_S + _AFTER_S, rate)]
-  level_db = 20 * np.log10(max(np.sqrt(np.mean(near**2)), _SILENT))
+  level_db = 20 * np.log10(max(np.sqrt(np.mean(near**2)), _LEAST_RMS))
   return _decay(audio_N, len(near), rate), _centroid(near, rate), level_db
 
 
@@ -94,7 +102,7 @@ def _decay(audio_N: np.ndarray, near: int, rate: int) -> float:
   padded = np.pad(audio_N, (0, max(0, window - len(audio_N))))
   total = np.concatenate([[0], np.cumsum(padded**2)])
   at = np.arange(0, len(padded) - window + 1, step)
-  level = 10 * np.log10(np.maximum((total[at + window] - total[at]) / window, _SILENT**2))
+  level = 10 * np.log10(np.maximum((total[at + window] - total[at]) / window, _LEAST_RMS**2))
   loudest = int(np.argmax(level[: -(-near // step)]))
   fallen = np.flatnonzero(level[loudest:] <= level[loudest] - _FALL_DB)
   part = level[loudest : loudest + fallen[0] + 1] if len(fallen) else level[loudest:]

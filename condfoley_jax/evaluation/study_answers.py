@@ -14,14 +14,13 @@ _KINDS = {"practice": PRACTICE, "check": CHECKS, "counted": COUNTED}
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-  """One trial of one participant; `chosen` is the system chosen for each question, `seconds` what that took."""
+  """One trial of one participant; `chosen` is the system chosen for each question."""
 
   kind: str
   clip: str
   left: str
   right: str
   chosen: dict[str, str]
-  seconds: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +96,6 @@ def _answer(trial: dict) -> Answer:
     trial["clip"],
     **sides,
     chosen={question: sides[trial["choices"][question]] for question in QUESTIONS},
-    seconds={question: float(trial["seconds"][question]) for question in QUESTIONS},
   )
 
 

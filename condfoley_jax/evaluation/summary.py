@@ -1,6 +1,5 @@
 """Records of all items -> metrics with intervals, comparisons of systems, and how good the judges are."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,10 +7,12 @@ import numpy as np
 from condfoley_jax.evaluation import intervals, onset_scores, sound_scores
 from condfoley_jax.evaluation.intervals import Interval
 from condfoley_jax.evaluation.scoring import Record
+from condfoley_jax.evaluation.systems import BASELINES, VARIANTS
 from data_pipelines.builders.events import ACTIONS, MATERIALS
 
-# Reported as the mean of what the records hold.
+# Reported as the mean over items.
 MEANS = (
+  "material_retained",
   "onset_count_accuracy",
   "onset_count_mae",
   "legacy_ap",
@@ -24,6 +25,23 @@ MEANS = (
   "level_similarity",
   "mcd_db",
   "stft_distance",
+  "reference_consistency",
+)
+# What a judge is to hear in a sound: under which name a record holds it, and under which the truth does.
+_HEARD = {
+  "material_accuracy": ("material", "heard_material"),
+  "action_accuracy": ("action", "heard_action"),
+  "material_retained": ("material", "target_material"),
+}
+# Metrics of what a sound takes from its example: items with examples of one video are as alike as those with one
+# target's, so that both are drawn anew.
+_OF_THE_EXAMPLE = (
+  "material_accuracy",
+  "reference_consistency",
+  "decay_similarity",
+  "centroid_similarity",
+  "level_similarity",
+  "frechet_distance",
 )
 # Metrics that systems are compared by, pair by pair.
 COMPARED = (
@@ -35,7 +53,12 @@ COMPARED = (
   "onset_f1_50ms",
   "sync_in_time",
 )
-_FRECHET_RESAMPLES = 40
+# What models make is compared with the first take of the full one, and with what does not look or does not learn.
+_MODELS = ("base", "rerank", *VARIANTS)
+PAIRS = (*((m, "base") for m in _MODELS[1:]), *((m, baseline) for m in _MODELS for baseline in BASELINES))
+
+# The same resamples for every metric and system, so that their intervals can be laid side by side.
+_SEED = 0
 
 Told = dict[str, dict[str, object]]
 
@@ -45,106 +68,140 @@ def summarise(
 ) -> dict[str, Told]:
   """Metrics by system, each {"value", "ci95", "n"}; what cannot be had (no item with onsets, say) is left out.
 
+  `onset_skill` also tells "over" which baseline it is; it is there if all of them are, since it is another number over
+  others.
+
   Args:
     truth: `scoring.truth` of every item.
     scores: by system, `scoring.score` of the same items in the same order.
-    baselines: systems that `onset_skill` is measured against, of those that are there.
+    baselines: systems that `onset_skill` is measured against.
   """
-  f1 = {name: np.array([r["onset_f1_100ms"] for r in scores[name]]) for name in baselines if name in scores}
-  return {name: _told(_metrics(truth, records, f1)) for name, records in scores.items()}
+  floor = {name: _values("onset_f1_100ms", truth, scores[name]) for name in baselines if name in scores}
+  if len(floor) < len(baselines):
+    floor = {}
+  return {name: _told(_metrics(truth, records)) | _skill(truth, records, floor) for name, records in scores.items()}
 
 
 def compare(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, dict]]:
-  """Paired tests: "A - B" -> metric -> {"difference", "ci95", "p"}, for every two systems."""
-  videos = np.array([t["video"] for t in truth])
-  found = {}
-  for (first, a), (second, b) in itertools.combinations(scores.items(), 2):
-    rows = {}
-    for metric in COMPARED:
-      made = intervals.paired(_values(metric, truth, a), _values(metric, truth, b), videos, _rng())
-      rows[metric] = {"difference": made.difference.value, "ci95": list(made.difference[1:3]), "p": made.p}
-    found[f"{first} - {second}"] = rows
+  """Paired tests: "A - B" -> metric -> {"difference", "ci95", "p", "p_holm"}, for those of `PAIRS` that are there.
+
+  p_holm is corrected over all pairs that are compared by the metric; a metric of which a pair has no item is left out.
+  """
+  pairs = [pair for pair in PAIRS if all(system in scores for system in pair)]
+  found: dict[str, dict[str, dict]] = {" - ".join(pair): {} for pair in pairs}
+  for metric in COMPARED:
+    values = {system: _values(metric, truth, scores[system]) for pair in pairs for system in pair}
+    made = {(a, b): intervals.paired(values[a], values[b], _factors(metric, truth), _SEED) for a, b in pairs}
+    made = {pair: test for pair, test in made.items() if test.difference.n}
+    p_holm = intervals.holm([test.p for test in made.values()])
+    for (pair, test), corrected in zip(made.items(), p_holm, strict=True):
+      value, low, high = (round(float(x), 6) for x in test.difference[:3])
+      p = {"p": round(test.p, 6), "p_holm": round(float(corrected), 6)}
+      found[" - ".join(pair)][metric] = {"difference": value, "ci95": [low, high], **p}
   return found
 
 
 def judged(truth: Sequence[Record]) -> Told:
   """How often judges are right on true sound (labels: where one holds for all of it), and the onset detector's F1."""
-  videos = np.array([t["video"] for t in truth])
   labels = {"material": MATERIALS, "action": ACTIONS}
   found = {}
   for label, names in labels.items():
-    right = [names.index(t[label]) == t[f"heard_{label}"] if t[label] in names else np.nan for t in truth]
-    found[f"{label}_accuracy"] = intervals.mean(np.array(right, float), videos, _rng())
+    right = [
+      np.nan if t[label] not in names or t[f"heard_{label}"] is None else names.index(t[label]) == t[f"heard_{label}"]
+      for t in truth
+    ]
+    found[f"{label}_accuracy"] = np.array(right, float)
+  found["sync_in_time"] = np.array([t["sync_in_time"] for t in truth], float)
   f1 = [onset_scores.detection(np.array(t["contacts_s"]), np.array(t["onsets_s"]), 0.05).f1 for t in truth]
-  found["sync_in_time"] = intervals.mean(np.array([t["sync_in_time"] for t in truth]), videos, _rng())
-  return _told(found | {"onset_detector_f1_50ms": intervals.mean(np.array(f1), videos, _rng())})
+  found["onset_detector_f1_50ms"] = np.array(f1)
+  return _told({metric: intervals.mean(values, _factors(metric, truth), _SEED) for metric, values in found.items()})
 
 
-def _metrics(
-  truth: Sequence[Record], records: Sequence[Record], baseline_f1: Mapping[str, np.ndarray]
-) -> dict[str, Interval]:
-  videos, match = (np.array([t[k] for t in truth]) for k in ("video", "match"))
-  mean = lambda values, kept=slice(None): intervals.mean(values[kept], videos[kept], _rng())
+def _metrics(truth: Sequence[Record], records: Sequence[Record]) -> dict[str, Interval]:
+  match = np.array([t["match"] for t in truth])
+  mean = lambda name, kept=slice(None): intervals.mean(
+    _values(name, truth, records)[kept], [videos[kept] for videos in _factors(name, truth)], _SEED
+  )
   found = {}
-  for label in ("material", "action"):
-    right = _values(f"{label}_accuracy", truth, records)
-    for name, kept in (("", slice(None)), ("_match", match), ("_mismatch", ~match)):
-      found[f"{label}_accuracy{name}"] = mean(right, kept)
-  kept = [float(r["material"] == t["target_material"]) for t, r in zip(truth, records, strict=True)]
-  found["material_retained"] = mean(np.array(kept))
-  found |= {name: mean(_values(name, truth, records)) for name in MEANS}
-  found["reference_consistency"] = mean(_moves(truth, records))
-  if baseline_f1:
-    found["onset_skill"] = mean(onset_scores.skill(_values("onset_f1_100ms", truth, records), baseline_f1).values_I)
-  found |= _latency(truth, records)
-  found["frechet_distance"] = _frechet(truth, records, videos)
-  return found
+  for name in ("material_accuracy", "action_accuracy"):
+    found |= {
+      f"{name}{part}": mean(name, k) for part, k in (("", slice(None)), ("_match", match), ("_mismatch", ~match))
+    }
+  found |= {name: mean(name) for name in MEANS}
+  return found | _latency(truth, records) | _frechet(truth, records)
+
+
+def _skill(truth: Sequence[Record], records: Sequence[Record], floor: Mapping[str, np.ndarray]) -> Told:
+  """Nothing where there is no floor: F1 of baselines, by name."""
+  if not floor:
+    return {}
+  skill = onset_scores.skill(_values("onset_f1_100ms", truth, records), floor)
+  interval = intervals.mean(skill.values_I, _factors("onset_skill", truth), _SEED)
+  return {name: told | {"over": skill.best} for name, told in _told({"onset_skill": interval}).items()}
+
+
+def _factors(metric: str, truth: Sequence[Record]) -> list[np.ndarray]:
+  """By what the items are alike: the target's video, and the example's where the metric is about the example."""
+  keys = ("video", "example_video") if metric in _OF_THE_EXAMPLE else ("video",)
+  return [np.array([t[key] for t in truth]) for key in keys]
 
 
 def _values(metric: str, truth: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
-  """One value per item, NaN where there is none."""
-  if metric in ("material_accuracy", "action_accuracy"):
-    label = metric.removesuffix("_accuracy")
-    return np.array([float(r[label] == t[f"heard_{label}"]) for t, r in zip(truth, records, strict=True)])
-  return np.array([np.nan if r[metric] is None else r[metric] for r in records], float)
+  """One value per item; NaN where there is none, as where nothing is heard in the true sound that it is compared to."""
+  if metric == "reference_consistency":
+    return _moves(truth, records)
+  if metric in _HEARD:
+    said, wanted = _HEARD[metric]
+    return np.array([_equal(r[said], t[wanted]) for t, r in zip(truth, records, strict=True)])
+  if metric in ("sync_in_time", "sync_error_s"):
+    records = [r if t[metric] is not None else t for t, r in zip(truth, records, strict=True)]
+  return np.array([r[metric] for r in records], float)
+
+
+def _equal(said: int | None, wanted: int | None) -> float:
+  return np.nan if wanted is None else float(said == wanted)
 
 
 def _moves(truth: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
   """Per item: how often a swap from another example, of another material, to its own moves the material that is heard.
 
   It moves if it is that of the item's own example, and was not with the other one. A share of the target's other
-  examples of other materials; NaN where there is none.
+  examples of other materials; NaN where there is none, or nothing is heard in the item's own example.
   """
-  targets = [t["item"].split("__")[0] for t in truth]
   groups: dict[str, list[int]] = {}
-  for i, target in enumerate(targets):
-    groups.setdefault(target, []).append(i)
+  for i, t in enumerate(truth):
+    if t["heard_material"] is not None:
+      groups.setdefault(t["target"], []).append(i)
   wanted, heard = [t["heard_material"] for t in truth], [r["material"] for r in records]
-  moves = []
-  for i, target in enumerate(targets):
-    others = [j for j in groups[target] if wanted[j] != wanted[i]]
-    moved = [heard[i] == wanted[i] and heard[j] != wanted[i] for j in others]
-    moves.append(np.mean(moved) if moved else np.nan)
-  return np.array(moves, float)
+  moves = np.full(len(truth), np.nan)
+  for group in groups.values():
+    for i in group:
+      moved = [heard[i] == wanted[i] and heard[j] != wanted[i] for j in group if wanted[j] != wanted[i]]
+      moves[i] = np.mean(moved) if moved else np.nan
+  return moves
 
 
 def _latency(truth: Sequence[Record], records: Sequence[Record]) -> dict[str, Interval]:
   """Median of what matched onsets are late by, signed, and the 95th percentile of its size, s."""
   late = np.concatenate([np.array(r["latencies_s"], float) for r in records])
-  videos = np.repeat([t["video"] for t in truth], [len(r["latencies_s"]) for r in records])
+  sizes = [len(r["latencies_s"]) for r in records]
+  factors = [np.repeat(videos, sizes) for videos in _factors("onset_latency_s", truth)]
   return {
-    "onset_latency_s": intervals.quantile(late, videos, 0.5, _rng()),
-    "onset_latency_p95_s": intervals.quantile(np.abs(late), videos, 0.95, _rng()),
+    "onset_latency_s": intervals.quantile(late, factors, 0.5, _SEED),
+    "onset_latency_p95_s": intervals.quantile(np.abs(late), factors, 0.95, _SEED),
   }
 
 
-def _frechet(truth: Sequence[Record], records: Sequence[Record], videos: np.ndarray) -> Interval:
-  """Of the judge's embeddings of a system's sounds and of the true ones."""
+def _frechet(truth: Sequence[Record], records: Sequence[Record]) -> dict[str, Interval]:
+  """Of the judge's embeddings of a system's sounds and of the true ones; nothing where all but a video are too few."""
   true, made = (np.array([r["embedding"] for r in rows]) for rows in (truth, records))
-  if len(true) < 2:
-    return Interval(np.nan, np.nan, np.nan, 0)
-  distance = lambda items: sound_scores.frechet_distance(made[items], true[items])
-  return intervals.statistic(distance, videos, _rng(), _FRECHET_RESAMPLES)
+  factors = _factors("frechet_distance", truth)
+  if len(true) - max(np.unique(videos, return_counts=True)[1].max() for videos in factors) < 2:
+    return {}
+  # Ends are had of its root, the distance itself: its square is further above than below, and never negative.
+  distance = lambda items: np.sqrt(sound_scores.frechet_distance(made[items], true[items]))
+  value, low, high, n = intervals.jackknife(distance, factors, _SEED)
+  return {"frechet_distance": Interval(value**2, max(low, 0.0) ** 2, high**2, n)}
 
 
 def _told(found: Mapping[str, Interval]) -> Told:
@@ -153,8 +210,3 @@ def _told(found: Mapping[str, Interval]) -> Told:
     for name, x in found.items()
     if x.n and np.isfinite(x.value)
   }
-
-
-def _rng() -> np.random.Generator:
-  """The same resamples for every metric and system, so that their intervals can be laid side by side."""
-  return np.random.default_rng(0)

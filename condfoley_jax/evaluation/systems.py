@@ -5,7 +5,7 @@
 weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from condfoley_jax.sampling import generate
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import rank, sync_of
 from condfoley_jax.weights.folder import Weights
+from data_pipelines.errors import InputError
 
 REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
@@ -31,38 +32,47 @@ Make = Callable[[int, Item], Sounds]
 
 
 class Group(NamedTuple):
-  """Systems made together: `make` takes an item with its number and gives float32 audio [N] by name.
+  """Systems made together: `make` takes an item with its number and gives float32 audio [N] by name, of `systems` and
+  maybe of more.
 
   `identity` names all that the sounds depend on besides the item.
   """
 
-  name: str
   systems: tuple[str, ...]
   make: Make
   identity: str
 
 
-def reference_group(tests: TestSet, seed: int) -> Group:
-  """Systems without training."""
-  rng = np.random.default_rng(seed)
-  other_video = references.draw_others(np.array([t.target.video for t in tests.trials]), rng)
-  other_example = references.draw_others(np.array(tests.example_kinds()), rng)
+def reference_group(tests: TestSet, seed: int, systems: Sequence[str] = REFERENCES) -> Group:
+  """Those of `systems` that need no training.
+
+  Raises:
+    InputError: one of them needs a trial of another kind, and the test set has one kind only.
+  """
+  wanted, rng = tuple(s for s in REFERENCES if s in systems), np.random.default_rng(seed)
+  kinds = {"chance": [t.target.video for t in tests.trials], "wrong_material": tests.example_kinds()}
+  # What one draws does not depend on whether the other is wanted.
+  others = {s: references.draw_others(np.array(k), rng) for s, k in kinds.items() if len(set(k)) > 1}
+  for system in kinds:
+    if system in wanted and system not in others:
+      what = "targets are of one video" if system == "chance" else "examples are of one material"
+      raise InputError(f"{tests.directory}: all {what}; choose --systems without {system}")
   onsets_hz = tests.onsets_hz()
 
   def make(index: int, item: Item) -> Sounds:
     draws = np.random.default_rng((seed, index))
     trial = item.sounds
-    return {
+    found = {
       "oracle": references.oracle(trial, draws),
       "silence": references.silence(trial, draws),
       "noise": references.noise(trial, draws),
-      "chance": references.shuffled(trial, tests[other_video[index]].sounds, draws),
       "random_onsets": references.random_onsets(trial, draws, onsets_hz),
       "metronome": references.metronome(trial, draws),
-      "wrong_material": references.wrong_material(trial, tests[other_example[index]].sounds, draws),
     }
+    pasted = {"chance": references.shuffled, "wrong_material": references.wrong_material}
+    return found | {s: pasted[s](trial, tests[drawn[index]].sounds, draws) for s, drawn in others.items()}
 
-  return Group("references", REFERENCES, make, f"seed {seed}")
+  return Group(wanted, make, f"seed {seed}")
 
 
 def ceiling_group(weights: Weights, seed: int) -> Group:
@@ -76,7 +86,7 @@ def ceiling_group(weights: Weights, seed: int) -> Group:
       "true_onsets": references.true_onsets(item.sounds, np.random.default_rng((seed, index))),
     }
 
-  return Group("ceilings", CEILINGS, make, f"seed {seed}, weights {weights.id}")
+  return Group(CEILINGS, make, f"seed {seed}, weights {weights.id}")
 
 
 def variant_group(name: str, weights: Weights, seed: int) -> Group:
@@ -84,7 +94,7 @@ def variant_group(name: str, weights: Weights, seed: int) -> Group:
   generator = generate.Generator(weights)
   sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
   make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
-  return Group(name, (name,), make, f"seed {seed}, weights {weights.id}")
+  return Group((name,), make, f"seed {seed}, weights {weights.id}")
 
 
 def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -> Group:
@@ -105,4 +115,4 @@ def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -
       "onset_transfer": transfer,
     }
 
-  return Group("model", MODEL, make, f"seed {seed}, weights {weights.id}, {candidates} candidates, tau {tau_s} s")
+  return Group(MODEL, make, f"seed {seed}, weights {weights.id}, {candidates} candidates, tau {tau_s} s")

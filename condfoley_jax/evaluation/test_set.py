@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,9 @@ class Item:
 
   Attributes:
     name: of target and example, unique in the test set.
+    target: name of the target's clip, which several items share.
     video: of the target; items of one video are not independent.
+    example_video: likewise of the example.
     match: the same actions are labelled in target and example.
     query: uint8 [T, S, S, 3], the target's pictures.
     example: pictures and sound of the example.
@@ -35,7 +38,9 @@ class Item:
   """
 
   name: str
+  target: str
   video: str
+  example_video: str
   match: bool
   query: np.ndarray
   example: Example
@@ -59,17 +64,16 @@ class TestSet:
   __test__ = False  # It is no test.
 
   def __init__(self, directory: str | os.PathLike, spec: ClipSpec):
-    self.spec = spec
+    self.spec, self.directory = spec, Path(directory)
     self._data = dataset.open_dataset(directory, spec)
-    folder = _protocol_folder(Path(directory))
+    folder = _protocol_folder(self.directory)
     self.trials = protocol.read_protocol(folder)
     if not self.trials:
       raise InputError(f"{folder / protocol.CONDITIONS_FILE}: lists no trial; a test split needs 4 videos or more")
     self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]
     self._videos = {video.id: video for video in self._data.videos}
     self._check(folder / protocol.CONDITIONS_FILE)
-    self._directory = Path(directory)
-    self.identity = dataset.sha256(Path(directory) / dataset.FILE_NAME, *(folder / n for n in _FILES))[:16]
+    self.identity = dataset.sha256(self.directory / dataset.FILE_NAME, *(folder / n for n in _FILES))[:16]
 
   def __len__(self) -> int:
     return len(self.trials)
@@ -83,7 +87,9 @@ class TestSet:
     wanted = self.spec.example_samples
     return Item(
       name=self.names[index],
+      target=format_second_clip(trial.target),
       video=trial.target.video,
+      example_video=trial.condition.video,
       match=trial.match,
       query=query,
       example=Example(frames, np.pad(heard, (0, wanted - len(heard)))),
@@ -100,7 +106,7 @@ class TestSet:
   def described(self) -> dict[str, object]:
     """For metrics.json."""
     videos = len({trial.target.video for trial in self.trials})
-    told = {"name": self._data.name, "split": self._data.split, "directory": str(self._directory)}
+    told = {"name": self._data.name, "split": self._data.split, "directory": str(self.directory)}
     return told | {"id": self.identity, "items": len(self), "videos": videos}
 
   def onsets_hz(self) -> float:
@@ -109,13 +115,14 @@ class TestSet:
     return sum(len(v.events) for v in videos) / sum(v.seconds for v in videos)
 
   def _check(self, path: Path) -> None:
+    counted = Counter(self.names)
     for name, trial in zip(self.names, self.trials, strict=True):
       for clip in (trial.target, trial.condition):
         if clip.video not in self._videos:
           raise InputError(f"{path}: {clip.video} is not in {self._data.directory}; prepare all videos of the test set")
         if self._first(clip) + self.spec.frames > self._videos[clip.video].frames:
           raise InputError(f"{path}: {format_second_clip(clip)} reaches beyond the video's end; leave it out")
-      if self.names.count(name) > 1:
+      if counted[name] > 1:
         raise InputError(f"{path}: has {name} twice; remove one of them")
 
   def _first(self, clip: Clip) -> int:

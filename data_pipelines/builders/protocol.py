@@ -91,10 +91,8 @@ def write_protocol(
     conditions.setdefault(target, []).append(condition)
     matches.setdefault(target, {})[condition] = trial.match
     types |= {target: _actions(trial.target, videos), condition: _actions(trial.condition, videos)}
-  with interrupt.partial_folder(folder) as aside:
-    for name, content in ((CONDITIONS_FILE, conditions), (MATCH_FILE, matches), (TYPES_FILE, types)):
-      (aside / name).write_text(json.dumps(content), encoding="utf-8")
-      os.replace(aside / name, folder / name)
+  tables = {CONDITIONS_FILE: conditions, MATCH_FILE: matches, TYPES_FILE: types}
+  interrupt.write_together(folder, {name: json.dumps(content) for name, content in tables.items()})
 
 
 def _starts(duration_s: float, events: Sequence[Event]) -> list[float]:

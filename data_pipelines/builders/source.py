@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -96,9 +97,18 @@ def read_json(path: pathlib.Path, remedy: str) -> Any:
 
 
 def parse_json(content: bytes, where: str, remedy: str) -> Any:
-  """Content of JSON text that came from `where`. Raises InputError if it is none."""
+  """Content of JSON text that came from `where`. Raises InputError if it is none, or an object has a key twice."""
+
+  def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON keeps the last of them, so that what stands under the others would be lost without a word.
+    if twice := [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]:
+      raise InputError(f"{where}: has the key {printable(twice[0])} twice; {remedy}")
+    return dict(pairs)
+
   try:
-    return json.loads(content)
+    return json.loads(content, object_pairs_hook=table)
+  except InputError:
+    raise
   except (ValueError, RecursionError) as e:
     raise InputError(f"{where}: is not JSON; {remedy}") from e
 

@@ -104,13 +104,19 @@ def test_systems_and_reference_can_be_chosen(make, tmp_path, options, pairs, ref
 
 
 def test_fewer_clips_can_be_chosen_and_too_few_are_told(make, results, tmp_path):
-  assert make("--clips", "3")[0] == 0
+  code, lines = make("--clips", "3")
+  assert code == 0 and "only 3 clips are counted, so a participant sees some more than once" in lines[0]
   plan = plan_of((tmp_path / "out" / "study.html").read_text())
   assert len({t["clip"] for trials in plan["lists"] for t in trials if t["kind"] == "counted"}) == 3
   for path in (results / "base").glob("c[12]*"):
     path.unlink()
   code, lines = make(out=tmp_path / "few")
-  assert code == 0 and "only 10 clips" in lines[0]
+  assert code == 0 and "only 10 clips are in every folder, so a participant sees some more than once" in lines[0]
+
+
+def test_a_clip_for_each_counted_trial_is_enough(make):
+  code, lines = make("--clips", "14")
+  assert code == 0 and len(lines) == 1
 
 
 def remove(*names):

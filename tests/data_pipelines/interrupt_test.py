@@ -64,6 +64,15 @@ def test_partial_folders_of_killed_processes_go_and_those_of_live_ones_stay(tmp_
       assert set(tmp_path.iterdir()) == {first, second, new} and (first / "file").exists()
 
 
+def test_what_is_written_together_replaces_all_or_nothing(tmp_path):
+  interrupt.write_together(tmp_path / "out", {"a": "1", "b": "2"})
+  with pytest.raises(UnicodeEncodeError):
+    interrupt.write_together(tmp_path / "out", {"a": "3", "b": "\udcff"})
+  assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {"a": "1", "b": "2"}
+  interrupt.write_together(tmp_path / "out", {"a": "3", "b": "4"})
+  assert {p.name: p.read_text() for p in (tmp_path / "out").iterdir()} == {"a": "3", "b": "4"}
+
+
 # A command that is deep in a library, which drops the exception of the first signal.
 _DEAF = """
 import pathlib, sys, time

@@ -33,6 +33,7 @@ def test_they_hear_the_action_and_how_late_a_sound_is(items):
   assert np.mean(np.abs(in_time) < 0.04) > 0.8
   assert np.mean(np.abs(np.array(moved) - late_s) < 0.04) > 0.7
   assert np.mean(action) > 0.8
+  assert judges.furthest_s == pytest.approx(8 / MINI.fps, abs=1e-6)
 
 
 def test_a_folder_without_one_of_them_is_named(tmp_path):
@@ -45,7 +46,7 @@ def test_a_judge_of_other_clips_is_named(tmp_path, name):
   for part in PARTS:
     shutil.copytree(SHIPPED / part, tmp_path / part)
   path = tmp_path / name / "config.json"
-  path.write_text(path.read_text().replace('"hop": 245', '"hop": 256'))
+  path.write_text(path.read_text().replace('"fmin": 40.0', '"fmin": 50.0'))
   with pytest.raises(
     InputError, match=f"{tmp_path / name}: judges other clips than the weights make; evaluate weights"
   ):

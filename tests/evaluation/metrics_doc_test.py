@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import condfoley_jax
-from condfoley_jax.evaluation import metrics_table
-from condfoley_jax.evaluation.legacy_onsets import legacy_scores
+from condfoley_jax.audio.onsets import detect_onsets
+from condfoley_jax.evaluation import metrics_table, summary
+from condfoley_jax.evaluation.legacy_onsets import legacy_ap
 from tests.evaluation import strikes
 
 PAGE = Path(condfoley_jax.__file__).parents[1] / "docs" / "metrics.md"
@@ -68,9 +69,15 @@ def test_legacy_ap_prefers_silence():
 @pytest.mark.parametrize("onsets", [1, 3, 5, 10])
 def test_legacy_ap_of_one_false_onset_is_n_of_n_plus_1(onsets):
   target = 4000 * np.arange(1, onsets + 1)
-  assert legacy_scores(target, np.array([60_000]), np.ones(66_150), 0.1, 22050).ap == pytest.approx(
-    onsets / (onsets + 1)
-  )
+  assert legacy_ap(target, np.array([60_000]), np.ones(66_150), 0.1, 22050) == pytest.approx(onsets / (onsets + 1))
+
+
+@pytest.mark.parametrize(("contact_s", "early"), [(0.01, []), (0.02, []), (0.03, [0.0697]), (0.06, [0.0697])])
+def test_the_detector_misses_what_is_first_and_has_one_time_for_what_comes_next(contact_s, early):
+  since = np.arange(2 * strikes.RATE) / strikes.RATE - np.array([[contact_s], [0.8]])
+  tones = np.where(since >= 0, 0.2 * np.sin(2000 * np.pi * since) * 10 ** (-np.maximum(since, 0) / 0.08), 0)
+  audio = tones.sum(axis=0) + 1e-4 * np.random.default_rng(0).standard_normal(tones.shape[1])
+  assert [t for t in detect_onsets(audio, strikes.RATE) if t < 0.5] == pytest.approx(early, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +91,55 @@ def of(world, metric):
 
 
 def test_the_page_holds_the_table_of_the_world(world):
-  assert metrics_table.markdown(world) in PAGE.read_text()
+  table = metrics_table.markdown(world)
+  assert table in PAGE.read_text(), f"docs/metrics.md is to hold what docs/metrics.json says:\n{table}"
 
 
-def test_on_the_world_the_oracle_wins_what_is_about_the_true_sound_and_silence_does_not(world):
+def test_the_page_says_in_words_what_was_measured_on_the_world(world):
+  page = " ".join(PAGE.read_text().split())
+  f1, kept, data = of(world, "onset_f1_100ms"), of(world, "material_retained"), world["data"]
+  judge = world["classifier"]["material_accuracy"]
+  low, high = judge["ci95"]
+  for said in (
+    f"All {data['items']} pairs of the {data['videos']} test videos",
+    f"has a better F1 than random onsets**, {f1['noise']:.2f} to {f1['random_onsets']:.2f},",
+    f"right in {judge['value']:.2f}, at {low:.2f} to {high:.2f}",
+    f"sound in {kept['vocoder']:.0%} of pairs after the vocoder, in {kept['codes_vocoder']:.0%} after".replace(
+      "%", " %"
+    ),
+    world["command"],
+  ):
+    assert said in page, said
+
+
+def test_every_interval_of_the_world_holds_its_value_and_no_number_is_missing(world):
+  rows = [*world["systems"].values(), *world["ceilings"].values(), world["classifier"]]
+  for name, told in (item for row in rows for item in row.items()):
+    assert told["ci95"][0] <= told["value"] <= told["ci95"][1] and told["n"] > 0, (name, told)
+  assert set(world["comparisons"]) == {
+    " - ".join(pair) for pair in summary.PAIRS if all(name in world["systems"] for name in pair)
+  }
+  for found in world["comparisons"].values():
+    assert set(found) == set(summary.COMPARED)
+    assert all(0 < told["p"] <= told["p_holm"] <= 1 for told in found.values())
+
+
+def test_on_the_world_the_oracle_wins_what_is_about_the_true_sound_and_silence_loses_it(world):
   for metric in (*TIMING, "onset_skill", "action_accuracy", "sync_in_time"):
     scores = of(world, metric)
     # The vocoder's sound is no other to the judge of timing than the true one.
     assert scores["oracle"] >= max(scores.values()) - 0.01, metric
-    assert scores["silence"] < scores["oracle"] - 0.25, metric
+    assert scores["silence"] == min(scores.values()), metric
+    assert scores["silence"] == 0 or metric == "onset_skill"
   blind = ("silence", "noise", "chance", "random_onsets", "metronome")
-  assert all(of(world, "sync_in_time")[name] < 0.3 for name in blind)
-  assert max(of(world, "action_accuracy")[name] for name in blind) == of(world, "action_accuracy")["silence"]
+  assert all(of(world, "sync_in_time")[name] < 0.2 for name in blind)
+  # The share of the commoner action.
+  assert all(of(world, "action_accuracy")[name] < 0.69 for name in (*blind, "base", "rerank", "onset_transfer"))
 
 
 def test_on_the_world_the_judge_of_material_hears_the_example_and_nothing_else(world):
   for metric in ("material_accuracy", "reference_consistency"):
     scores = of(world, metric)
     assert max(scores, key=scores.get) == "true_onsets" and scores["true_onsets"] > 0.5
-    assert all(scores[name] < 0.1 for name in ("silence", "noise", "chance", "wrong_material", "oracle"))
+    assert scores["silence"] == 0
+    assert all(scores[name] < 0.1 for name in ("noise", "chance", "wrong_material", "oracle"))

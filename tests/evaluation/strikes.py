@@ -9,7 +9,7 @@ import numpy as np
 
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.evaluation import onset_scores, reference_systems, sound_descriptors, sound_scores
-from condfoley_jax.evaluation.legacy_onsets import legacy_scores
+from condfoley_jax.evaluation.legacy_onsets import legacy_ap
 from condfoley_jax.evaluation.reference_systems import Sound, Trial
 
 RATE, SECONDS, TRIALS = 22050, 2.0, 30
@@ -91,7 +91,7 @@ def _scores(trial: Trial, audio_N: np.ndarray) -> dict:
     "onset_count_accuracy": right,
     "onset_count_mae": error,
     "late": onset_scores.latencies(true_s, found_s),
-    "legacy_ap": legacy_scores(*samples, audio_N, 0.1, RATE).ap,
+    "legacy_ap": legacy_ap(*samples, audio_N, 0.1, RATE),
     **dict(zip(("decay_similarity", "centroid_similarity", "level_similarity"), alike, strict=True)),
     "mcd_db": sound_scores.mcd(audio_N, trial.target.audio_N, RATE),
     "stft_distance": sound_scores.stft_distance(audio_N, trial.target.audio_N).total,

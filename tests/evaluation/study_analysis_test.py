@@ -88,7 +88,7 @@ def participant(
         choice = system if counts[system] < round(rate[system] * totals[system]) else "base"
         counts[system] += 1
     chosen = {"sync": choice, "material": trial.left if trial.kind != "check" else choice}
-    answers.append(Answer(trial.kind, trial.clip, trial.left, trial.right, chosen, {"sync": 1.0, "material": 2.0}))
+    answers.append(Answer(trial.kind, trial.clip, trial.left, trial.right, chosen))
   return Participant(Path(f"answers-{name}.json"), "study", 0, reference, name, answers)
 
 

@@ -26,6 +26,7 @@ def test_an_item_is_what_its_trial_names(directory):
   assert len(tests) == len(tests.names) == len(set(tests.names)) > 10
   trial, item = tests.trials[0], tests[0]
   assert item.name == tests.names[0] and item.video == trial.target.video and item.match == trial.match
+  assert item.name.startswith(item.target) and item.example_video == trial.condition.video
   assert item.query.shape == (30, 64, 64, 3) and item.query.dtype == np.uint8
   assert len(item.sounds.target.audio_N) == len(item.example.audio) == MINI.samples
   assert item.material in MATERIALS and tests.example_kinds()[0] == item.material
@@ -61,6 +62,14 @@ def test_a_clip_beyond_the_end(directory):
   target = next(iter(json.loads((directory / "AMT_test_set.json").read_text())))
   change(directory, lambda text: text.replace(target, target.rpartition("_")[0] + "_99.0000"))
   with pytest.raises(InputError, match=r"99\.0000 reaches beyond the video's end"):
+    TestSet(directory, MINI)
+
+
+def test_a_target_that_is_listed_twice(directory):
+  path = directory / "AMT_test_set.json"
+  target, *_ = json.loads(path.read_text())
+  path.write_text(path.read_text().replace("{", f'{{"{target}": [], ', 1))
+  with pytest.raises(InputError, match=rf"AMT_test_set\.json: has the key {target} twice; fetch it"):
     TestSet(directory, MINI)
 
 

@@ -41,6 +41,15 @@ def test_wrong_json_names_file_and_remedy(tmp_path, content):
   assert trees.one_line(caught)
 
 
+@pytest.mark.parametrize(
+  "content", ['{"a": 1, "b": 2, "a": 1}', '[{"c": {"a": 1, "a": 2}}]', '{"a": {}, "\\u0061": {}}']
+)
+def test_a_key_that_comes_twice_names_file_key_and_remedy(tmp_path, content):
+  (tmp_path / "a.json").write_text(content)
+  with pytest.raises(InputError, match=r"a\.json: has the key a twice; fetch it$"):
+    source.read_json(tmp_path / "a.json", "fetch it")
+
+
 def test_missing_json_and_wrong_kinds(tmp_path):
   with pytest.raises(InputError, match=r"a\.json: no such file; fetch it"):
     source.read_strings(tmp_path / "a.json", "fetch it")
