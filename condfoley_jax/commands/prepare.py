@@ -147,7 +147,7 @@ def _name(settings: Settings) -> str:
   """What shards and dataset.json call the data set."""
   if settings.dataset != "folder":
     return settings.dataset
-  name = settings.source.resolve().name
+  name = _required(settings).resolve().name
   if not is_utf8(name):
     raise InputError(f"{settings.source}: the name is not UTF-8; rename it")
   return name
