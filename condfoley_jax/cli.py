@@ -66,9 +66,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_generate(parser: argparse.ArgumentParser) -> None:
   parser.set_defaults(run=_generate, refuse=parser.error)
   parser.add_argument(
-    "query", type=_path, metavar="QUERY", help="the video that needs sound; any sound it has is ignored"
+    "query", type=_path, nargs="?", metavar="QUERY", help="the video that needs sound; any sound it has is ignored"
   )
-  parser.add_argument("--example", type=_path, required=True, metavar="CLIP", help="a video that sounds right")
+  parser.add_argument("--example", type=_path, metavar="CLIP", help="a video that sounds right")
+  parser.add_argument(
+    "--batch", type=_path, metavar="JOBS.csv", help="many at once: a table with columns query, example (and more)"
+  )
   parser.add_argument(
     "--example-start",
     type=_not_negative,
@@ -82,6 +85,12 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     "--top-k", type=_natural, metavar="K", help="likeliest codes kept; 0 keeps all (default: what the weights say)"
   )
   parser.add_argument("--top-p", type=_share, default=1.0, metavar="P", help="probability kept (default: 1)")
+  parser.add_argument(
+    "--min-p", type=_fraction, default=0.0, metavar="P", help="codes less likely than this share of the likeliest go"
+  )
+  parser.add_argument(
+    "--guidance", type=_not_negative, metavar="G", help="above 1 follows the example more than training did"
+  )
   parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
   parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
@@ -171,24 +180,29 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
-  from condfoley_jax.commands import generate
+  if args.batch and (args.query or args.example or args.example_start is not None):
+    args.refuse("--batch goes without QUERY and --example: its table names them")
+  if not args.batch and not (args.query and args.example):
+    args.refuse("name a QUERY and its --example, or a table of them with --batch")
+  from condfoley_jax.commands import batch, generate
   from condfoley_jax.commands.generation import Settings
 
-  generate.run(
-    args.query,
-    args.out,
-    Settings(
-      example=args.example,
-      example_start_s=args.example_start,
-      candidates=args.candidates,
-      seed=args.seed,
-      temperature=args.temperature,
-      top_k=args.top_k,
-      top_p=args.top_p,
-      tau_s=args.tau,
-    ),
-    weights_dir=args.weights,
+  settings = Settings(
+    example=args.example,
+    example_start_s=args.example_start,
+    candidates=args.candidates,
+    seed=args.seed,
+    temperature=args.temperature,
+    top_k=args.top_k,
+    top_p=args.top_p,
+    min_p=args.min_p,
+    guidance=args.guidance,
+    tau_s=args.tau,
   )
+  if args.batch:
+    batch.run(args.batch, args.out, settings, weights_dir=args.weights)
+  else:
+    generate.run(args.query, args.out, settings, weights_dir=args.weights)
 
 
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
@@ -268,6 +282,10 @@ def _not_negative(text: str) -> float:
 
 def _share(text: str) -> float:
   return _in_range(float, text, "in (0, 1]", lambda value: 0 < value <= 1)
+
+
+def _fraction(text: str) -> float:
+  return _in_range(float, text, "in [0, 1]", lambda value: 0 <= value <= 1)
 
 
 def _in_range(kind, text: str, wanted: str, fits):

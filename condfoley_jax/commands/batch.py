@@ -8,6 +8,7 @@ import collections
 import csv
 import dataclasses
 import functools
+import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -191,12 +192,13 @@ class _Batch:
 
   def _summarise(self) -> None:
     """Writes summary.csv, rows that are not made yet included."""
-    with interrupt.written_aside(self._out / SUMMARY) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-      writer = csv.DictWriter(file, _TOLD)
-      writer.writeheader()
-      for row in self._rows:
-        place = {"name": row.name, "query": str(row.query), "example": str(row.settings.example)}
-        writer.writerow(place | (self.told[row.name] or {"status": "left"}))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _TOLD)
+    writer.writeheader()
+    for row in self._rows:
+      place = {"name": row.name, "query": str(row.query), "example": str(row.settings.example)}
+      writer.writerow(place | (self.told[row.name] or {"status": "left"}))
+    interrupt.write_together(self._out, {SUMMARY: text.getvalue()})
 
 
 def _padded(group: Sequence[tuple[Row, Request]]) -> list[tuple[Row, Request]]:

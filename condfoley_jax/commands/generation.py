@@ -29,7 +29,7 @@ class Settings:
   """What the user chose.
 
   Attributes:
-    example: video that sounds right.
+    example: video that sounds right; None where the rows of a batch name it.
     example_start_s: where its clip starts, s; None takes the loudest one.
     candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
@@ -37,7 +37,7 @@ class Settings:
     tau_s: takes whose |offset| is this close to the smallest count as in time, s.
   """
 
-  example: Path
+  example: Path | None
   example_start_s: float | None = None
   candidates: int = 1
   seed: int = 0
@@ -161,10 +161,10 @@ class Maker:
     begun = self.generator.begin(jobs, self.sampling)
 
     def finish() -> list[sampler.Takes]:
-      made = self.generator.finish(begun, jobs)
-      if not all(np.isfinite(x).all() for takes in made for x in (takes.audio, takes.seen)):
-        raise InputError(f"{self.directory}: gives sound that is no number; convert or train the weights again")
-      return made
+      try:
+        return self.generator.finish(begun, jobs)
+      except FloatingPointError as error:
+        raise InputError(f"{self.directory}: gives {error}; convert or train the weights again") from error
 
     return finish
 

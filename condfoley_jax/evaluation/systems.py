@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.evaluation import reference_systems as references
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from condfoley_jax.sampling import generate
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.sampling.rerank import rank, sync_of
+from condfoley_jax.sampling.rerank import over_segments, rank
 from condfoley_jax.weights.folder import Weights
 from data_pipelines.errors import InputError
 
@@ -104,14 +103,12 @@ def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -
 
   def make(index: int, item: Item) -> Sounds:
     takes = generator(item.query, item.example, sampling, [seed + k for k in range(candidates)])
-    heard = [onset_strength(audio, spec.sample_rate, spec.fps) for audio in takes.audio]
-    syncs = np.array([sync_of(takes.seen, h, spec.fps) for h in heard])
     transfer = references.onset_transfer(
       item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
     )
     return {
       "base": takes.audio[0],
-      "rerank": takes.audio[rank(*syncs.T, tau_s)[0]],
+      "rerank": takes.audio[rank(*over_segments(takes.syncs), tau_s)[0]],
       "onset_transfer": transfer,
     }
 

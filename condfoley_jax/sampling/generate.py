@@ -114,8 +114,14 @@ class Generator:
     )
 
   def finish(self, begun: program.Made, jobs: Sequence[Job]) -> list[Takes]:
-    """Waits for what was begun for these jobs, or for these and others after them."""
+    """Waits for what was begun for these jobs, or for these and others after them.
+
+    Raises:
+      FloatingPointError: the weights overflow.
+    """
     made = jax.tree.map(np.asarray, begun)
+    if not (np.isfinite(made.audio).all() and np.isfinite(made.seen).all()):
+      raise FloatingPointError("sound that is no number")
     return [self._takes(jax.tree.map(lambda x, i=i: x[i], made), job) for i, job in enumerate(jobs)]
 
   def _gathered(self, jobs: Sequence[Job]) -> program.Jobs:

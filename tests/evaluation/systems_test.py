@@ -11,12 +11,15 @@ from condfoley_jax.evaluation import reference_systems, systems
 from condfoley_jax.evaluation.reference_systems import Sound, Trial
 from condfoley_jax.sampling import generate
 from condfoley_jax.sampling.generate import Takes
+from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.weights.folder import Weights
 from data_pipelines.errors import InputError
 
 SEED = 5
 # Of each take, by its number: how many frames late its click is, and how wide, which blurs what is heard.
 LATE = (6, 2, 0)
+# The later, the surer.
+SURE = {6: 0.9, 2: 0.8, 0: 0.7}
 WEIGHTS = Weights(MINI, OURS, {}, "0123")
 AT = (5, 16)  # frames in which an onset is seen
 
@@ -70,7 +73,10 @@ class Generator:
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (1.0, OURS.top_k, 1.0)
     seen = np.zeros(MINI.frames, np.float32)
     seen[list(AT)] = 1
-    return Takes(np.stack([clicks(LATE[seed - SEED], seed) for seed in seeds]), np.zeros((len(seeds), 4, 0)), seen)
+    late = np.array([[LATE[seed - SEED]] for seed in seeds])
+    syncs = Sync(late / MINI.fps, np.array([[SURE[frames[0]]] for frames in late]))
+    audio = np.stack([clicks(frames[0], seed) for frames, seed in zip(late, seeds, strict=True)])
+    return Takes(audio, np.zeros((len(seeds), 4, 0)), seen, syncs)
 
   def through_mel(self, audio):
     return audio + 0.25
@@ -101,11 +107,7 @@ def test_rerank_is_the_take_most_in_time_of_all():
   assert [seed_of(made(n, 0.05)["rerank"]) - SEED for n in (1, 2, 3)] == [0, 1, 2]
 
 
-def test_within_tau_rerank_is_the_surest(monkeypatch):
-  sure = {6: 0.9, 2: 0.8, 0: 0.7}
-  of_take = {seed_of(clicks(late, SEED + n)): late for n, late in enumerate(LATE)}
-  monkeypatch.setattr(systems, "onset_strength", lambda audio, rate, fps: of_take[seed_of(audio)])
-  monkeypatch.setattr(systems, "sync_of", lambda seen, late, fps: (late / fps, sure[late]))
+def test_within_tau_rerank_is_the_surest():
   takes = [seed_of(made(3, tau_s)["rerank"]) - SEED for tau_s in (0.0, 2.5 / MINI.fps, 6.5 / MINI.fps)]
   assert takes == [2, 1, 0]
 

@@ -1,0 +1,130 @@
+"""`condfoley generate --batch`: rows as each alone, resumed, failing alone."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from condfoley_jax import cli
+from condfoley_jax.commands import batch
+from condfoley_jax.sampling import program
+
+
+def write_table(path, rows, columns=("query", "example", "example_start", "seed", "name")):
+  with path.open("w", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerows([columns, *rows])
+
+
+def generate(table, out, *words):
+  return cli.main(["generate", "--batch", str(table), "--out", str(out), *words])
+
+
+def summary(out):
+  with (out / batch.SUMMARY).open(newline="") as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def made(videos, tmp_path_factory):
+  """A table of three rows, one of which cannot be read, and what was made of it."""
+  folder = tmp_path_factory.mktemp("batch")
+  for i, video in enumerate(videos[:3]):
+    shutil.copy(video, folder / f"{i}.mp4")
+  (folder / "bad.mp4").write_bytes(b"no video")
+  rows = [["0.mp4", "1.mp4", "0.5", "7", "first"], ["bad.mp4", "1.mp4", "", "", ""], ["2.mp4", "0.mp4", "", "", ""]]
+  write_table(folder / "jobs.csv", rows)
+  code = generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
+  return folder, code
+
+
+def test_a_row_that_cannot_be_read_fails_alone(made, capsys):
+  folder, code = made
+  assert code == 2
+  rows = summary(folder / "out")
+  assert [(r["name"], r["status"]) for r in rows] == [("first", "made"), ("00002-bad", "failed"), ("00003-2", "made")]
+  assert "bad.mp4" in rows[1]["message"] and not (folder / "out" / "00002-bad").exists()
+  assert (folder / "out" / "00003-2" / "soundtrack.mp4").exists()
+
+
+def test_a_row_is_what_it_is_alone(made, tmp_path):
+  folder, _ = made
+  words = ["--example", str(folder / "1.mp4"), "--example-start", "0.5", "--seed", "7", "--candidates", "2"]
+  assert cli.main(["generate", str(folder / "0.mp4"), *words, "--out", str(tmp_path / "o")]) == 0
+  alone, together = (
+    json.loads((f / "generation.json").read_text()) for f in (tmp_path / "o", folder / "out" / "first")
+  )
+  assert alone["takes"] == together["takes"] and alone["settings"] == together["settings"]
+  for name in ("01.wav", "02.wav"):
+    ours, other = (soundfile.read(f / "takes" / name)[0] for f in (tmp_path / "o", folder / "out" / "first"))
+    np.testing.assert_allclose(ours, other, atol=1e-4)
+
+
+def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, monkeypatch, capsys):
+  folder, _ = made
+  before = {p: p.stat().st_mtime_ns for p in (folder / "out").glob("*/generation.json")}
+  assert generate(folder / "jobs.csv", folder / "out", "--candidates", "2") == 2
+  assert {p: p.stat().st_mtime_ns for p in before} == before
+  assert (
+    capsys.readouterr()
+    .err.splitlines()[-1]
+    .endswith(f"1 of 3 rows could not be made; {folder / 'out' / batch.SUMMARY} says why")
+  )
+  assert [r["status"] for r in summary(folder / "out")] == ["made", "failed", "made"]
+  calls = []
+  monkeypatch.setattr(program, "make_takes", lambda *_, **__: calls.append(1) or pytest.skip("sampled again"))
+  with pytest.raises(pytest.skip.Exception):
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--seed", "1")
+  assert calls
+
+
+def test_a_result_that_cannot_be_written_fails_alone(made, tmp_path, monkeypatch):
+  folder, _ = made
+  (tmp_path / "out" / "first").mkdir(parents=True)
+  (tmp_path / "out" / "first" / "soundtrack.mp4").write_text("mine")
+  assert generate(folder / "jobs.csv", tmp_path / "out") == 2
+  assert [r["status"] for r in summary(tmp_path / "out")] == ["failed", "failed", "made"]
+  assert (tmp_path / "out" / "first" / "soundtrack.mp4").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+  ("text", "told"),
+  [
+    ("query\nq.mp4\n", "no column `example`"),
+    ("query,example,colour\nq,e,c\n", "column `colour` is none of"),
+    ("query,example\n", "has no rows"),
+    ("query,example\nq.mp4\n", "row 1 has more or fewer cells"),
+    ("query,example\nq.mp4,\n", "row 1 lacks a query or an example"),
+    ("query,example,seed\nq.mp4,e.mp4,x\n", "row 1: invalid literal"),
+    ("query,example,seed\nq.mp4,e.mp4,-1\n", "row 1: example_start must be 0 or more, seed in"),
+    ("query,example,example_start\nq.mp4,e.mp4,nan\n", "row 1: example_start must be 0 or more"),
+    ("query,example,name\nq.mp4,e.mp4,../x\n", "`../x` cannot be the name of a folder"),
+    ("query,example,name\nq.mp4,e.mp4,a\nq.mp4,e.mp4,a\n", "two rows are called `a`"),
+    ("query,example\n\0\n", "cannot be read as a table|row 1"),
+  ],
+)
+def test_a_table_that_is_none_is_one_line(tmp_path, capsys, text, told):
+  (tmp_path / "jobs.csv").write_text(text)
+  assert generate(tmp_path / "jobs.csv", tmp_path / "out") == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert re.search(told, line) or told in line
+  assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+  ("words", "told"),
+  [
+    (["q.mp4", "--batch", "j.csv"], "--batch goes without QUERY"),
+    (["--batch", "j.csv", "--example", "e.mp4"], "--batch goes without QUERY"),
+    (["q.mp4"], "name a QUERY and its --example"),
+    ([], "name a QUERY and its --example"),
+  ],
+)
+def test_a_batch_or_one(capsys, tmp_path, words, told):
+  with pytest.raises(SystemExit) as raised:
+    cli.main(["generate", *words, "--out", str(tmp_path / "o")])
+  assert raised.value.code == 2 and told in capsys.readouterr().err
