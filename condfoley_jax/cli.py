@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument("--version", action="version", version=f"condfoley {condfoley_jax.__version__}")
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
   _add_generate(commands.add_parser("generate", help="make a soundtrack, or N ranked takes, for a video"))
+  _add_export(commands.add_parser("export", help="the sampler as one file that JAX alone runs"))
   _add_prepare(commands.add_parser("prepare", help="turn videos into TFRecord shards"))
   _add_train(commands.add_parser("train", help="train one stage"))
   _add_convert(commands.add_parser("convert", help="turn a published PyTorch checkpoint into weights for generate"))
@@ -94,6 +95,14 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
   parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(run=_export, refuse=parser.error)
+  parser.add_argument("--seconds", type=_above_zero, default=10.0, metavar="S", help="longest query (default: 10)")
+  parser.add_argument("--candidates", type=_positive, default=10, metavar="N", help="takes (default: 10)")
+  parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
+  parser.add_argument("--out", type=_path, required=True, metavar="FILE", help="the file")
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +214,12 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
     generate.run(args.query, args.out, settings, weights_dir=args.weights)
 
 
+def _export(args: argparse.Namespace, rest: Sequence[str]) -> None:
+  from condfoley_jax.commands import export
+
+  export.run(args.out, seconds=args.seconds, candidates=args.candidates, weights_dir=args.weights)
+
+
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if not args.verify and not args.dataset:
     args.refuse("name a data set, or a prepared folder with --verify")
@@ -278,6 +293,10 @@ def _natural(text: str) -> int:
 
 def _not_negative(text: str) -> float:
   return _in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
+
+
+def _above_zero(text: str) -> float:
+  return _in_range(float, text, "in (0, 3600]", lambda value: 0 < value <= 3600)
 
 
 def _share(text: str) -> float:

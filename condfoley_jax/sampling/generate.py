@@ -8,22 +8,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
-from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel
+from condfoley_jax.audio.mel import crop_mel, log_mel
 from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.models.vqgan import VQGAN
 from condfoley_jax.sampling import program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.weights.folder import Weights
-
-# What the example's loudest samples are brought to before it is encoded, where its peak is what counts.
-_EXAMPLE_PEAK = 0.5
 
 # What a weights folder must hold to generate, and what it may hold besides.
 COMPONENTS = ("vqgan", "vocoder", "video_encoder", "transformer")
@@ -125,22 +119,15 @@ class Generator:
     return [self._takes(jax.tree.map(lambda x, i=i: x[i], made), job) for i, job in enumerate(jobs)]
 
   def _gathered(self, jobs: Sequence[Job]) -> program.Jobs:
-    gains = [self._gain(job.example.audio) for job in jobs]
     if len(buckets := {self.bucket(len(job.frames)) for job in jobs}) > 1:
       raise ValueError(f"jobs of buckets {sorted(buckets)} frames long do not go together")
     (frames,), takes = buckets, max(len(job.seeds) for job in jobs)
-    lengths = [min(len(job.frames), frames) for job in jobs]
-    sound = [np.clip(job.example.audio * gain, -1, 1) for job, gain in zip(jobs, gains, strict=True)]
-    seeds = np.stack([np.resize(np.asarray(job.seeds, np.uint32), takes) for job in jobs])
     return program.Jobs(
       frames=np.stack([_clip_at(job.frames, frames) for job in jobs]),
-      lengths=np.array(lengths, np.int32),
+      lengths=np.array([min(len(job.frames), frames) for job in jobs], np.int32),
       example_frames=np.stack([job.example.frames for job in jobs]),
-      example_audio=np.stack(sound).astype(np.float32),
-      gains=np.array(gains, np.float32),
-      keys=jax.vmap(jax.vmap(jax.random.key))(jnp.asarray(seeds)),
-      columns=np.array([windows.columns_of(n, self.spec, self._conventions) for n in lengths], np.int32),
-      windows=np.array([len(windows.plan(n, self.spec, self._conventions)) for n in lengths], np.int32),
+      example_audio=np.stack([job.example.audio for job in jobs]).astype(np.float32),
+      seeds=np.stack([np.resize(np.asarray(job.seeds, np.uint32), takes) for job in jobs]),
     )
 
   def _takes(self, made: program.Made, job: Job) -> Takes:
@@ -160,39 +147,28 @@ class Generator:
 
   def through_codes(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as codes and vocoder give it back: the best that any choice of codes can sound."""
-    return self._through(_through_codes, audio)
+    return np.asarray(_through_codes(self._parts, audio[None], self.spec, self._conventions)[0])
 
   def through_mel(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as the vocoder gives it back from its mel."""
-    return self._through(_through_mel, audio)
-
-  def _through(self, function, audio: np.ndarray) -> np.ndarray:
-    gain = self._gain(audio)
-    sound = np.clip(audio * gain, -1, 1).astype(np.float32)[None]
-    made = function(self._parts["vqgan"], self._parts["vocoder"], sound, self.spec, self._conventions)
-    return np.asarray(program.placed(made, len(audio), self.spec, self._conventions)[0]) / gain
-
-  def _gain(self, audio: np.ndarray) -> float:
-    """What the example is multiplied by before it is read, and the takes divided by."""
-    match self._conventions.level:
-      case "peak":
-        return _EXAMPLE_PEAK / _loudness(audio)
-      case "rms":
-        return RMS / max(float(np.sqrt(np.mean(audio.astype(np.float64) ** 2))), MIN_RMS)
-      case _:
-        return 1.0
+    return np.asarray(_through_mel(self._parts, audio[None], self.spec, self._conventions)[0])
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions"))
-def _through_codes(vqgan: VQGAN, vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions):
-  grid = program.read(vqgan, audio, spec, conventions)
-  return program.vocode(vocoder, vqgan.decode(grid), spec, conventions)
+def _through_codes(parts: program.Parts, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Audio [1, N] of a clip -> the same, by way of its codes."""
+  levelled, gain = program.levelled(audio, conventions)
+  mel = parts["vqgan"].decode(program.read(parts["vqgan"], levelled, spec, conventions))
+  made = program.vocode(parts["vocoder"], mel, spec, conventions)
+  return program.placed(made, audio.shape[1], spec, conventions) / gain
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions"))
-def _through_mel(vqgan: VQGAN, vocoder: nnx.Module, audio: jax.Array, spec: ClipSpec, conventions: Conventions):
-  del vqgan
-  return program.vocode(vocoder, crop_mel(log_mel(audio, spec), spec, conventions.crop), spec, conventions)
+def _through_mel(parts: program.Parts, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """Audio [1, N] of a clip -> the same, by way of its mel."""
+  levelled, gain = program.levelled(audio, conventions)
+  made = program.vocode(parts["vocoder"], crop_mel(log_mel(levelled, spec), spec, conventions.crop), spec, conventions)
+  return program.placed(made, audio.shape[1], spec, conventions) / gain
 
 
 def _by_onsets(seen: np.ndarray, audio: np.ndarray, starts: Sequence[int], spec: ClipSpec) -> Sync:
@@ -207,9 +183,3 @@ def _by_onsets(seen: np.ndarray, audio: np.ndarray, starts: Sequence[int], spec:
 def _clip_at(frames: np.ndarray, count: int) -> np.ndarray:
   """The first `count` frames, the last one held."""
   return frames[np.minimum(np.arange(count), len(frames) - 1)]
-
-
-def _loudness(audio: np.ndarray) -> float:
-  """Level of the loudest samples: not that of a lone click, nor so far below it that the gain explodes; above 0."""
-  level = np.abs(audio)
-  return max(float(np.quantile(level, 0.9999)), float(level.max()) / 10, 1e-4)

@@ -5,14 +5,14 @@ sampler once a window for all takes, codec and vocoder a few takes at a time.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from condfoley_jax.audio.mel import crop_mel, log_mel, rescale_mel
+from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel, rescale_mel
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_frames
@@ -22,6 +22,8 @@ from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.windows import Window
 
+# What the example's loudest samples are brought to before it is encoded, where its peak is what counts.
+_EXAMPLE_PEAK = 0.5
 # Sound that is decoded and vocoded at a time: what comes between codes and sound is large.
 _AT_ONCE_S = 32.0
 
@@ -35,21 +37,15 @@ class Jobs(NamedTuple):
     frames: uint8 [J, F, S, S, 3], the queries, F being whole clips; after a query's end its last frame is held.
     lengths: int32 [J], frames of each that are its own.
     example_frames: uint8 [J, T * clips, S, S, 3].
-    example_audio: float32 [J, N], at the level that the codec reads.
-    gains: float32 [J], what the examples were multiplied by to get there, and takes are divided by.
-    keys: [J, B] typed keys, one per take.
-    columns: int32 [J], code columns that each query needs (`windows.columns_of`).
-    windows: int32 [J], how many of the bucket's windows (`windows.plan`) each query needs.
+    example_audio: float32 [J, N] in [-1, 1].
+    seeds: uint32 [J, B], one per take.
   """
 
   frames: jax.Array
   lengths: jax.Array
   example_frames: jax.Array
   example_audio: jax.Array
-  gains: jax.Array
-  keys: jax.Array
-  columns: jax.Array
-  windows: jax.Array
+  seeds: jax.Array
 
 
 class Made(NamedTuple):
@@ -79,13 +75,30 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
     jobs, sampling: see there.
     spec, conventions: of the weights.
   """
-  codes = read(parts["vqgan"], jobs.example_audio, spec, conventions)
+  audio, gains = levelled(jobs.example_audio, conventions)
+  codes = read(parts["vqgan"], audio, spec, conventions)
   grids, seen = _sample_all(parts, jobs, codes, sampling, spec, conventions)
-  audio = _sounded(parts, grids, jobs, spec, conventions)
+  audio = _sounded(parts, grids, jobs, gains, spec, conventions)
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
   return Made(audio, grids, seen, syncs)
+
+
+def levelled(audio: jax.Array, conventions: Conventions) -> tuple[jax.Array, jax.Array]:
+  """float32 audio [J, N] at the level that the codec reads, and the gain [J, 1] to it, which is undone in the takes."""
+  match conventions.level:
+    case "peak":
+      # Of the loudest samples: not a lone click, nor so far below it that the gain explodes.
+      level = jnp.abs(audio)
+      peak = level.max(axis=1, keepdims=True)
+      loud = jnp.maximum(jnp.quantile(level, 0.9999, axis=1, keepdims=True), peak / 10)
+      gains = _EXAMPLE_PEAK / jnp.maximum(loud, 1e-4)
+    case "rms":
+      gains = RMS / jnp.maximum(jnp.sqrt(jnp.mean(audio**2, axis=1, keepdims=True)), MIN_RMS)
+    case _:
+      gains = jnp.ones((len(audio), 1))
+  return jnp.clip(audio * gains, -1, 1), gains
 
 
 def read(vqgan: VQGAN, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
@@ -122,15 +135,18 @@ def motion(frames: jax.Array) -> jax.Array:
 
 def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, conventions):
   """Codes of all windows, int32 [J, B, R, K], and the onset probability per frame, float32 [J, F]."""
-  plan = windows.plan(jobs.frames.shape[1], spec, conventions)
+  bucket = jobs.frames.shape[1]
+  plan = windows.plan(bucket, spec, conventions)
+  keys = jax.vmap(jax.vmap(jax.random.key))(jobs.seeds)
+  needed = _of_length(lambda frames: len(windows.plan(frames, spec, conventions)), jobs)
   watched = _Watched(parts, jobs.frames, plan, spec, conventions)
   condition = see(parts["video_encoder"], jobs.example_frames, conventions)
-  shape = (*jobs.keys.shape, spec.code_rows, plan[-1].start + spec.code_columns)
+  shape = (*keys.shape, spec.code_rows, plan[-1].start + spec.code_columns)
   state = jnp.zeros(shape, jnp.int32), watched.onsets
 
   def step(number: jax.Array, window: Window, state, known: int, new: int):
     grid, onsets = state
-    features, onsets = watched(window.frame, onsets, number < jobs.windows)
+    features, onsets = watched(window.frame, onsets, number < needed)
     cut = lambda x, start, size, axis: jax.lax.dynamic_slice_in_dim(x, start, size, axis)
     made = sample_codes(
       parts["transformer"],
@@ -138,7 +154,7 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
       features,
       codes_to_sequence(cut(example_codes, window.condition, spec.code_columns, 2)),
       codes_to_sequence(cut(grid, window.start, known, 3)),
-      _folded(jobs.keys, number),
+      _folded(keys, number),
       sampling,
       new * spec.code_rows,
     )
@@ -152,12 +168,16 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
       first + i, jax.tree.map(lambda x: x[i], table), state, run[0].known, run[0].new
     )
     # The first window is always needed, and only a loop costs no more than its turns.
-    needed = jnp.clip(jobs.windows.max() - first, 0, len(run))
-    state = jax.lax.fori_loop(0, needed, turn, state) if first else turn(0, state)
+    turns = jnp.clip(needed.max() - first, 0, len(run))
+    state = jax.lax.fori_loop(0, turns, turn, state) if first else turn(0, state)
     first += len(run)
   grid, onsets = state
-  columns = windows.columns_of(jobs.frames.shape[1], spec, conventions)
-  return grid[..., :columns], onsets[:, : jobs.frames.shape[1]]
+  return grid[..., : windows.columns_of(bucket, spec, conventions)], onsets[:, :bucket]
+
+
+def _of_length(function: Callable[[int], int], jobs: Jobs) -> jax.Array:
+  """`function` of the length in frames of each job, int32 [J]."""
+  return jnp.asarray([function(frames) for frames in range(jobs.frames.shape[1] + 1)], jnp.int32)[jobs.lengths]
 
 
 class _Watched:
@@ -199,11 +219,14 @@ def _folded(keys: jax.Array, number: jax.Array) -> jax.Array:
   return jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), number).reshape(keys.shape)
 
 
-def _sounded(parts: Parts, grids: jax.Array, jobs: Jobs, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+def _sounded(
+  parts: Parts, grids: jax.Array, jobs: Jobs, gains: jax.Array, spec: ClipSpec, conventions: Conventions
+) -> jax.Array:
   """Audio float32 [J, B, N] of all takes."""
   clips = -(-grids.shape[3] // spec.code_columns)
+  columns = _of_length(lambda frames: windows.columns_of(frames, spec, conventions), jobs)
   # After a query's end its last codes go on, as the codec expects no silence there.
-  place = jnp.minimum(jnp.arange(clips * spec.code_columns), jobs.columns[:, None] - 1)
+  place = jnp.minimum(jnp.arange(clips * spec.code_columns), columns[:, None] - 1)
   grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
   made = map_in_parts(
     lambda grid: vocode(parts["vocoder"], parts["vqgan"].decode(grid), spec, conventions),
@@ -211,9 +234,9 @@ def _sounded(parts: Parts, grids: jax.Array, jobs: Jobs, spec: ClipSpec, convent
     max(1, int(_AT_ONCE_S / (clips * spec.seconds))),
   )
   samples = jobs.frames.shape[1] * spec.samples_per_frame
-  audio = placed(made, samples, spec, conventions).reshape(*jobs.keys.shape, samples)
+  audio = placed(made, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
-  return limit(jnp.where(own, audio / jobs.gains[:, None, None], 0))
+  return limit(jnp.where(own, audio / gains[..., None], 0))
 
 
 def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventions) -> jax.Array:

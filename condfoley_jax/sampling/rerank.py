@@ -72,14 +72,15 @@ def segments(length: int, spec: ClipSpec) -> list[int]:
   return [min(start, max(length - spec.frames, 0)) for start in range(0, length, spec.frames)]
 
 
-def over_segments(sync: Sync) -> Sync:
+def over_segments(sync: Sync, count: int | jax.Array | None = None) -> Sync:
   """Of takes as a whole, [...], from those of their segments, [..., G]: the mean |offset| and the mean confidence.
 
-  Of one segment it is that segment's, sign included.
+  Of one segment it is that segment's, sign included. `count` are the segments that are the query's own; None for all.
   """
-  if sync.offset_s.shape[-1] == 1:
-    return Sync(*(x[..., 0] for x in sync))
-  return Sync(jnp.abs(sync.offset_s).mean(-1), sync.confidence.mean(-1))
+  segments = sync.offset_s.shape[-1]
+  count = segments if count is None else count
+  mean = lambda x: jnp.where(jnp.arange(segments) < count, x, 0).sum(-1) / count
+  return Sync(jnp.where(count == 1, sync.offset_s[..., 0], mean(jnp.abs(sync.offset_s))), mean(sync.confidence))
 
 
 def rank(offsets_s: jax.Array, confidences: jax.Array, tau_s: float | jax.Array) -> jax.Array:
