@@ -148,6 +148,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("out", type=_path, metavar="OUT", help="folder for config.json and model.safetensors")
   parser.add_argument("--kind", choices=kinds, required=True, help="transformer makes a folder to generate with")
   parser.add_argument("--vocoder", type=_path, metavar="FILE", help="the MelGAN checkpoint, with --kind transformer")
+  parser.add_argument("--sync", type=_path, metavar="FILE", help="a SparseSync checkpoint to rank takes by, likewise")
   parser.add_argument(
     "--trained-on",
     choices=("greatest_hits", "countix_av"),
@@ -249,7 +250,7 @@ def _train(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import convert
 
-  settings = convert.Settings(args.kind, args.vocoder, args.trained_on, args.published, args.heads)
+  settings = convert.Settings(args.kind, args.vocoder, args.sync, args.trained_on, args.published, args.heads)
   convert.run(args.source, args.out, settings)
 
 

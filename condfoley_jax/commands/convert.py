@@ -25,7 +25,7 @@ class Settings:
 
   Attributes:
     kind: of the checkpoint, one of `checkpoint.KINDS`.
-    vocoder: MelGAN checkpoint to put beside a transformer.
+    vocoder, sync: MelGAN and SparseSync checkpoints to put beside a transformer.
     trained_on: one of `DATA_SETS`.
     published: generate as the published system does, bugs included.
     heads: attention heads of the transformer, which its tensors do not tell.
@@ -33,6 +33,7 @@ class Settings:
 
   kind: str
   vocoder: Path | None = None
+  sync: Path | None = None
   trained_on: str = "greatest_hits"
   published: bool = False
   heads: int = 16
@@ -54,6 +55,8 @@ def run(source: Path, out: Path, settings: Settings) -> None:
       components |= _read("melgan", settings.vocoder, settings.heads).components
       if found := fit.misfits(clip, components):
         raise InputError(f"{settings.vocoder}: was not made for {source} ({found}); choose the vocoder made for it")
+    if settings.sync:
+      components |= _read("sparsesync", settings.sync, settings.heads).components
   with timed("write weights", seconds):
     try:
       folder.save(out, clip, components, conventions=conventions_of(settings), dtype=np.float32)
@@ -68,6 +71,8 @@ def _refuse_options(settings: Settings) -> None:
   """Refuses options that say nothing of this kind of checkpoint."""
   if settings.kind == "transformer":
     return
+  if settings.sync:
+    raise InputError("--sync goes with --kind transformer; use --kind sparsesync to convert it alone")
   if settings.vocoder:
     raise InputError("--vocoder goes with --kind transformer; use --kind melgan to convert a vocoder alone")
   if settings != Settings(settings.kind):

@@ -12,9 +12,10 @@ from rich.console import Console
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
+from condfoley_jax.models import sync
 from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.sampling.rerank import Sync, over_segments, rank, segments
+from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.weights import fit, folder
 from data_pipelines import interrupt, media
 from data_pipelines.denoise import denoise
@@ -22,6 +23,8 @@ from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
 SILENT_PEAK = 1e-3
+# Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
+_SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +130,6 @@ class Maker:
       settings.temperature, min(top_k, 2**31 - 1), settings.top_p, settings.min_p, settings.guidance
     )
 
-  @property
-  def ranked_by(self) -> str:
-    """What ranks takes."""
-    return "synchronisation network" if "sync_net" in self.weights.components else "onsets seen and heard"
-
   def read(self, query: Path, settings: Settings) -> Request:
     """Reads a query and its example.
 
@@ -149,7 +147,8 @@ class Maker:
     )
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     settings = dataclasses.replace(settings, top_k=int(self.sampling.top_k))
-    return Request(query, settings, start_s, sampler.Job(frames, example, seeds), samples)
+    sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
+    return Request(query, settings, start_s, sampler.Job(frames, example, seeds, sparse), samples)
 
   def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
     """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.
@@ -182,7 +181,7 @@ class Maker:
       self.spec,
       self.weights.id,
       self.weights.conventions,
-      self.ranked_by,
+      self.generator.ranked_by,
       seconds,
     )
 
@@ -264,12 +263,19 @@ def read_example(
 def _judged(request: Request, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
   """A take with its onsets, and how well its segments go with the picture."""
   audio = _fit(made.audio[number], request.samples)
-  starts, end_s = segments(len(made.seen), spec), len(audio) / spec.sample_rate
+  end_s = len(audio) / spec.sample_rate
   syncs = [Sync(float(x), float(y)) for x, y in zip(*(of[number] for of in made.syncs), strict=True)]
-  spans = [(start / spec.fps, min(start / spec.fps + spec.seconds, end_s)) for start in starts]
+  spans = [(start / spec.fps, min(end / spec.fps, end_s)) for start, end in made.segments]
   onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
   judged = [(*span, sync) for span, sync in zip(spans, syncs, strict=True)]
   return Take(audio, request.job.seeds[number], onsets, judged)
+
+
+def _sparse_frames(query: Path) -> np.ndarray:
+  """The query as SparseSync sees it, uint8 [T, 224, 224, 3] at 25 Hz."""
+  frames = media.decode_frames(query, sync.FPS, _SPARSE_RESIZE, resize="centre")
+  edge = (_SPARSE_RESIZE - _SPARSE_SIDE) // 2
+  return frames[:, edge : edge + _SPARSE_SIDE, edge : edge + _SPARSE_SIDE]
 
 
 def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:

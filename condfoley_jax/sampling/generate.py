@@ -14,6 +14,7 @@ from condfoley_jax.audio.mel import crop_mel, log_mel
 from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
+from condfoley_jax.models import sync
 from condfoley_jax.sampling import program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync
@@ -21,7 +22,7 @@ from condfoley_jax.weights.folder import Weights
 
 # What a weights folder must hold to generate, and what it may hold besides.
 COMPONENTS = ("vqgan", "vocoder", "video_encoder", "transformer")
-OPTIONAL = ("event_head", "sync_net")
+OPTIONAL = ("event_head", "sync_net", "sync")
 
 
 class Example(NamedTuple):
@@ -38,11 +39,13 @@ class Job(NamedTuple):
     frames: uint8 [F, S, S, 3], the query at the spec's rate.
     example: the clip that sounds right, `Generator.example_clips(F)` clips long.
     seeds: of the takes; a take depends on its own seed only.
+    sparse_frames: uint8 [F', 224, 224, 3] at 25 Hz, the query as SparseSync sees it, where that ranks the takes.
   """
 
   frames: np.ndarray
   example: Example
   seeds: Sequence[int]
+  sparse_frames: np.ndarray | None = None
 
 
 class Takes(NamedTuple):
@@ -52,13 +55,15 @@ class Takes(NamedTuple):
     audio: float32 [B, N], as long as the query: F * samples per frame.
     grids: int32 [B, R, K].
     seen: float32 [F], probability of an onset per frame.
-    syncs: of each take in each segment (`rerank.segments`), float32 [B, G] each.
+    syncs: of each take in each segment, float32 [B, G] each.
+    segments: frames in which each segment begins and ends.
   """
 
   audio: np.ndarray
   grids: np.ndarray
   seen: np.ndarray
   syncs: Sync
+  segments: list[tuple[int, int]]
 
 
 class Generator:
@@ -68,6 +73,11 @@ class Generator:
     self.spec: ClipSpec = weights.clip
     self._conventions: Conventions = weights.conventions
     self._parts = weights.components
+
+  @property
+  def ranked_by(self) -> str:
+    """What ranks takes: `sync_net`, `sync` (SparseSync) or `onsets`, for want of a network."""
+    return next((name for name in ("sync_net", "sync") if name in self._parts), "onsets")
 
   def example_clips(self, frames: int) -> int:
     """Clips that the example of a query of `frames` frames is long: 1, or in the published way as many as the query.
@@ -128,7 +138,16 @@ class Generator:
       example_frames=np.stack([job.example.frames for job in jobs]),
       example_audio=np.stack([job.example.audio for job in jobs]).astype(np.float32),
       seeds=np.stack([np.resize(np.asarray(job.seeds, np.uint32), takes) for job in jobs]),
+      **(self._sparse(jobs, frames) if self.ranked_by == "sync" else {}),
     )
+
+  def _sparse(self, jobs: Sequence[Job], bucket: int) -> dict[str, np.ndarray]:
+    """The queries as SparseSync sees them."""
+    longest = -(-bucket * sync.FPS // self.spec.fps)
+    return {
+      "sparse_frames": np.stack([_clip_at(job.sparse_frames, longest) for job in jobs]),
+      "sparse_lengths": np.array([min(len(job.sparse_frames), longest) for job in jobs], np.int32),
+    }
 
   def _takes(self, made: program.Made, job: Job) -> Takes:
     """Of one job, cut to its own length and number."""
@@ -138,12 +157,14 @@ class Generator:
     fill = lambda x, size: np.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, size - x.shape[-1]),))
     audio = fill(made.audio[:takes, :samples], samples)
     seen = fill(made.seen[:length], length)
-    starts = rerank.segments(min(length, self.bucket(length)), self.spec)
+    judged = min(length, self.bucket(length))
+    cut = rerank.sparse_segments if self.ranked_by == "sync" else rerank.segments
+    segments = cut(judged, self.spec)
     if made.syncs is None:
-      syncs = _by_onsets(seen, audio, starts, self.spec)
+      syncs = _by_onsets(seen, audio, segments, self.spec)
     else:
-      syncs = Sync(*(x[:takes, : len(starts)] for x in made.syncs))
-    return Takes(audio, made.grids[:takes, :, :columns], seen, syncs)
+      syncs = Sync(*(x[:takes, : len(segments)] for x in made.syncs))
+    return Takes(audio, made.grids[:takes, :, :columns], seen, syncs, segments)
 
   def through_codes(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as codes and vocoder give it back: the best that any choice of codes can sound."""
@@ -171,11 +192,11 @@ def _through_mel(parts: program.Parts, audio: jax.Array, spec: ClipSpec, convent
   return program.placed(made, audio.shape[1], spec, conventions) / gain
 
 
-def _by_onsets(seen: np.ndarray, audio: np.ndarray, starts: Sequence[int], spec: ClipSpec) -> Sync:
-  """Sync of takes [B, G] by what onsets are seen and heard in the segments that begin at `starts`."""
+def _by_onsets(seen: np.ndarray, audio: np.ndarray, segments: Sequence[tuple[int, int]], spec: ClipSpec) -> Sync:
+  """Sync of takes [B, G] by what onsets are seen and heard in the segments."""
   heard = [onset_strength(take, spec.sample_rate, spec.fps)[: len(seen)] for take in audio]
   heard = [np.pad(curve, (0, len(seen) - len(curve))) for curve in heard]
-  parts = [slice(start, start + spec.frames) for start in starts]
+  parts = [slice(*segment) for segment in segments]
   found = [[rerank.sync_of(seen[part], curve[part], spec.fps) for part in parts] for curve in heard]
   return Sync(*np.moveaxis(np.array(found, np.float32), -1, 0))
 

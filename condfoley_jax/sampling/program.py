@@ -19,6 +19,7 @@ from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_
 from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
 from condfoley_jax.sampling import rerank, windows
 from condfoley_jax.sampling.decode_loop import sample_codes
+from condfoley_jax.sampling.in_parts import map_in_parts
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.windows import Window
 
@@ -39,6 +40,8 @@ class Jobs(NamedTuple):
     example_frames: uint8 [J, T * clips, S, S, 3].
     example_audio: float32 [J, N] in [-1, 1].
     seeds: uint32 [J, B], one per take.
+    sparse_frames, sparse_lengths: uint8 [J, F', S', S', 3] and int32 [J], the queries as SparseSync sees them
+      (`rerank.score_sparse`), where that ranks the takes; None elsewhere.
   """
 
   frames: jax.Array
@@ -46,6 +49,8 @@ class Jobs(NamedTuple):
   example_frames: jax.Array
   example_audio: jax.Array
   seeds: jax.Array
+  sparse_frames: jax.Array | None = None
+  sparse_lengths: jax.Array | None = None
 
 
 class Made(NamedTuple):
@@ -71,7 +76,8 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   Models are arguments, not constants of what is compiled: one program serves every set of weights of the same sizes.
 
   Args:
-    parts: components by name; an event head tells onsets, where it is there, and a sync network scores takes.
+    parts: components by name; an event head tells onsets and a sync network, ours or SparseSync (`sync`), scores takes,
+      where they are there.
     jobs, sampling: see there.
     spec, conventions: of the weights.
   """
@@ -82,6 +88,8 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
+  elif "sync" in parts:
+    syncs = rerank.score_sparse(parts["sync"], jobs.sparse_frames, jobs.sparse_lengths, audio, spec.sample_rate)
   return Made(audio, grids, seen, syncs)
 
 
@@ -249,13 +257,3 @@ def limit(audio: jax.Array) -> jax.Array:
   """Audio [J, B, N], all takes of a job turned down together where one would clip."""
   peak = jnp.abs(audio).max(axis=(1, 2), keepdims=True)
   return audio / jnp.maximum(peak / 0.99, 1.0)
-
-
-def map_in_parts(function, x: jax.Array, at_once: int) -> jax.Array:
-  """`function` of `x`, [B, ...] to [B, ...], at most so many rows at a time, in parts of one size."""
-  rows = x.shape[0]
-  parts = -(-rows // at_once)
-  size = -(-rows // parts)
-  padded = jnp.pad(x, ((0, parts * size - rows), *((0, 0),) * (x.ndim - 1)))
-  made = jax.lax.map(function, padded.reshape(parts, size, *x.shape[1:]))
-  return made.reshape(-1, *made.shape[2:])[:rows]

@@ -12,11 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from condfoley_jax.audio.mel import log_mel
+from condfoley_jax.audio.resample import resample
+from condfoley_jax.audio.sync_spectrogram import SAMPLE_RATE, SAMPLES, SECONDS, sync_spectrogram
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models.sync import FRAMES, SparseSync, prepare_video
 from condfoley_jax.models.sync_net import SyncNet
 from condfoley_jax.models.video_encoder import prepare_frames
+from condfoley_jax.sampling.in_parts import map_in_parts
 
 MAX_LAG_S = 0.4
+# Takes that the published network hears at a time.
+_HEARD_AT_ONCE = 16
 
 
 class Sync(NamedTuple):
@@ -67,9 +73,49 @@ def score_segments(network: SyncNet, frames: jax.Array, lengths: jax.Array, audi
   return Sync(*(jnp.moveaxis(x, 0, -1) for x in found))
 
 
-def segments(length: int, spec: ClipSpec) -> list[int]:
-  """First frames of the segments of a query of `length` frames: clips in a row, the last ending where it ends."""
-  return [min(start, max(length - spec.frames, 0)) for start in range(0, length, spec.frames)]
+def score_sparse(network: SparseSync, frames: jax.Array, lengths: jax.Array, audio: jax.Array, rate: int) -> Sync:
+  """As `score_segments`, by the published network, in segments of its 5 s; shorter ones end black and silent.
+
+  Args:
+    network: SparseSync.
+    frames: uint8 [J, F, S, S, 3] at its rate (`sync.FPS`), from `decode_frames(resize="centre")`, cropped.
+    lengths: int32 [J], frames of each query.
+    audio: float32 [J, B, N] at `rate` Hz, silent after each query's end.
+
+  Returns:
+    Sync of float32 [J, B, G], G being F in segments, rounded up.
+  """
+  jobs, takes, _ = audio.shape
+  count = -(-frames.shape[1] // FRAMES)
+  own = jnp.arange(frames.shape[1]) < lengths[:, None]
+  frames = jnp.where(own[..., None, None, None], frames, 0)
+  frames = jnp.pad(frames, ((0, 0), (0, count * FRAMES - frames.shape[1]), (0, 0), (0, 0), (0, 0)))
+  sound = resample(audio.reshape(jobs * takes, -1), rate, SAMPLE_RATE)[:, : count * SAMPLES]
+  sound = jnp.pad(sound, ((0, 0), (0, count * SAMPLES - sound.shape[1])))
+
+  def segment(number: jax.Array) -> Sync:
+    cut = lambda x, size: jax.lax.dynamic_slice_in_dim(x, number * size, size, 1)
+    seen = network.see(prepare_video(cut(frames, FRAMES)))
+    hear = lambda part: network.hear(sync_spectrogram(part))
+    heard = map_in_parts(hear, cut(sound, SAMPLES), _HEARD_AT_ONCE)
+    logits = jax.vmap(network.compare)(seen[:, None], heard.reshape(jobs, takes, *heard.shape[1:]))
+    # Its offsets are how much too early the sound comes.
+    return Sync(-jnp.asarray(network.config.offsets_s)[logits.argmax(-1)], jax.nn.softmax(logits).max(-1))
+
+  found = jax.lax.map(segment, jnp.arange(count))
+  return Sync(*(jnp.moveaxis(x, 0, -1) for x in found))
+
+
+def segments(length: int, spec: ClipSpec) -> list[tuple[int, int]]:
+  """Frames in which segments of a query of `length` frames begin and end: clips in a row, the last ending with it."""
+  starts = [min(start, max(length - spec.frames, 0)) for start in range(0, length, spec.frames)]
+  return [(start, min(start + spec.frames, length)) for start in starts]
+
+
+def sparse_segments(length: int, spec: ClipSpec) -> list[tuple[int, int]]:
+  """The same for `score_sparse`: 5 s each, the last one shorter."""
+  size = SECONDS * spec.fps
+  return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
 def over_segments(sync: Sync, count: int | jax.Array | None = None) -> Sync:

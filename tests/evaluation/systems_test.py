@@ -76,7 +76,7 @@ class Generator:
     late = np.array([[LATE[seed - SEED]] for seed in seeds])
     syncs = Sync(late / MINI.fps, np.array([[SURE[frames[0]]] for frames in late]))
     audio = np.stack([clicks(frames[0], seed) for frames, seed in zip(late, seeds, strict=True)])
-    return Takes(audio, np.zeros((len(seeds), 4, 0)), seen, syncs)
+    return Takes(audio, np.zeros((len(seeds), 4, 0)), seen, syncs, [(0, MINI.frames)])
 
   def through_mel(self, audio):
     return audio + 0.25
