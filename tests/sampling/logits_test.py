@@ -1,13 +1,15 @@
-"""Properties of temperature, top-k and top-p."""
+"""Properties of temperature, top-k, top-p, min-p and guidance."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
-from condfoley_jax.sampling.logits import Sampling, filter_logits, sample
+from condfoley_jax.sampling.logits import Sampling, filter_logits, guide, sample
 
 VOCAB = 9
 LOGITS = hnp.arrays(np.float32, (2, VOCAB), elements=st.floats(-8, 8, width=32, allow_subnormal=False))
@@ -66,13 +68,43 @@ def test_top_p_counts_what_top_k_left():
   assert kept(logits, top_p=0.5).tolist() == [[True, True, False, False]]
 
 
-def test_frequencies_match_the_softmax_of_the_kept():
-  logits = jnp.array([1.0, 0.2, -0.3, 0.5, -2.0])
-  takes = 40_000
-  keys = jax.random.split(jax.random.key(0), takes)
-  codes = SAMPLE(jnp.tile(logits, (takes, 1)), keys, Sampling(temperature=0.7, top_k=4))
-  expected = jax.nn.softmax(jnp.where(logits > -1, logits / 0.7, -jnp.inf))
-  np.testing.assert_allclose(np.bincount(codes, minlength=5) / takes, expected, atol=0.01)
+@PROPERTY
+@given(LOGITS, st.floats(0.01, 1.0))
+def test_min_p_keeps_what_is_likely_beside_the_likeliest(logits, p):
+  keep, probabilities = kept(logits, min_p=p), np.asarray(jax.nn.softmax(logits), np.float64)
+  share = probabilities / probabilities.max(axis=1, keepdims=True)
+  assert keep[share > p * (1 + 1e-5)].all() and not keep[share < p * (1 - 1e-5)].any()
+  assert keep.any(axis=1).all()
+
+
+# Probabilities 0.4, 0.3, 0.15, 0.1, 0.05, and what each limit leaves of them.
+SHARES = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+LEFT = {
+  "all": (Sampling(), SHARES),
+  "temperature": (Sampling(temperature=0.5), SHARES**2),
+  "top-k": (Sampling(top_k=3), SHARES * (SHARES >= 0.15)),
+  "top-p": (Sampling(top_p=0.8), SHARES * (SHARES >= 0.15)),
+  "min-p": (Sampling(min_p=0.3), SHARES * (SHARES >= 0.12)),
+  "together": (Sampling(0.5, 4, 0.99, 0.1), SHARES**2 * (SHARES >= 0.14)),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_draws_have_the_distribution_of_what_is_left(name):
+  """Chi-square: codes that are left out never come, the others as often as they should."""
+  sampling, expected = LEFT[name]
+  keys = jax.random.split(jax.random.key(7), 50_000)
+  codes = SAMPLE(np.tile(np.log(SHARES).astype(np.float32), (len(keys), 1)), keys, sampling)
+  counts = np.bincount(codes, minlength=len(SHARES))
+  left = expected > 0
+  assert not counts[~left].any()
+  assert stats.chisquare(counts[left], len(keys) * expected[left] / expected.sum()).pvalue > 1e-3
+
+
+def test_guidance_goes_beyond_the_condition():
+  given, missing = jnp.array([[1.0, 3.0]]), jnp.array([[1.0, 2.0]])
+  for guidance, expected in ((0.0, missing), (1.0, given), (3.0, jnp.array([[1.0, 5.0]]))):
+    np.testing.assert_allclose(guide(given, missing, guidance), expected)
 
 
 def test_a_take_depends_on_its_own_key_alone():
@@ -92,6 +124,6 @@ def test_other_settings_do_not_recompile():
     return sample(logits, keys, sampling)
 
   keys = jax.random.split(jax.random.key(0), 2)
-  for sampling in (Sampling(1.0, 0, 1.0), Sampling(0.0, 5, 0.5), Sampling(0.7, 1, 0.9)):
+  for sampling in (Sampling(), Sampling(0.0, 5, 0.5), Sampling(0.7, 1, 0.9, 0.2)):
     traced(jnp.zeros((2, VOCAB)), keys, sampling)
   assert len(traces) == 1
