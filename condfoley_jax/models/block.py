@@ -50,17 +50,27 @@ class Attention(nnx.Module):
       index: int32 scalar.
     """
     q, k, v = jnp.moveaxis(self.qkv(x_JxBxQxD), (3, 4), (0, 3))
-    keys, values = (
-      jax.lax.dynamic_update_slice_in_dim(old, new, index, axis=3) for old, new in zip(suffix, (k, v), strict=True)
+    shared, room, new = prefix[0].shape[2], suffix[0].shape[3], q.shape[3]
+    scores = jnp.concatenate(
+      [
+        _scores("jbhqe,jhse->jbhqs", q, prefix[0]),
+        _scores("jbhqe,jbhse->jbhqs", q, suffix[0]),
+        _scores("jbhqe,jbhse->jbhqs", q, k),
+      ],
+      axis=-1,
     )
-    shared, room = prefix[0].shape[2], keys.shape[3]
-    own = jnp.arange(room) <= index + jnp.arange(q.shape[3])[:, None]
-    mask = jnp.concatenate([jnp.ones((q.shape[3], shared), bool), own], axis=1)
-    scores = [_scores("jbhqe,jhse->jbhqs", q, prefix[0]), _scores("jbhqe,jbhse->jbhqs", q, keys)]
-    weights = self._weights(jnp.concatenate(scores, axis=-1), mask, v.dtype)
-    x = jnp.einsum("jbhqs,jhse->jbqhe", weights[..., :shared], prefix[1])
-    x += jnp.einsum("jbhqs,jbhse->jbqhe", weights[..., shared:], values)
-    return self._project(x), (keys, values)
+    mask = [jnp.ones((new, shared), bool), jnp.tile(jnp.arange(room) < index, (new, 1)), jnp.tri(new, dtype=bool)]
+    weights = self._weights(scores, jnp.concatenate(mask, axis=1), v.dtype)
+    of_prefix, of_suffix, of_new = jnp.split(weights, (shared, shared + room), axis=-1)
+    x = jnp.einsum("jbhqs,jhse->jbqhe", of_prefix, prefix[1])
+    x += jnp.einsum("jbhqs,jbhse->jbqhe", of_suffix, suffix[1])
+    x += jnp.einsum("jbhqs,jbhse->jbqhe", of_new, v)
+    # What is read is what was there before: were it read after it is written to, a TPU would move all of it to its
+    # fast memory and back.
+    written = (
+      jax.lax.dynamic_update_slice_in_dim(old, own, index, axis=3) for old, own in zip(suffix, (k, v), strict=True)
+    )
+    return self._project(x), tuple(written)
 
   def _weights(self, scores: jax.Array, mask: jax.Array, dtype) -> jax.Array:
     scores = scores * self._head_width**-0.5
