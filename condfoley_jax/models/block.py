@@ -40,7 +40,7 @@ class Attention(nnx.Module):
     return self._project(jnp.einsum("bhqs,bhse->bqhe", weights, v)), k, v
 
   def extend(
-    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array
+    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array, reach: int
   ) -> tuple[jax.Array, KeysValues]:
     """The same for Q more positions of B takes of a prefix each: output [J, B, Q, D], and the suffix with them in it.
 
@@ -48,22 +48,24 @@ class Attention(nnx.Module):
       prefix: keys and values [J, heads, P, E], read by all B takes and never copied for them.
       suffix: of each take's own positions, [J, B, heads, room, E]; the new ones go to `index` and after.
       index: int32 scalar.
+      reach: positions of the suffix that are looked at, `index` or more; static.
     """
     q, k, v = jnp.moveaxis(self.qkv(x_JxBxQxD), (3, 4), (0, 3))
-    shared, room, new = prefix[0].shape[2], suffix[0].shape[3], q.shape[3]
+    shared, new = prefix[0].shape[2], q.shape[3]
+    old_k, old_v = (x[..., :reach, :] for x in suffix)
     scores = jnp.concatenate(
       [
         _scores("jbhqe,jhse->jbhqs", q, prefix[0]),
-        _scores("jbhqe,jbhse->jbhqs", q, suffix[0]),
+        _scores("jbhqe,jbhse->jbhqs", q, old_k),
         _scores("jbhqe,jbhse->jbhqs", q, k),
       ],
       axis=-1,
     )
-    mask = [jnp.ones((new, shared), bool), jnp.tile(jnp.arange(room) < index, (new, 1)), jnp.tri(new, dtype=bool)]
+    mask = [jnp.ones((new, shared), bool), jnp.tile(jnp.arange(reach) < index, (new, 1)), jnp.tri(new, dtype=bool)]
     weights = self._weights(scores, jnp.concatenate(mask, axis=1), v.dtype)
-    of_prefix, of_suffix, of_new = jnp.split(weights, (shared, shared + room), axis=-1)
+    of_prefix, of_suffix, of_new = jnp.split(weights, (shared, shared + reach), axis=-1)
     x = jnp.einsum("jbhqs,jhse->jbqhe", of_prefix, prefix[1])
-    x += jnp.einsum("jbhqs,jbhse->jbqhe", of_suffix, suffix[1])
+    x += jnp.einsum("jbhqs,jbhse->jbqhe", of_suffix, old_v)
     x += jnp.einsum("jbhqs,jbhse->jbqhe", of_new, v)
     # What is read is what was there before: were it read after it is written to, a TPU would move all of it to its
     # fast memory and back.
@@ -100,10 +102,10 @@ class Block(nnx.Module):
     return self._mlp(x_BxSxD + attended), keys, values
 
   def extend(
-    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array
+    self, x_JxBxQxD: jax.Array, prefix: KeysValues, suffix: KeysValues, index: jax.Array, reach: int
   ) -> tuple[jax.Array, KeysValues]:
     """As `Attention.extend`: output [J, B, Q, D], and the suffix with the new positions."""
-    attended, suffix = self.attention.extend(self.attention_norm(x_JxBxQxD), prefix, suffix, index)
+    attended, suffix = self.attention.extend(self.attention_norm(x_JxBxQxD), prefix, suffix, index, reach)
     return self._mlp(x_JxBxQxD + attended), suffix
 
   def _mlp(self, x):

@@ -159,7 +159,7 @@ class Transformer(nnx.Module):
     return tuple((jnp.zeros(shape, self.head.dtype), jnp.zeros(shape, self.head.dtype)) for _ in self.blocks)
 
   def extend(
-    self, codes_JxBxQ: jax.Array, index: jax.Array, prefix: Prefix, suffix: Suffix
+    self, codes_JxBxQ: jax.Array, index: jax.Array, prefix: Prefix, suffix: Suffix, reach: int
   ) -> tuple[jax.Array, Suffix]:
     """Reads Q more target codes of each take.
 
@@ -168,6 +168,7 @@ class Transformer(nnx.Module):
       index: int32 scalar, of the first of them among the target codes; the last is below L - 1.
       prefix: of the J jobs.
       suffix: with the codes before `index`, and room for these.
+      reach: positions of the suffix that are looked at: `index` or more, the fewer the sooner done; static.
 
     Returns:
       Logits [J, B, V] of the code after them, and the suffix with them.
@@ -176,7 +177,7 @@ class Transformer(nnx.Module):
     x = self.tokens(codes_JxBxQ) + offsets[:, None]
     layers = []
     for block, shared, own in zip(self.blocks, prefix.layers, suffix, strict=True):
-      x, own = block.extend(x, shared, own, index)
+      x, own = block.extend(x, shared, own, index, reach)
       layers.append(own)
     return self._logits(x[:, :, -1]), tuple(layers)
 

@@ -1,5 +1,6 @@
 """Samples the target codes of all takes one after another, in a scan, from what they share and what each has drawn."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -11,8 +12,8 @@ from condfoley_jax.partition import split_takes
 from condfoley_jax.sampling.logits import Sampling, guide, sample
 from condfoley_jax.sampling.prefill import prefill
 
-# The room for what takes have drawn grows so many times: half of it is empty half of the time, and reading it costs
-# as much as reading what is there. docs/sampling.md has the figures.
+# How much of the room for what takes have drawn is looked at grows so many times: half of it is empty half of the time,
+# and reading that costs as much as reading what is there. docs/sampling.md has the figures.
 _SEGMENTS = 2
 
 
@@ -67,10 +68,10 @@ def _decode(
   jobs, takes, known = history.shape
   # Guided jobs are read twice, with and without their condition.
   reads = lambda codes: codes if sampling.guidance is None else jnp.concatenate([codes, codes])
-  suffix = transformer.empty_suffix(len(logits_JxV), takes, known)
+  suffix = transformer.empty_suffix(len(logits_JxV), takes, known + count - 1)
   logits = jnp.broadcast_to(logits_JxV[:, None], (len(logits_JxV), takes, logits_JxV.shape[1]))
   if known:
-    logits, suffix = transformer.extend(reads(history), jnp.int32(0), prefix, suffix)
+    logits, suffix = transformer.extend(reads(history), jnp.int32(0), prefix, suffix, reach=0)
 
   def draw(logits: jax.Array, index: jax.Array) -> jax.Array:
     if sampling.guidance is not None:
@@ -78,16 +79,16 @@ def _decode(
     drawing = jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), transformer.config.prefix + index)
     return split_takes(sample(logits.reshape(jobs * takes, -1), drawing, sampling).reshape(jobs, takes))
 
-  def step(state: tuple[jax.Array, Suffix], index: jax.Array):
+  def step(reach: int, state: tuple[jax.Array, Suffix], index: jax.Array):
     codes, suffix = state
-    logits, suffix = transformer.extend(reads(codes)[..., None], index, prefix, suffix)
+    logits, suffix = transformer.extend(reads(codes)[..., None], index, prefix, suffix, reach)
     codes = draw(logits, index + 1)
     return (codes, suffix), codes
 
   first = draw(logits, jnp.int32(known))
   state, drawn = (first, suffix), [first[None]]
   for start, end in _segments(known, known + count - 1):
-    state, codes = jax.lax.scan(step, (state[0], _grown(state[1], end)), jnp.arange(start, end))
+    state, codes = jax.lax.scan(functools.partial(step, end - 1), state, jnp.arange(start, end))
     drawn.append(codes)
   return jnp.moveaxis(jnp.concatenate(drawn), 0, -1)
 
@@ -96,7 +97,3 @@ def _segments(start: int, end: int) -> Iterator[tuple[int, int]]:
   """Parts of the positions from `start` to `end`, in order."""
   bounds = [start + (end - start) * i // _SEGMENTS for i in range(_SEGMENTS + 1)]
   return ((a, b) for a, b in itertools.pairwise(bounds) if a < b)
-
-
-def _grown(suffix: Suffix, room: int) -> Suffix:
-  return jax.tree.map(lambda x: jnp.pad(x, ((0, 0),) * 3 + ((0, room - x.shape[3]), (0, 0))), suffix)

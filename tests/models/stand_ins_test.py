@@ -81,7 +81,7 @@ def test_cached_logits_of_missing_codes_equal_the_full_ones(model):
     logits, prefix = model.prefill(condition, query, codes[:, :6])
     found, suffix = [logits], model.empty_suffix(2, 1, 5)
     for i in range(5):
-      logits, suffix = model.extend(codes[:, 6 + i, None, None], i, prefix, suffix)
+      logits, suffix = model.extend(codes[:, 6 + i, None, None], i, prefix, suffix, reach=i)
       found.append(logits[:, 0])
     return jnp.stack(found, 1)
 

@@ -122,10 +122,12 @@ def test_cached_logits_equal_the_full_forward_at_every_position(audio_token, pos
   full = forward(model, condition, query, codes)
   logits, prefix = prefilled(model, condition, query, codes[:, : TINY.codes])
   np.testing.assert_allclose(logits, full[:, TINY.prefix - 1], atol=1e-4)
-  step = nnx.jit(lambda model, *args: model.extend(*args))
+  step = nnx.jit(Transformer.extend, static_argnames="reach")
   suffix = model.empty_suffix(2, 1, TINY.codes - 1)
   for index in range(TINY.codes - 1):
-    logits, suffix = step(model, codes[:, TINY.codes + index, None, None], jnp.int32(index), prefix, suffix)
+    logits, suffix = step(
+      model, codes[:, TINY.codes + index, None, None], jnp.int32(index), prefix, suffix, reach=TINY.codes - 1
+    )
     np.testing.assert_allclose(logits[:, 0], full[:, TINY.prefix + index], atol=1e-4)
 
 
@@ -137,8 +139,8 @@ def test_takes_with_one_prefix_read_what_each_has_drawn():
   full = forward(model, one(condition), one(query), codes)
   _, prefix = prefilled(model, condition[:1], query[:1], codes[:1, : TINY.codes])
   suffix = model.empty_suffix(1, 3, TINY.codes - 1)
-  logits, _ = nnx.jit(lambda model, *args: model.extend(*args))(
-    model, codes[None, :, TINY.codes :], jnp.int32(0), prefix, suffix
+  logits, _ = nnx.jit(Transformer.extend, static_argnames="reach")(
+    model, codes[None, :, TINY.codes :], jnp.int32(0), prefix, suffix, reach=0
   )
   np.testing.assert_allclose(logits[0], full[:, -1], atol=1e-4)
 
