@@ -89,9 +89,9 @@ class Run:
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
     if self.unscored and step < steps and self._due("evaluate", step):
-      # SIGTERM came in this step, and is in haste. What it saved stays as it is: there may be no other.
+      # SIGTERM came in this step, and is in haste.
       self.writer.forget_scores(step)
-      self.evaluate(step)
+      self.checkpoints.scores.note(step, self.evaluate(step))
     clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
@@ -113,7 +113,9 @@ class Run:
       save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
       # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
       if save and not int(self.state.skipped):
-        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
+        if scores:
+          self.checkpoints.scores.note(step, scores)
+        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key)
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
@@ -178,9 +180,9 @@ class Run:
     """Goes on from the last checkpoint, where there is one; whether that step is yet to be scored."""
     if (step := self.checkpoints.latest()) is None:
       return False
-    self.state, iterator_state, self.key, scored = self.checkpoints.restore(step, self.program.state)
+    self.state, iterator_state, self.key = self.checkpoints.restore(step, self.program.state)
     self.batches.set_state(iterator_state)
-    return not scored
+    return step not in self.checkpoints.scores
 
   def _model(self):
     """The model, whole on every device."""
