@@ -20,8 +20,9 @@ from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter
 from condfoley_jax.training.profile import Profile
 from condfoley_jax.training.program import Program
-from condfoley_jax.training.setbacks import Setbacks
+from condfoley_jax.training.setbacks import REMEDY, Setbacks
 from condfoley_jax.weights import folder
+from data_pipelines.errors import InputError
 from data_pipelines.interrupt import Interrupted
 
 
@@ -68,7 +69,7 @@ class Run:
 
     Raises:
       Interrupted: SIGTERM came; the step it came in is saved.
-      InputError: the disk is full, or too many losses in a row were not finite.
+      InputError: the disk is full, too many losses in a row were not finite, or the weights are none that are stored.
     """
     with (
       contextlib.closing(self.writer),
@@ -80,11 +81,19 @@ class Run:
       for line in parameters.summary(self.state, self.frozen):
         self.teller.line(line)
       scores = self._steps(watch)
+      if int(self.state.skipped) and self.checkpoints.latest() is None:
+        raise InputError(f"{self.workdir}: no step was finite; {REMEDY}")
       self._choose_best()
       if self.lead:
-        components = self.stage.components(self._model())
-        folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
+        self._save()
     return scores
+
+  def _save(self) -> None:
+    components, place = self.stage.components(self._model()), self.workdir / "weights"
+    try:
+      folder.save(place, self.stage.clip, components, conventions=self.stage.conventions)
+    except ValueError as error:
+      raise InputError(f"{place}: not written, since {error}; the checkpoints stay; {REMEDY}") from error
 
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
