@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,17 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN,
 from condfoley_jax.training.scores import Scores
 from condfoley_jax.training.state import TrainState
 from data_pipelines.errors import InputError
+from data_pipelines.interrupt import Interrupted
 
 _LAST = 2
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+  """Not so where Orbax tells that it was interrupted while it waited: whoever interrupted it knows."""
+  return not (record.exc_info and isinstance(record.exc_info[1], Interrupted))
+
+
+logging.getLogger("absl").addFilter(_is_news)
 
 
 @dataclasses.dataclass(frozen=True)

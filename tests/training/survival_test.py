@@ -21,6 +21,7 @@ from condfoley_jax.training import preemption
 from condfoley_jax.training.checkpoints import Best, Checkpoints, read_best
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
+from data_pipelines.interrupt import Interrupted
 
 STEPS = 24
 # Discriminators take no part, but every process makes them and every checkpoint holds them.
@@ -205,6 +206,19 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   assert "Traceback" not in ended.stderr and str(tmp_path) in ended.stderr.splitlines()[-1]
   assert (tmp_path / "checkpoints" / "4").is_dir()
   assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_orbax_does_not_tell_at_length_that_it_was_interrupted(tmp_path, capfd, monkeypatch):
+  def interrupted(*_, **__):
+    raise Interrupted(signal.SIGINT)
+
+  with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+    checkpoints.save(1, {"weight": jnp.zeros(2)}, {}, jax.random.key(0))
+    with monkeypatch.context() as patch:
+      patch.setattr("threading.Thread.join", interrupted)
+      with pytest.raises(Interrupted):
+        checkpoints.wait()
+  assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
