@@ -18,7 +18,7 @@ from typing import Any
 from etils import epath
 
 from condfoley_jax.clip import ClipSpec
-from data_pipelines import dataset, interrupt, lock, records, seal, side_shards, tfrecord
+from data_pipelines import claim, dataset, interrupt, records, seal, side_shards, tfrecord
 from data_pipelines.builders.segments import segments_of
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError, printable
@@ -77,7 +77,7 @@ def prepare(
   out_dir = epath.Path(out_dir)
   if side_shards.is_in(out_dir):
     raise InputError(f"{out_dir}: holds a cache of a training run; choose another folder")
-  with _alone(out_dir) as alone:
+  with claim.claimed(out_dir) as alone:
     found = sources()
     _check_ids(found)
     _prepare(found, out_dir, spec, name, split, mapper, progress)
@@ -85,28 +85,6 @@ def prepare(
       for left in out_dir.glob(f"{_WORK}*"):  # Of runs with other settings, which were killed.
         left.rmtree()
   return dataset.open_dataset(out_dir, spec)
-
-
-@contextlib.contextmanager
-def _alone(directory: epath.Path) -> Iterator[bool | None]:
-  """`lock.locked` of a folder that is made if absent, and removed with its new parents if it is empty in the end.
-
-  Raises:
-    InputError: another process has it.
-  """
-  made = [p for p in (directory, *directory.parents) if not p.exists()]
-  with interrupt.undone(lambda: _remove_empty(made)):
-    directory.mkdir(parents=True, exist_ok=True)
-    with lock.locked(directory) as alone:
-      if alone is False:
-        raise InputError(f"{directory}: another run prepares data here; wait for its end or choose another folder")
-      yield alone
-
-
-def _remove_empty(folders: Sequence[epath.Path]) -> None:
-  for path in folders:
-    with contextlib.suppress(OSError, ValueError):  # ValueError is what epath raises if it is not empty.
-      path.rmdir()
 
 
 def _prepare(

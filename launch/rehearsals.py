@@ -63,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   if not out.parent.is_dir():
     print(f"rehearsals: {out.parent}: no such folder; make it first", file=sys.stderr)
     return 2
+  if out.is_dir():
+    print(f"rehearsals: {out}: a folder; name a file", file=sys.stderr)
+    return 2
   rows = []
   for run in RUNS:
     print(f"{run.config} on {run.topology}", file=sys.stderr, flush=True)

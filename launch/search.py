@@ -36,7 +36,7 @@ def run(config: str, overrides: Sequence[str], name: str) -> dict[str, Any]:
   attempt = _Attempts(config, overrides, where)
   batch, policies = values.batch_size, _policies(values)
   first = [attempt(mesh, batch, policies[0]) for mesh in meshes(len(where.devices))]
-  for mesh, size, remat in itertools.product(_best(first), (batch // 2, batch, 2 * batch), policies):
+  for mesh, size, remat in itertools.product(_best(first), (max(batch // 2, 1), batch, 2 * batch), policies):
     attempt(mesh, size, remat)
   fitting = [row for row in attempt.rows.values() if row.get("fits")]
   best = max(fitting, key=lambda row: row["examples_per_s"], default=None)

@@ -1,6 +1,7 @@
 """Augmentation of frames, on the device: one box, one flip and one colour draw per clip (published: model inputs)."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,9 @@ class PictureAugmentation:
     flip: mirror left to right with a probability of one half.
     brightness, contrast, saturation: largest relative change of each.
     hue: largest turn of the hue, as a share of the circle.
+
+  Raises:
+    ValueError: a number is out of its range.
   """
 
   area: tuple[float, float] = (1.0, 1.0)
@@ -32,6 +36,15 @@ class PictureAugmentation:
   contrast: float = 0.0
   saturation: float = 0.0
   hue: float = 0.0
+
+  def __post_init__(self):
+    if not (len(self.area) == 2 and 0 < self.area[0] <= self.area[1] <= 1):
+      raise ValueError(f"picture.area is {self.area}; give the smallest and the largest share, above 0 and up to 1")
+    if not 1 <= self.aspect < math.inf:
+      raise ValueError(f"picture.aspect is {self.aspect}; it is 1 or more")
+    for name in ("brightness", "contrast", "saturation", "hue"):
+      if not 0 <= getattr(self, name) <= 1:
+        raise ValueError(f"picture.{name} is {getattr(self, name)}; it is from 0 to 1")
 
 
 # The published one. Its colour changes come in random order, ours always in the same.

@@ -23,7 +23,7 @@ class SoundAugmentation:
     mask_frames, mask_bins: most mel frames and bins of the condition that one stripe of each kind silences.
 
   Raises:
-    ValueError: a range is none.
+    ValueError: a range is none, or a number out of its range.
   """
 
   gain_db: tuple[float, float] = (0.0, 0.0)
@@ -36,6 +36,11 @@ class SoundAugmentation:
     for name in ("gain_db", "noise_db"):
       if (bounds := getattr(self, name)) is not None and not (len(bounds) == 2 and bounds[0] <= bounds[1]):
         raise ValueError(f"sound.{name} is {bounds}; give the lowest and the highest")
+    if not 0 <= self.speed < 1:
+      raise ValueError(f"sound.speed is {self.speed}; it is 0 or more and less than 1")
+    for name in ("mask_frames", "mask_bins"):
+      if getattr(self, name) < 0:
+        raise ValueError(f"sound.{name} is {getattr(self, name)}; it is 0 or more")
 
 
 def augment_pair(

@@ -15,7 +15,7 @@ from condfoley_jax.evaluation.systems import Group
 from condfoley_jax.evaluation.test_set import TestSet
 from condfoley_jax.sampling import generate
 from condfoley_jax.weights import folder
-from data_pipelines import interrupt, lock
+from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError
 
 RESULTS = ("metrics.json", "table.md", "report.html")
@@ -53,10 +53,7 @@ def run(settings: Settings, out: Path) -> None:
   judges = Judges(main.clip)
   tests = TestSet(settings.data, main.clip)
   groups = _groups(settings, named, tests)
-  out.mkdir(parents=True, exist_ok=True)
-  with lock.locked(out) as alone, Bar("evaluating") as bar:
-    if alone is False:
-      raise InputError(f"{out}: another evaluation is at work here; wait for its end or choose another folder")
+  with claim.claimed(out), Bar("evaluating") as bar:
     gallery = Gallery(out / "sounds", tests, groups)
     found = evaluate.run(tests, judges, groups, out, keep=gallery.keep, progress=bar.show)
     found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}

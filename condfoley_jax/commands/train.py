@@ -1,5 +1,7 @@
 """`condfoley train`: a config and its overrides to a run of the train loop."""
 
+import contextlib
+import math
 import operator
 import os
 import re
@@ -7,11 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 import configs
+from condfoley_jax.training import run_config
 from condfoley_jax.training.train_loop import Run
+from data_pipelines import claim
 from data_pipelines.errors import InputError
 from data_pipelines.interrupt import Interrupted
 
@@ -25,34 +30,44 @@ def run(config: str, workdir: Path, *, overrides: Sequence[str], profile: bool =
     InputError: no such config, preset or key, a value of the wrong type, or data that cannot be used.
   """
   values = read_config(config, overrides)
+  run_config.require_folders(workdir)
   _join_processes()
+  with claim.claimed(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+    run = _made(config, values, workdir, profile)
+    try:
+      return run.go()
+    except Interrupted:
+      if jax.distributed.is_initialized():
+        jax.distributed.shutdown()  # Waits for all: none may find that another one is gone.
+      raise
+
+
+def _made(config: str, values: ConfigDict, workdir: Path, profile: bool) -> Run:
+  """The run; what does not fit together in a config can show in any way, while it is put together."""
   try:
-    run = Run(values.to_dict(), workdir, profile=profile)
-  except InputError:
+    return Run(values.to_dict(), workdir, profile=profile)
+  except (InputError, OSError):
     raise
-  except (ValueError, TypeError, KeyError) as error:
+  except Exception as error:
     raise InputError(f"{config}: {_one_line(error)}") from error
-  try:
-    return run.go()
-  except Interrupted:
-    if jax.distributed.is_initialized():
-      jax.distributed.shutdown()  # Waits for all: none may find that another one is gone.
-    raise
 
 
 def _join_processes() -> None:
   """Joins the other processes of this run, where JAX_COORDINATOR_ADDRESS says that there are some.
 
   Raises:
-    InputError: JAX_NUM_PROCESSES or JAX_PROCESS_ID is no number.
+    InputError: it is no address, or JAX_NUM_PROCESSES or JAX_PROCESS_ID is no number.
   """
-  if not os.environ.get("JAX_COORDINATOR_ADDRESS") or jax.distributed.is_initialized():
+  address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+  if not address or jax.distributed.is_initialized():
     return
   numbers = {}
   for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
     if not (text := os.environ.get(name, "")).isdecimal():
       raise InputError(f"{name}: `{text}` is not a number; set it beside JAX_COORDINATOR_ADDRESS")
     numbers[name] = int(text)
+  if not re.fullmatch(r".+:\d+", address):
+    raise InputError(f"JAX_COORDINATOR_ADDRESS: `{address}` is not HOST:PORT")
   if numbers["JAX_PROCESS_ID"] >= numbers["JAX_NUM_PROCESSES"]:
     raise InputError(f"JAX_PROCESS_ID: {numbers['JAX_PROCESS_ID']} is not below JAX_NUM_PROCESSES; number from 0")
   jax.distributed.initialize(num_processes=numbers["JAX_NUM_PROCESSES"], process_id=numbers["JAX_PROCESS_ID"])
@@ -72,23 +87,31 @@ def read_config(config: str, overrides: Sequence[str]) -> ConfigDict:
   try:
     left = values(words)
     resolved = values.config
-  except (flags.Error, ValueError, TypeError, KeyError, AttributeError, SyntaxError, ImportError) as error:
+  except Exception as error:  # Whatever the config's own code raises.
     raise InputError(f"{config}: {_one_line(error)}") from error
   if len(left) > 1:
     raise InputError(f"{config}: unknown argument {left[1]}; overrides look like --config.steps=100")
   if not isinstance(resolved, ConfigDict) or "stage" not in resolved:
     raise InputError(f"{config}: its get_config() gives no config of a stage; see configs/vqgan.py for one that does")
-  _check_numbers(config, resolved)
+  try:
+    _check_numbers(config, resolved)
+  except (AttributeError, TypeError) as error:
+    raise InputError(f"{config}: lacks a number that every stage has, or it is none ({_one_line(error)})") from error
   return resolved
 
 
 def _check_numbers(config: str, values: ConfigDict) -> None:
-  """Raises InputError if a number is out of its range."""
+  """Raises InputError if a number is out of its range; AttributeError or TypeError if it is none."""
   cached = ("data.cache_epochs",) if "cache_epochs" in values.data else ()
   counts = ("steps", "batch_size", "evaluate_batches", "accumulate", "skip_at_most")
   for name in (*counts, *cached, *(f"every.{k}" for k in values.every)):
     if operator.attrgetter(name)(values) < 1:
       raise InputError(f"{config}: --config.{name} must be 1 or more")
+  for name, value in run_config.leaves(values.to_dict()):
+    if isinstance(value, float) and not math.isfinite(value):
+      raise InputError(f"{config}: --config.{name} is {value}; give a number")
+    if name.endswith("_weight") and any(number < 0 for number in np.ravel(value)):
+      raise InputError(f"{config}: --config.{name} must be 0 or more")
   if not 0 <= values.ema < 1:
     raise InputError(f"{config}: --config.ema must be 0 or more and less than 1")
   if not 0 <= values.seed < 2**32:

@@ -7,14 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from condfoley_jax import config_tree
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.spectral_loss import spectral_loss
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.melgan import (
-  MelGANDiscriminator,
-  MelGANDiscriminatorConfig,
   discriminator_loss,
   feature_distance,
   fooling_loss,
@@ -44,10 +41,8 @@ class VocoderStage(Stage):
       raise ValueError(f"peaks is {peaks}; give the lowest and the highest, 0 or more")
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
-    config = config_tree.from_dict(MelGANDiscriminatorConfig, self.config["model"]["melgan_discriminator"])
     return Trained(
-      vocoder=self.build(self.config["vocoder"], rngs),
-      discriminator=MelGANDiscriminator(config, dtype=self.dtype, rngs=rngs),
+      vocoder=self.build(self.config["vocoder"], rngs), discriminator=self.build("melgan_discriminator", rngs)
     )
 
   def phase(self, step: int) -> str:

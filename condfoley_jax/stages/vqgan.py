@@ -9,10 +9,9 @@ import numpy as np
 import optax
 from flax import nnx
 
-from condfoley_jax import config_tree
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
-from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
+from condfoley_jax.models.discriminator import Discriminator, hinge_loss
 from condfoley_jax.models.lpaps import LPAPS, of_classifier
 from condfoley_jax.models.quantizer import CodeAverages, CodeRestarts, Quantized
 from condfoley_jax.models.vqgan import VQGAN
@@ -29,11 +28,10 @@ class VQGANStage(Stage):
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
     vqgan = self.build("vqgan", rngs)
-    config = config_tree.from_dict(DiscriminatorConfig, self.config["model"]["discriminator"])
     quantizer = vqgan.config.quantizer
     return Trained(
       vqgan=vqgan,
-      discriminator=Discriminator(config, dtype=self.dtype, rngs=rngs),
+      discriminator=self.build("discriminator", rngs),
       restarts=CodeRestarts(quantizer, self.config["restart_below"]),
       averages=CodeAverages(vqgan.quantizer) if quantizer.loss == "averages" else None,
       lpaps=self._lpaps(),

@@ -1,21 +1,32 @@
-"""Orbax checkpoints: training state, the data iterator's state, the key and the scores as one step."""
+"""Orbax checkpoints: training state, the data iterator's state and the key as one step, and scores beside them."""
 
 import contextlib
 import dataclasses
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, LatestN, PreservationPolicy
 
+from condfoley_jax.training.scores import Scores
 from condfoley_jax.training.state import TrainState
 from data_pipelines.errors import InputError
+from data_pipelines.interrupt import Interrupted
 
 _LAST = 2
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+  """Not so where Orbax tells that it was interrupted while it waited: whoever interrupted it knows."""
+  return not (record.exc_info and isinstance(record.exc_info[1], Interrupted))
+
+
+logging.getLogger("absl").addFilter(_is_news)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +56,22 @@ def read_best(text: str, scores: Sequence[str]) -> Best | None:
 
 
 class Restored(NamedTuple):
-  """A saved step: its state, the data iterator's state, the key, and whether it had been scored."""
+  """A saved step: its state, the data iterator's state, and the key."""
 
   state: TrainState
   iterator_state: Any
   key: jax.Array
-  scored: bool
+
+
+@dataclasses.dataclass
+class _Only(PreservationPolicy):
+  """Keeps the step that a function picks, if it picks one."""
+
+  pick: Callable[[Sequence[int]], int | None]
+
+  def should_preserve(self, checkpoints, *, context) -> list[bool]:
+    picked = self.pick([found.step for found in checkpoints])
+    return [found.step == picked for found in checkpoints]
 
 
 class Checkpoints:
@@ -60,6 +81,9 @@ class Checkpoints:
     directory: made if it is not there.
     best: None keeps no step for its score.
 
+  Attributes:
+    scores: of its steps.
+
   Raises:
     InputError: the directory cannot be written, here or by any method; the checkpoints in it stay as they were. A
       checkpoint is damaged.
@@ -68,22 +92,13 @@ class Checkpoints:
   def __init__(self, directory: Path, *, best: Best | None = None):
     self._directory = Path(directory).resolve()
     self._best = best
-    keep = [LatestN(_LAST)]
-    if best:
-      keep.append(BestN(get_metric_fn=best, n=1, keep_checkpoints_without_metrics=False))
-    options = ocp.CheckpointManagerOptions(
-      preservation_policy=AnyPreservationPolicy(keep),
-      best_fn=best,
-      keep_checkpoints_without_metrics=False,
-      create=True,
-    )
-    try:
-      with self._told():
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
-    except json.JSONDecodeError as error:
-      raise InputError(
-        f"{self._directory}: a checkpoint's scores (metrics/) are damaged; move its folder away"
-      ) from error
+    self.scores = Scores(self._directory)
+    policy = AnyPreservationPolicy([LatestN(_LAST), _Only(self._best_of)])
+    with self._told():
+      options = ocp.CheckpointManagerOptions(preservation_policy=policy, create=True)
+      self._manager = ocp.CheckpointManager(self._directory, options=options)
+    # Of steps that were scored and not saved when the run was killed nothing is known any more.
+    self.scores.keep(self._manager.all_steps())
 
   def latest(self) -> int | None:
     """The last complete step, or None."""
@@ -91,14 +106,21 @@ class Checkpoints:
 
   def best(self) -> int | None:
     """The step with the best score; None where none is kept for it, or none was scored."""
-    return self._manager.best_step() if self._best else None
+    return self._best_of(self._manager.all_steps())
 
-  def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array, scores: dict[str, float]) -> None:
-    """Starts saving; returns once the arrays are copied off the device. `scores` are empty where none were made."""
-    data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist(), "scored": bool(scores)}
+  def _best_of(self, steps: Iterable[int]) -> int | None:
+    scored = [step for step in steps if step in self.scores]
+    if not (self._best and scored):
+      return None
+    return max(scored, key=lambda step: (self._best(self.scores[step]), step))
+
+  def save(self, step: int, state: TrainState, iterator_state: Any, key: jax.Array) -> None:
+    """Starts saving; returns once the arrays are copied off the device. Its scores, if it has some, are noted before:
+    what is the best is kept, and what no longer is, is deleted."""
+    data = {"iterator": _text(iterator_state), "key": jax.random.key_data(key).tolist()}
     args = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data))
     with self._told():
-      self._manager.save(step, args=args, metrics=scores or None)
+      self._manager.save(step, args=args)
 
   def restore(self, step: int, like: TrainState) -> Restored:
     """What was saved of a step, with the shapes and shardings of `like`, whatever mesh it was saved on."""
@@ -108,7 +130,7 @@ class Checkpoints:
         found = self._manager.restore(step, args=args)
       data = found["data"]
       key = jax.random.wrap_key_data(jax.numpy.asarray(data["key"], "uint32"))
-      return Restored(found["state"], json.loads(data["iterator"]), key, data["scored"])
+      return Restored(found["state"], json.loads(data["iterator"]), key)
     except InputError:
       raise
     except (ValueError, TypeError, KeyError, OSError) as error:

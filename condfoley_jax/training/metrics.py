@@ -77,13 +77,13 @@ class NoWriter:
 
 def _keep(path: Path, wanted: Callable[[dict], bool]) -> None:
   """Drops the lines that are not wanted, and what a killed run left half-written."""
-  kept = [line for line in path.read_text().splitlines(keepends=True) if _is(wanted, line)]
+  kept = [line for line in path.read_bytes().split(b"\n") if _is(wanted, line)]
   aside = path.with_name(f".{path.name}.partial")
-  aside.write_text("".join(kept))
+  aside.write_bytes(b"".join(line + b"\n" for line in kept))
   aside.replace(path)
 
 
-def _is(wanted: Callable[[dict], bool], line: str) -> bool:
+def _is(wanted: Callable[[dict], bool], line: bytes) -> bool:
   try:
     return wanted(json.loads(line))
   except (ValueError, TypeError, KeyError):

@@ -25,26 +25,34 @@ _FREE = (
 )
 
 
+def require_folders(workdir: Path) -> None:
+  """Raises InputError where there is a file in place of `workdir` or of a folder in it."""
+  for folder in (workdir, workdir / "checkpoints", workdir / "profile"):
+    if folder.exists() and not folder.is_dir():
+      raise InputError(f"{folder}: a file; move it away or name another --workdir")
+
+
 def check(config: Mapping[str, Any], workdir: Path) -> None:
   """Whether the run in `workdir`, if there is one, can go on with `config`.
 
   Raises:
-    InputError: it was trained with another config, or `workdir` or its `checkpoints` is a file.
+    InputError: it was trained with another config, or nobody knows with which.
   """
-  for folder in (workdir, workdir / "checkpoints"):
-    if folder.exists() and not folder.is_dir():
-      raise InputError(f"{folder}: a file; move it away or name another --workdir")
   path = workdir / FILE_NAME
-  if not (path.exists() and any((workdir / "checkpoints").glob("[0-9]*"))):
+  if not any((workdir / "checkpoints").glob("[0-9]*")):
     return
+  if not path.exists():
+    raise InputError(f"{path}: gone, and with it what was trained here; put it back or name another --workdir")
   try:
-    before = dict(_leaves(json.loads(path.read_text(encoding="utf-8"))))
+    before = dict(leaves(json.loads(path.read_text(encoding="utf-8"))))
   except (ValueError, AttributeError) as error:
     raise InputError(f"{path}: damaged ({type(error).__name__}); name another --workdir") from error
-  for name, value in _leaves(json.loads(_text(config))):
-    if not name.startswith(_FREE) and before.get(name) != value:
+  now = dict(leaves(json.loads(_text(config))))
+  for name in before | now:
+    was, wanted = before.get(name), now.get(name)
+    if not name.startswith(_FREE) and was != wanted:
       raise InputError(
-        f"{workdir}: trained with {name} {before.get(name)}, not {value}; name another --workdir or leave it as it was"
+        f"{workdir}: trained with {name} {was}, not {wanted}; name another --workdir or leave it as it was"
       )
 
 
@@ -59,10 +67,10 @@ def _text(config: Mapping[str, Any]) -> str:
   return json.dumps(config, indent=1, default=str) + "\n"
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
   """(name with dots, value) of all that is not a mapping."""
   for name, value in config.items():
     if isinstance(value, Mapping) and value:
-      yield from _leaves(value, f"{prefix}{name}.")
+      yield from leaves(value, f"{prefix}{name}.")
     else:
       yield f"{prefix}{name}", value

@@ -5,7 +5,7 @@ import jax
 from data_pipelines.errors import InputError
 
 _GO_BACK_AT_MOST = 3
-_REMEDY = "lower the learning rate or look at the data"
+REMEDY = "lower the learning rate or look at the data"
 
 
 class Setbacks:
@@ -34,7 +34,7 @@ class Setbacks:
     self._before = None
     self._gone_back += 1
     if checkpoint is None:
-      raise InputError(f"{self.limit} steps in a row were not finite before the first checkpoint; {_REMEDY}")
+      raise InputError(f"{self.limit} steps in a row were not finite before the first checkpoint; {REMEDY}")
     if self._gone_back > _GO_BACK_AT_MOST:
-      raise InputError(f"went back {_GO_BACK_AT_MOST} times to finite steps and the next were not; {_REMEDY}")
+      raise InputError(f"went back {_GO_BACK_AT_MOST} times to finite steps and the next were not; {REMEDY}")
     return checkpoint

@@ -20,8 +20,9 @@ from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter
 from condfoley_jax.training.profile import Profile
 from condfoley_jax.training.program import Program
-from condfoley_jax.training.setbacks import Setbacks
+from condfoley_jax.training.setbacks import REMEDY, Setbacks
 from condfoley_jax.weights import folder
+from data_pipelines.errors import InputError
 from data_pipelines.interrupt import Interrupted
 
 
@@ -68,7 +69,7 @@ class Run:
 
     Raises:
       Interrupted: SIGTERM came; the step it came in is saved.
-      InputError: the disk is full, or too many losses in a row were not finite.
+      InputError: the disk is full, too many losses in a row were not finite, or the weights are none that are stored.
     """
     with (
       contextlib.closing(self.writer),
@@ -80,18 +81,26 @@ class Run:
       for line in parameters.summary(self.state, self.frozen):
         self.teller.line(line)
       scores = self._steps(watch)
+      if int(self.state.skipped) and self.checkpoints.latest() is None:
+        raise InputError(f"{self.workdir}: no step was finite; {REMEDY}")
       self._choose_best()
       if self.lead:
-        components = self.stage.components(self._model())
-        folder.save(self.workdir / "weights", self.stage.clip, components, conventions=self.stage.conventions)
+        self._save()
     return scores
+
+  def _save(self) -> None:
+    components, place = self.stage.components(self._model()), self.workdir / "weights"
+    try:
+      folder.save(place, self.stage.clip, components, conventions=self.stage.conventions)
+    except ValueError as error:
+      raise InputError(f"{place}: not written, since {error}; the checkpoints stay; {REMEDY}") from error
 
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
     if self.unscored and step < steps and self._due("evaluate", step):
-      # SIGTERM came in this step, and is in haste. What it saved stays as it is: there may be no other.
+      # SIGTERM came in this step, and is in haste.
       self.writer.forget_scores(step)
-      self.evaluate(step)
+      self.checkpoints.scores.note(step, self.evaluate(step))
     clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
@@ -113,7 +122,9 @@ class Run:
       save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
       # A state that steps leave unchanged may be what makes them fail: it is not one to go back to.
       if save and not int(self.state.skipped):
-        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key, scores)
+        if scores:
+          self.checkpoints.scores.note(step, scores)
+        self.checkpoints.save(step, self.state, self.batches.get_state(), self.key)
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
@@ -178,9 +189,9 @@ class Run:
     """Goes on from the last checkpoint, where there is one; whether that step is yet to be scored."""
     if (step := self.checkpoints.latest()) is None:
       return False
-    self.state, iterator_state, self.key, scored = self.checkpoints.restore(step, self.program.state)
+    self.state, iterator_state, self.key = self.checkpoints.restore(step, self.program.state)
     self.batches.set_state(iterator_state)
-    return not scored
+    return step not in self.checkpoints.scores
 
   def _model(self):
     """The model, whole on every device."""

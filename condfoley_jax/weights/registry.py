@@ -12,7 +12,7 @@ from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
-from condfoley_jax.models.melgan import MelGAN, MelGANConfig
+from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.onset_net import OnsetNet, OnsetNetConfig
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.sync import SparseSync, SparseSyncConfig
@@ -34,6 +34,7 @@ CLASSES = {
   "sync_net": (SyncNet, SyncNetConfig),
   "sparsesync": (SparseSync, SparseSyncConfig),
   "discriminator": (Discriminator, DiscriminatorConfig),
+  "melgan_discriminator": (MelGANDiscriminator, MelGANDiscriminatorConfig),
 }
 
 

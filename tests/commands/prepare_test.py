@@ -62,7 +62,7 @@ def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys):
   before = contents(tmp_path)
   with lock.locked(tmp_path / "out"):
     code, (line,) = prepare(capsys, "drumstick", "--split", "test", "--videos", 1, "--out", tmp_path / "out")
-  assert code == 2 and f"{tmp_path / 'out'}: another run prepares data here; wait for its end" in line
+  assert code == 2 and f"{tmp_path / 'out'}: another run is at work here; wait for its end" in line
   assert contents(tmp_path) == before
 
 

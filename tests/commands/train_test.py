@@ -7,7 +7,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.weights import folder
-from data_pipelines import media
+from data_pipelines import lock, media
 
 STAGES = ("vqgan", "vocoder", "video_encoder", "transformer")
 STEPS = 24
@@ -128,6 +128,19 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vocoder.py:mini", ["--config.crop_frames=5000"], "crop_frames is 5000; give one of 1..180"),
     ("configs/vocoder.py:mini", ["--config.sound.gain_db=(6.0,-12.0)"], "sound.gain_db is (6.0, -12.0); give the low"),
     ("configs/vocoder.py:mini", ["--config.peaks=(1,2,3)"], "peaks is (1, 2, 3); give the lowest and the highest"),
+    ("configs/vocoder.py:mini", ["--config.sound.speed=1.0"], "sound.speed is 1.0; it is 0 or more and less than 1"),
+    ("configs/sync.py:mini", ["--config.sound.mask_bins=-1"], "sound.mask_bins is -1"),
+    ("configs/sync.py:mini", ["--config.picture.area=(1.0,0.2)"], "picture.area is (1.0, 0.2)"),
+    ("configs/sync.py:mini", ["--config.picture.aspect=0.5"], "picture.aspect is 0.5; it is 1 or more"),
+    ("configs/sync.py:mini", ["--config.picture.hue=-0.1"], "picture.hue is -0.1"),
+    ("configs/vocoder.py:mini", ["--config.spectral_weight=nan"], "--config.spectral_weight is nan; give a number"),
+    ("configs/vocoder.py:mini", ["--config.spectral_weight=-1.0"], "--config.spectral_weight must be 0 or more"),
+    ("configs/vocoder.py:mini", ["--config.optimizers.vocoder.learning_rate=inf"], "learning_rate is inf; give"),
+    ("configs/vocoder.py:mini", ["--config.model.melgan_discriminator.group_width=0"], "group_width"),
+    ("configs/vocoder.py:mini", ["--config.model.melgan_discriminator.layers=-1"], "layers"),
+    ("configs/vocoder.py:mini", ["--config.sharding[0]=1"], "mini: "),
+    ("configs/vocoder.py:mini,seed=None", [], "lacks a number that every stage has, or it is none"),
+    ("configs/models.py:mini", [], "lacks a number that every stage has, or it is none (no key steps)"),
   ],
 )
 def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
@@ -145,6 +158,12 @@ def test_wrong_use_is_one_line(config, override, words, tmp_path, capsys):
     ("import nonesuch", "No module named 'nonesuch'"),
     ("def get_config(): return 3", "gives no config of a stage"),
     ("x = 1", "gives no config of a stage"),
+    ("def get_config(): return 1 / 0", "division by zero"),
+    ("def get_config(): raise RuntimeError('no')", "no"),
+    (
+      "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict({'stage': 'vqgan'})",
+      "lacks a number that every stage has",
+    ),
   ],
 )
 def test_a_config_that_cannot_be_read_is_one_line(text, words, tmp_path, capsys):
@@ -152,6 +171,25 @@ def test_a_config_that_cannot_be_read_is_one_line(text, words, tmp_path, capsys)
   assert cli.main(["train", "--config", str(tmp_path / "config.py"), "--workdir", str(tmp_path / "w")]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert words in line
+
+
+@pytest.mark.parametrize(("address", "words"), [("foo", "`foo` is not HOST:PORT"), ("foo:1", "JAX_NUM_PROCESSES: ``")])
+def test_an_address_that_is_none_is_one_line(address, words, tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", address)
+  if "NUM" not in words:
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    monkeypatch.setenv("JAX_PROCESS_ID", "0")
+  assert cli.main(["train", "--config", "configs/vocoder.py:mini", "--workdir", str(tmp_path / "w")]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert words in line
+
+
+def test_one_run_at_a_time_trains_in_a_workdir(tmp_path, capsys):
+  (tmp_path / "w").mkdir()
+  with lock.locked(tmp_path / "w"):
+    assert cli.main(["train", "--config", "configs/vocoder.py:mini", "--workdir", str(tmp_path / "w")]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{tmp_path / 'w'}: another run is at work here" in line and not list((tmp_path / "w").iterdir())
 
 
 def test_a_workdir_that_cannot_be_made_is_one_line(world, tmp_path, capsys):

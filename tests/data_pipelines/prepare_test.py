@@ -202,7 +202,7 @@ def test_killed_while_publishing_it_leaves_nothing_to_a_run_with_other_videos(ru
 def test_one_run_at_a_time_in_a_folder(run, tmp_path):
   videos = ruler.write_videos(tmp_path, [40], [[]])
   opened = run(videos, tmp_path / "out")
-  with lock.locked(tmp_path / "out"), pytest.raises(InputError, match="out: another run prepares data here; wait"):
+  with lock.locked(tmp_path / "out"), pytest.raises(InputError, match="out: another run is at work here; wait"):
     run(videos, tmp_path / "out")
   assert run(videos, tmp_path / "out").videos == opened.videos
 

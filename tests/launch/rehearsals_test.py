@@ -37,6 +37,11 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_compiled(tmp_path
   assert capsys.readouterr().err == f"rehearsals: {tmp_path / 'none'}: no such folder; make it first\n"
 
 
+def test_a_folder_in_the_place_of_the_file_is_told_before_anything_is_compiled(tmp_path, capsys):
+  assert rehearsals.main(["--out", str(tmp_path)]) == 2
+  assert capsys.readouterr().err == f"rehearsals: {tmp_path}: a folder; name a file\n"
+
+
 def test_a_rehearsal_that_fails_leaves_the_table_as_it_was(tmp_path, capsys, monkeypatch):
   def failed(command, **_):
     raise subprocess.CalledProcessError(2, command)

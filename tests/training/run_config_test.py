@@ -21,15 +21,31 @@ def test_a_run_goes_on_for_longer_and_with_what_has_moved(workdir, change):
 
 @pytest.mark.parametrize(
   ("change", "words"),
-  [({"seed": 1}, "seed 0, not 1"), ({"pretrained_ids": {"vqgan": "4567"}}, "pretrained_ids.vqgan 0123, not 4567")],
+  [
+    ({"seed": 1}, "seed 0, not 1"),
+    ({"pretrained_ids": {"vqgan": "4567"}}, "pretrained_ids.vqgan 0123, not 4567"),
+    ({"ema": 0.9}, "ema None, not 0.9"),
+  ],
 )
 def test_a_run_does_not_go_on_with_another_config_or_other_frozen_weights(workdir, change, words):
   with pytest.raises(InputError, match=f"trained with {words}"):
     run_config.check(CONFIG | change, workdir)
 
 
+def test_a_run_does_not_go_on_without_what_it_was_trained_with(workdir):
+  with pytest.raises(InputError, match="trained with seed 0, not None"):
+    run_config.check({k: v for k, v in CONFIG.items() if k != "seed"}, workdir)
+  (workdir / "config.json").unlink()
+  with pytest.raises(InputError, match=f"{workdir}/config.json: gone, and with it what was trained here; put it back"):
+    run_config.check(CONFIG, workdir)
+
+
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
-  for path, workdir in ((tmp_path / "run", tmp_path / "run"), (tmp_path / "checkpoints", tmp_path)):
-    path.touch()
-    with pytest.raises(InputError, match=f"{path}: a file; move it away"):
-      run_config.check(CONFIG, workdir)
+  (tmp_path / "run").touch()
+  with pytest.raises(InputError, match=f"{tmp_path}/run: a file; move it away"):
+    run_config.require_folders(tmp_path / "run")
+  for name in ("checkpoints", "profile"):
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=f"{tmp_path}/{name}: a file; move it away"):
+      run_config.require_folders(tmp_path)
+    (tmp_path / name).unlink()

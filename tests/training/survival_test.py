@@ -21,6 +21,7 @@ from condfoley_jax.training import preemption
 from condfoley_jax.training.checkpoints import Best, Checkpoints, read_best
 from condfoley_jax.training.setbacks import Setbacks
 from data_pipelines.errors import InputError
+from data_pipelines.interrupt import Interrupted
 
 STEPS = 24
 # Discriminators take no part, but every process makes them and every checkpoint holds them.
@@ -106,16 +107,19 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
 
 
 def test_a_step_that_sigterm_kept_from_being_scored_is_scored_when_the_run_goes_on(world, tmp_path, monkeypatch):
-  """The scores are those of a run that nothing stopped."""
-  more = ["--config.every.evaluate=6", "--config.steps=12"]
+  """The scores are those of a run that nothing stopped, and it can be the best."""
+  more = ["--config.every.evaluate=2", "--config.steps=6", "--config.optimizers.vocoder.learning_rate=0.05"]
   assert cli.main(words(world, tmp_path / "whole", *more)) == 0
+  best = min(validated(tmp_path / "whole"), key=validated(tmp_path / "whole").get)
+  assert best < 6  # Or the last one would be the best whatever is known of those before.
   with monkeypatch.context() as patch:
-    patch.setattr(preemption.Preemption, "reached", lambda self, step: step == 6)
+    patch.setattr(preemption.Preemption, "reached", lambda self, step: step == best)
     assert cli.main(words(world, tmp_path / "cut", *more)) == 128 + signal.SIGTERM
-  assert not any("validation/loss" in line for line in (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines())
+  assert best not in validated(tmp_path / "cut")
   assert cli.main(words(world, tmp_path / "cut", *more)) == 0
-  assert validated(tmp_path / "cut") == validated(tmp_path / "whole") and list(validated(tmp_path / "cut")) == [6, 12]
+  assert validated(tmp_path / "cut") == validated(tmp_path / "whole") and list(validated(tmp_path / "cut")) == [2, 4, 6]
   assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+  assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
 def validated(workdir):
@@ -204,13 +208,26 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(world, tmp_path):
   assert subprocess.run([*run[:-1], "--config.steps=8"], env=environment, stderr=subprocess.DEVNULL).returncode == 0
 
 
+def test_orbax_does_not_tell_at_length_that_it_was_interrupted(tmp_path, caplog, monkeypatch):
+  def interrupted(*_, **__):
+    raise Interrupted(signal.SIGINT)
+
+  with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+    checkpoints.save(1, {"weight": jnp.zeros(2)}, {}, jax.random.key(0))
+    with monkeypatch.context() as patch:
+      patch.setattr("threading.Thread.join", interrupted)
+      with pytest.raises(Interrupted):
+        checkpoints.wait()
+  assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.parametrize(
   ("name", "left"), [("data/metadata", "{"), ("data/metadata", None), ("state/manifest.ocdbt", None)]
 )
 def test_a_damaged_checkpoint_is_one_line_that_names_it(tmp_path, name, left):
   state = {"weight": jnp.zeros(2)}
   with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
-    checkpoints.save(3, state, {}, jax.random.key(0), {})
+    checkpoints.save(3, state, {}, jax.random.key(0))
     checkpoints.wait()
     (tmp_path / "3" / name).unlink()
     if left is not None:
@@ -220,11 +237,28 @@ def test_a_damaged_checkpoint_is_one_line_that_names_it(tmp_path, name, left):
 
 
 def test_damaged_scores_are_one_line(tmp_path):
-  with contextlib.closing(Checkpoints(tmp_path, best=Best("loss", highest=False))) as checkpoints:
-    checkpoints.save(3, {"weight": jnp.zeros(2)}, {}, jax.random.key(0), {"loss": 1.0})
-  (tmp_path / "3" / "metrics" / "metrics").write_text("{")
-  with pytest.raises(InputError, match=f"{tmp_path}: a checkpoint's scores"):
-    Checkpoints(tmp_path, best=Best("loss", highest=False))
+  for text in ("{", "[1]", '{"x": {}}', '{"3": 1}'):
+    (tmp_path / "scores.json").write_text(text)
+    with pytest.raises(InputError, match=f"{tmp_path}/scores.json: damaged; remove it"):
+      Checkpoints(tmp_path)
+
+
+def test_a_step_can_be_scored_after_it_was_saved_and_be_the_best(tmp_path):
+  state, best = {"weight": jnp.zeros(2)}, Best("loss", highest=False)
+  with contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
+    checkpoints.save(2, state, {}, jax.random.key(0))
+  with contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
+    checkpoints.scores.note(2, {"loss": 1.0})
+    for step, loss in ((4, 3.0), (6, 2.0), (8, 4.0)):
+      checkpoints.scores.note(step, {"loss": loss})
+      checkpoints.save(step, state, {}, jax.random.key(0))
+    checkpoints.wait()
+    assert checkpoints.best() == 2
+    checkpoints.scores.note(10, {"loss": 0.0})  # The run is killed before it saves this one.
+  kept = {int(p.name) for p in tmp_path.iterdir() if p.name.isdecimal()}
+  assert kept == {2, 6, 8}
+  with contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
+    assert checkpoints.best() == 2 and 10 not in checkpoints.scores
 
 
 def test_the_best_is_the_lowest_or_the_highest_or_none():

@@ -1,13 +1,17 @@
 """A run that is stopped and started again ends where an unbroken one ends; one step's metrics are pinned."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from condfoley_jax.stages.vocoder import VocoderStage
 from condfoley_jax.training import run_config
+from condfoley_jax.training.metrics import MetricWriter
 from condfoley_jax.training.train_loop import Run
 from condfoley_jax.weights import folder
 from configs import vocoder
@@ -54,6 +58,42 @@ def test_what_a_killed_run_told_of_steps_that_are_done_again_is_dropped(world, u
   _train(_config(world, 6), tmp_path)
   expected = {k: v for k, v in _numbers(unbroken[0]).items() if k[1] == "train/loss"}
   assert {k: v for k, v in _numbers(tmp_path).items() if k[1] == "train/loss"} == expected
+
+
+@pytest.mark.parametrize(("cut", "added"), [(1, b""), (0, b"\xff\xfe\n"), (0, b"\0\0\0")])
+def test_what_a_crash_left_of_the_metrics_is_mended(tmp_path, cut, added):
+  lines = b'{"step": 1, "train/loss": 1.0}\n{"step": 2, "train/loss": 2.0}\n'
+  (tmp_path / "metrics.jsonl").write_bytes(lines[: len(lines) - cut] + added)
+  writer = MetricWriter(tmp_path, last_step=2)
+  writer.scalars(3, {"train/loss": 3.0})
+  writer.close()
+  assert _numbers(tmp_path) == {(step, "train/loss"): float(step) for step in (1, 2, 3)}
+
+
+def test_a_run_none_of_whose_steps_is_finite_writes_no_weights(world, tmp_path, monkeypatch):
+  losses = VocoderStage.losses
+
+  def broken(self, phase):
+    (loss,) = losses(self, phase).values()
+    return {"vocoder": lambda *given: (loss(*given)[0] * np.nan, loss(*given)[1])}
+
+  monkeypatch.setattr(VocoderStage, "losses", broken)
+  with pytest.raises(InputError, match=f"{tmp_path}: no step was finite; lower the learning rate"):
+    _train(_config(world, 3), tmp_path)
+  assert not (tmp_path / "weights").exists()
+
+
+def test_weights_that_cannot_be_stored_are_told_and_the_checkpoints_stay(world, unbroken, tmp_path, monkeypatch):
+  monkeypatch.setattr(Run, "_choose_best", lambda self: None)
+  shutil.copytree(unbroken[0], tmp_path / "copy")
+  shutil.rmtree(tmp_path / "copy" / "weights")
+  run = Run(_config(world, 6), tmp_path / "copy")
+  run.state = dataclasses.replace(run.state, params=jax.tree.map(lambda x: x + 1e6, run.state.params))
+  with pytest.raises(
+    InputError, match=r"weights: not written, since .* is not finite in float16; the checkpoints stay"
+  ):
+    run.go()
+  assert (tmp_path / "copy" / "checkpoints" / "6").is_dir() and not (tmp_path / "copy" / "weights").exists()
 
 
 def _numbers(workdir):
