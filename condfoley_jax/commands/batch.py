@@ -20,7 +20,7 @@ from condfoley_jax.commands import output
 from condfoley_jax.commands.generation import Maker, Request, Settings, timed
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
-from data_pipelines import interrupt, lock
+from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError, printable
 
 SUMMARY = "summary.csv"
@@ -53,10 +53,7 @@ def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
     Interrupted: a signal came; rows that are done stay.
   """
   rows = read_table(table, settings)
-  out.mkdir(parents=True, exist_ok=True)
-  with lock.locked(out) as alone:
-    if alone is False:
-      raise InputError(f"{out}: another run is at work here; wait for its end or choose another --out")
+  with claim.claimed(out):
     batch = _Batch(rows, out, settings, weights_dir)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]

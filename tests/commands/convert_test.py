@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from condfoley_jax import cli
-from condfoley_jax.sampling.generate import sample_window
+from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import folder, tree
 from data_pipelines import media
@@ -294,9 +294,10 @@ def test_a_checkpoint_of_paper_size_generates_and_gives_the_published_greedy_cod
   vectors = golden.load("gpt_real.npz")
   features = golden.rnd("gpt_feats", (1, 512, 60)).transpose(0, 2, 1)
   condition = vectors["idx"][:, :50].astype(np.int32)
-  keys = jax.random.split(jax.random.key(0), 1)
-  given = (features[:, :30], features[:, 30:], condition, condition[:, :0], keys)
-  codes = sample_window(model, *given, Sampling(temperature=0.0), 50)
+  keys = jax.random.split(jax.random.key(0), (1, 1))
+  given = (features[:, :30], features[:, 30:], condition, condition[:, None, :0], keys)
+  greedy = jax.jit(sample_codes, static_argnames="count")
+  codes = greedy(model, *given, Sampling(temperature=0.0), count=50)[:, 0]
   sure = golden.sure(vectors["greedy_margin"])
   assert sure.any()
   np.testing.assert_array_equal(np.asarray(codes)[sure], vectors["greedy_tokens"][:, 50:][sure])

@@ -31,7 +31,7 @@ from condfoley_jax.models.sync import SparseSync
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig, VideoEncoder, VideoEncoderConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
-from condfoley_jax.sampling.generate import sample_window
+from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
 from data_pipelines.denoise import denoise
 from data_pipelines.media.decode import bicubic
@@ -59,6 +59,7 @@ _TRANSFORMER = TransformerConfig(
   frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
 )
 _ENCODER = VideoEncoderConfig(stem_kernel=3, stem_stride=2, stem_mid=4, widths=(4, 8), blocks=(2, 1))
+SAMPLE = jax.jit(sample_codes, static_argnames="count")
 
 
 def rnd(name: str, *shape: int) -> np.ndarray:
@@ -150,12 +151,14 @@ def transformer(**changes) -> Arrays:
   model = formula(lambda: Transformer(config, rngs=nnx.Rngs(0)))
   condition, query = rnd("condition", 2, 4, 6), rnd("query", 2, 4, 6)
   codes = jnp.asarray(np.random.default_rng(0).integers(0, config.vocab, (2, 2 * config.codes - 1)), jnp.int32)
-  keys = jax.random.split(jax.random.key(0), 2)
-  given = (model, condition, query, codes[:, : config.codes], codes[:, :0], keys)
+  keys = jax.random.split(jax.random.key(0), 2)[:, None]
+  # One take of each of two jobs.
+  given = (model, condition, query, codes[:, : config.codes], codes[:, None, :0], keys)
+  sampled = lambda sampling: SAMPLE(*given, sampling, count=config.codes)[:, 0]
   return {
     "logits": model(condition, query, codes),
-    "greedy": sample_window(*given, Sampling(temperature=0.0), config.codes),
-    "sampled": sample_window(*given, Sampling(top_k=5, top_p=0.9), config.codes),
+    "greedy": sampled(Sampling(temperature=0.0)),
+    "sampled": sampled(Sampling(top_k=5, top_p=0.9)),
   }
 
 
