@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
@@ -108,9 +107,10 @@ def _check_numbers(config: str, values: ConfigDict) -> None:
     if operator.attrgetter(name)(values) < 1:
       raise InputError(f"{config}: --config.{name} must be 1 or more")
   for name, value in run_config.leaves(values.to_dict()):
-    if isinstance(value, float) and not math.isfinite(value):
+    numbers = value if isinstance(value, tuple | list) else [value]
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
       raise InputError(f"{config}: --config.{name} is {value}; give a number")
-    if name.endswith("_weight") and any(number < 0 for number in np.ravel(value)):
+    if name.endswith("_weight") and any(number < 0 for number in numbers):
       raise InputError(f"{config}: --config.{name} must be 0 or more")
   if not 0 <= values.ema < 1:
     raise InputError(f"{config}: --config.ema must be 0 or more and less than 1")

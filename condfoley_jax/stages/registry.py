@@ -24,5 +24,11 @@ STAGES = {
 
 
 def create(config: Mapping[str, Any], *, read: bool = True) -> Stage:
-  """The stage that `config.stage` names; `read` as for Stage."""
+  """The stage that `config.stage` names; `read` as for Stage.
+
+  Raises:
+    ValueError: there is no such stage.
+  """
+  if config["stage"] not in STAGES:
+    raise ValueError(f"no stage `{config['stage']}`; there are {', '.join(STAGES)}")
   return STAGES[config["stage"]](config, read=read)

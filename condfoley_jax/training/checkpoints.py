@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,9 @@ class Best:
   highest: bool
 
   def __call__(self, scores: Mapping[str, float]) -> float:
-    """What is to be as high as can be."""
-    return scores[self.score] if self.highest else -scores[self.score]
+    """What is to be as high as can be; -inf where the score is missing, or is no number."""
+    value = scores.get(self.score, math.nan)
+    return -math.inf if math.isnan(value) else value if self.highest else -value
 
 
 def read_best(text: str, scores: Sequence[str]) -> Best | None:

@@ -1,6 +1,7 @@
 """Where a run's numbers, pictures and sounds go: metrics.jsonl and TensorBoard event files."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,8 +39,9 @@ class MetricWriter:
     self._open(step)
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
-    """Numbers of one step."""
-    self._file.write(json.dumps({"step": step, **values}) + "\n")
+    """Numbers of one step; null in JSON, which has no other, where one is not finite."""
+    numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    self._file.write(json.dumps({"step": step, **numbers}) + "\n")
     for name, value in values.items():
       self._board.add_scalar(name, value, step)
 

@@ -34,7 +34,9 @@ class OptimizerConfig:
   clip_norm: float = 0.0
 
   def __post_init__(self):
-    for name in ("learning_rate", "warmup_steps", "weight_decay", "clip_norm"):
+    if not self.learning_rate > 0:
+      raise ValueError(f"OptimizerConfig.learning_rate is {self.learning_rate}; give more than 0")
+    for name in ("warmup_steps", "weight_decay", "clip_norm"):
       if not getattr(self, name) >= 0:
         raise ValueError(f"OptimizerConfig.{name} is {getattr(self, name)}; give 0 or more")
     for name in ("b1", "b2"):

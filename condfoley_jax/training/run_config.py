@@ -68,9 +68,9 @@ def _text(config: Mapping[str, Any]) -> str:
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-  """(name with dots, value) of all that is not a mapping."""
+  """(name with dots, value) of all that is not a mapping; an empty one is as none."""
   for name, value in config.items():
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
       yield from leaves(value, f"{prefix}{name}.")
     else:
       yield f"{prefix}{name}", value

@@ -22,13 +22,15 @@ class Scores:
     directory: of the checkpoints.
 
   Raises:
-    InputError: the file in it is damaged.
+    InputError: the file in it is damaged, or checkpoints hold their scores themselves, as once they did.
   """
 
   def __init__(self, directory: Path):
     self._path = directory / FILE_NAME
     self._by_step: dict[int, dict[str, float]] = {}
     if not self._path.exists():
+      if any(directory.glob("[0-9]*/metrics")):
+        raise InputError(f"{directory}: scores are kept as an older version did; name another --workdir")
       return
     try:
       found = json.loads(self._path.read_text(encoding="utf-8"))

@@ -79,7 +79,7 @@ def parameter_shardings(params: Any, rules: Rules, mesh: Mesh) -> Any:
   An axis that does not divide by the mesh's stays whole.
 
   Raises:
-    ValueError: names a parameter for which there is no rule, or a rule that has more axes than the parameter.
+    ValueError: names a parameter for which there is no rule, a rule that has more axes than the parameter, or is none.
   """
 
   def sharding_of(path, x) -> NamedSharding:
@@ -90,7 +90,10 @@ def parameter_shardings(params: Any, rules: Rules, mesh: Mesh) -> Any:
 
 
 def _rule(name: str, rules: Rules) -> Sequence[str | None]:
-  for pattern, axes in rules:
+  for rule in rules:
+    if not (isinstance(rule, Sequence) and len(rule) == 2):
+      raise ValueError(f"config.sharding has {rule!r} in place of a rule; give (pattern, axes)")
+    pattern, axes = rule
     if re.search(pattern, name):
       return axes
   raise ValueError(f"no rule of config.sharding is for the parameter {name}; add one")

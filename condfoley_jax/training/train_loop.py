@@ -81,7 +81,7 @@ class Run:
       for line in parameters.summary(self.state, self.frozen):
         self.teller.line(line)
       scores = self._steps(watch)
-      if int(self.state.skipped) and self.checkpoints.latest() is None:
+      if int(self.state.skipped) == int(self.state.step):
         raise InputError(f"{self.workdir}: no step was finite; {REMEDY}")
       self._choose_best()
       if self.lead:
@@ -98,9 +98,7 @@ class Run:
   def _steps(self, watch: preemption.Preemption) -> dict[str, float]:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
     if self.unscored and step < steps and self._due("evaluate", step):
-      # SIGTERM came in this step, and is in haste.
-      self.writer.forget_scores(step)
-      self.checkpoints.scores.note(step, self.evaluate(step))
+      self._score_saved(step)  # SIGTERM came in this step, and is in haste.
     clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
     while step < steps:
       step += 1
@@ -128,8 +126,14 @@ class Run:
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
-      self.writer.forget_scores(step)
-      scores = self.evaluate(step)
+      scores = self._score_saved(step)
+    return scores
+
+  def _score_saved(self, step: int) -> dict[str, float]:
+    """Scores of the step that the run goes on from, in place of those that it may have."""
+    self.writer.forget_scores(step)
+    scores = self.evaluate(step)
+    self.checkpoints.scores.note(step, scores)
     return scores
 
   def _due(self, what: str, step: int) -> bool:

@@ -14,7 +14,7 @@ def workdir(tmp_path):
   return tmp_path
 
 
-@pytest.mark.parametrize("change", [{}, {"steps": 9}, {"pretrained": {"vqgan": "moved/vqgan"}}])
+@pytest.mark.parametrize("change", [{}, {"steps": 9}, {"pretrained": {"vqgan": "moved/vqgan"}}, {"new": {}}])
 def test_a_run_goes_on_for_longer_and_with_what_has_moved(workdir, change):
   run_config.check(CONFIG | change, workdir)
 

@@ -180,6 +180,13 @@ def test_steps_that_are_not_finite_are_skipped_and_after_some_the_run_goes_back(
   assert all(line["train/seconds_per_step"] > 0 for line in trained)
 
 
+def test_one_step_that_is_finite_is_enough(world, tmp_path, monkeypatch):
+  """Though none of the others is, nor is any saved."""
+  _with_bad_steps(monkeypatch, {1, 2})
+  assert cli.main(words(world, tmp_path, "--config.steps=3", "--config.keep_best=")) == 0
+  assert (tmp_path / "weights").is_dir()
+
+
 def test_a_run_that_never_is_finite_ends_in_one_line(world, tmp_path, capsys, monkeypatch):
   _with_bad_steps(monkeypatch, range(5, 10**6))
   assert cli.main(words(world, tmp_path, "--config.skip_at_most=2")) == 2
@@ -259,6 +266,18 @@ def test_a_step_can_be_scored_after_it_was_saved_and_be_the_best(tmp_path):
   assert kept == {2, 6, 8}
   with contextlib.closing(Checkpoints(tmp_path, best=best)) as checkpoints:
     assert checkpoints.best() == 2 and 10 not in checkpoints.scores
+
+
+def test_scores_kept_as_they_once_were_are_told(tmp_path):
+  (tmp_path / "4" / "metrics").mkdir(parents=True)
+  with pytest.raises(InputError, match=f"{tmp_path}: scores are kept as an older version did; name another"):
+    Checkpoints(tmp_path)
+
+
+@pytest.mark.parametrize("highest", [True, False])
+def test_a_score_that_is_no_number_or_missing_is_never_the_best(highest):
+  best = Best("loss", highest)
+  assert best({"loss": np.nan}) == best({}) == -np.inf < best({"loss": 1e30})
 
 
 def test_the_best_is_the_lowest_or_the_highest_or_none():

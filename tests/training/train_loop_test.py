@@ -70,12 +70,24 @@ def test_what_a_crash_left_of_the_metrics_is_mended(tmp_path, cut, added):
   assert _numbers(tmp_path) == {(step, "train/loss"): float(step) for step in (1, 2, 3)}
 
 
+def test_a_number_that_is_not_finite_is_one_that_json_has(tmp_path):
+  writer = MetricWriter(tmp_path, last_step=0)
+  writer.scalars(1, {"train/loss": np.nan, "train/grad_norm": np.inf})
+  writer.close()
+  assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "train/loss": null, "train/grad_norm": null}\n'
+
+
 def test_a_run_none_of_whose_steps_is_finite_writes_no_weights(world, tmp_path, monkeypatch):
   losses = VocoderStage.losses
 
   def broken(self, phase):
-    (loss,) = losses(self, phase).values()
-    return {"vocoder": lambda *given: (loss(*given)[0] * np.nan, loss(*given)[1])}
+    (real,) = losses(self, phase).values()
+
+    def loss(*given):
+      value, metrics = real(*given)
+      return value * np.nan, metrics
+
+    return {"vocoder": loss}
 
   monkeypatch.setattr(VocoderStage, "losses", broken)
   with pytest.raises(InputError, match=f"{tmp_path}: no step was finite; lower the learning rate"):
@@ -133,9 +145,13 @@ def test_a_run_that_was_done_is_scored_and_writes_its_weights_again(world, unbro
   """Even if fewer steps are asked for than there were: its scores are told once, of the step that they are of."""
   shutil.copytree(unbroken[0], tmp_path / "copy")
   shutil.rmtree(tmp_path / "copy" / "weights")
+  # As if SIGTERM had come in the last step.
+  (tmp_path / "copy" / "checkpoints" / "scores.json").unlink()
   assert _train(_config(world, 5), tmp_path / "copy") == pytest.approx(unbroken[1])
   assert _tensors(tmp_path / "copy") == _tensors(unbroken[0])
   assert _numbers(tmp_path / "copy") == pytest.approx(_numbers(unbroken[0]))
+  noted = json.loads((tmp_path / "copy" / "checkpoints" / "scores.json").read_text())
+  assert noted == {"6": pytest.approx(unbroken[1])}
 
 
 def test_scores_are_returned_and_written(unbroken):
