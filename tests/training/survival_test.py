@@ -180,11 +180,13 @@ def test_steps_that_are_not_finite_are_skipped_and_after_some_the_run_goes_back(
   assert all(line["train/seconds_per_step"] > 0 for line in trained)
 
 
-def test_one_step_that_is_finite_is_enough(world, tmp_path, monkeypatch):
-  """Though none of the others is, nor is any saved."""
-  _with_bad_steps(monkeypatch, {1, 2})
-  assert cli.main(words(world, tmp_path, "--config.steps=3", "--config.keep_best=")) == 0
-  assert (tmp_path / "weights").is_dir()
+@pytest.mark.parametrize(("bad", "code"), [({1, 2}, 0), (range(10**6), 2)])
+def test_a_run_writes_weights_if_one_of_its_steps_was_finite(world, tmp_path, capsys, monkeypatch, bad, code):
+  """Even if none was saved."""
+  _with_bad_steps(monkeypatch, bad)
+  assert cli.main(words(world, tmp_path, "--config.steps=3", "--config.keep_best=")) == code
+  assert (tmp_path / "weights").is_dir() == (code == 0)
+  assert (f"{tmp_path}: no step was finite; lower the learning rate" in capsys.readouterr().err) == (code == 2)
 
 
 def test_a_run_that_never_is_finite_ends_in_one_line(world, tmp_path, capsys, monkeypatch):
