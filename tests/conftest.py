@@ -11,7 +11,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers have the environment of t
   # Programs compiled once serve the whole run, the commands that tests start included; the next run starts afresh.
   _CACHE = tempfile.TemporaryDirectory(prefix="condfoley-test-cache-")
   os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # Hundreds of small ones take long together.
 # Most of the time here goes into compiling, most of what is compiled runs once: a quarter less of it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
