@@ -164,7 +164,9 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
   parser.set_defaults(run=_evaluate, refuse=parser.error)
   parser.add_argument("--data", type=_path, required=True, metavar="DIR", help="prepared test split")
-  parser.add_argument("--weights", metavar="DIR[,DIR...]", help="weights folders (default: the ones shipped)")
+  parser.add_argument(
+    "--weights", type=_paths, metavar="DIR[,DIR...]", help="weights folders (default: the ones shipped)"
+  )
   parser.add_argument("--systems", metavar="A,B", help="only these (default: all)")
   parser.add_argument("--candidates", type=_positive, default=10, metavar="N", help="takes ranked (default: 10)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
@@ -259,7 +261,7 @@ def _evaluate(args: argparse.Namespace, rest: Sequence[str]) -> None:
 
   chosen = {"candidates": args.candidates, "seed": args.seed, "tau_s": args.tau}
   if args.weights is not None:
-    chosen["weights"] = tuple(_path(text) for text in args.weights.split(","))
+    chosen["weights"] = args.weights
   if args.systems is not None:
     chosen["only"] = tuple(args.systems.split(","))
   evaluate.run(evaluate.Settings(args.data, **chosen), args.out)
@@ -282,6 +284,10 @@ def _path(text: str) -> Path:
   if not text:
     raise argparse.ArgumentTypeError("empty; name a file or folder")
   return Path(text)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+  return tuple(_path(part) for part in text.split(","))
 
 
 def _positive(text: str) -> int:

@@ -69,12 +69,13 @@ def check() -> None:
 def held() -> Iterator[None]:
   """No signal interrupts the block, which is to be short. Raises Interrupted if one came before it."""
   global _held
-  _held = True
+  before, _held = _held, True
   try:
-    check()
+    if not before:
+      check()
     yield
   finally:
-    _held = False
+    _held = before
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ def prepare(
   split: str,
   mapper: Mapper,
   progress: Progress | None = None,
+  beside: Callable[[], None] | None = None,
 ) -> dataset.Dataset:
   """Writes videos as a dataset to `out_dir`, in place of the one that is there.
 
@@ -67,6 +68,7 @@ def prepare(
     name, split: of the dataset, e.g. "drumstick", "train".
     mapper: makes the shards: `in_processes(n)` or `beam.on(runner)`.
     progress: called with (videos done, videos in all).
+    beside: writes what lies beside the dataset and tells of its videos; called when it takes the old one's place.
 
   Raises:
     InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; a
@@ -79,8 +81,8 @@ def prepare(
     raise InputError(f"{out_dir}: holds a cache of a training run; choose another folder")
   with claim.claimed(out_dir) as alone:
     found = sources()
-    _check_ids(found)
-    _prepare(found, out_dir, spec, name, split, mapper, progress)
+    _check_ids(found, split)
+    _prepare(found, out_dir, spec, name, split, mapper, progress, beside or (lambda: None))
     if alone:
       for left in out_dir.glob(f"{_WORK}*"):  # Of runs with other settings, which were killed.
         left.rmtree()
@@ -95,6 +97,7 @@ def _prepare(
   split: str,
   mapper: Mapper,
   progress: Progress | None,
+  beside: Callable[[], None],
 ) -> None:
   """As `prepare`, in an `out_dir` that is there and nobody else's."""
   work = out_dir / f"{_WORK}{_fingerprint(sources, spec, name, split)}"
@@ -114,7 +117,7 @@ def _prepare(
     work.rmtree()
     reason = shards[0]["skipped"][0]["reason"]
     raise InputError(f"{sources[0].video}: neither it nor the other videos can be used; the first: {reason}")
-  _publish(tasks, shards, out_dir, functools.partial(dataset.describe, spec, name=name, split=split))
+  _publish(tasks, shards, out_dir, functools.partial(dataset.describe, spec, name=name, split=split), beside)
   work.rmtree()
 
 
@@ -185,9 +188,9 @@ def _without_name(error: InputError, source: Source) -> str:
   return str(error).removeprefix(f"{printable(source.video)}: ")
 
 
-def _check_ids(sources: Sequence[Source]) -> None:
+def _check_ids(sources: Sequence[Source], split: str) -> None:
   if not sources:
-    raise InputError("no videos to prepare; name a folder that holds some")
+    raise InputError(f"no videos of split `{split}` to prepare; name a folder that holds some, or another --split")
   seen: dict[str, Source] = {}
   for source in sources:
     if source.id in seen:
@@ -210,7 +213,11 @@ def _running_total(counts: Iterable[int]) -> Iterator[int]:
 
 
 def _publish(
-  tasks: Sequence[ShardTask], shards: list[dict[str, Any]], out_dir: epath.Path, describe: Callable[..., dict[str, Any]]
+  tasks: Sequence[ShardTask],
+  shards: list[dict[str, Any]],
+  out_dir: epath.Path,
+  describe: Callable[..., dict[str, Any]],
+  beside: Callable[[], None],
 ) -> None:
   """Moves the shards to their final names; the old dataset's description goes first, the new one comes last."""
   held = [(task, shard) for task, shard in zip(tasks, shards, strict=True) if shard["records"]]
@@ -232,6 +239,7 @@ def _publish(
         # What is not there any more was moved by a run that was killed here.
         if before.exists():
           before.replace(after)
+    beside()
     aside.replace(out_dir / dataset.FILE_NAME)
 
 

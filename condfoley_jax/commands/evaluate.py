@@ -53,9 +53,12 @@ def run(settings: Settings, out: Path) -> None:
   judges = Judges(main.clip)
   tests = TestSet(settings.data, main.clip)
   groups = _groups(settings, named, tests)
+  for name in RESULTS:
+    if (out / name).is_dir():
+      raise InputError(f"{out / name}: a folder, where the result goes; move it away or choose another --out")
   with claim.claimed(out), Bar("evaluating") as bar:
     gallery = Gallery(out / "sounds", tests, groups)
-    found = evaluate.run(tests, judges, groups, out, keep=gallery.keep, progress=bar.show)
+    found = evaluate.run(tests, judges, groups, out, sounds=gallery, progress=bar.show)
     found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
     numbers = json.dumps(found, indent=1) + "\n"
     texts = (numbers, metrics_table.markdown(found), metrics_page.page(found, gallery, tests))

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from condfoley_jax.clip import MINI, PAPER
@@ -65,6 +65,7 @@ def run(settings: Settings, out: Path) -> None:
       split=settings.split,
       mapper=mapper,
       progress=bar.show,
+      beside=_beside(settings, out),
     )
   for note in _left_out(sources(), made):
     print(printable(f"left out {note}"), file=sys.stderr)
@@ -132,6 +133,13 @@ def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
       return folder.sources(_required(settings), settings.split, shares=shares, labels=settings.labels)
     case public:
       return PUBLIC[public].sources(_required(settings), settings.split, settings.annotations)
+
+
+def _beside(settings: Settings, out: Path) -> Callable[[], None] | None:
+  """Writes the trials of the world's test split."""
+  if (settings.dataset, settings.split) != ("drumstick", "test"):
+    return None
+  return lambda: drumstick.write_protocol(out / "videos", settings.seed, settings.videos)
 
 
 def _required(settings: Settings) -> Path:

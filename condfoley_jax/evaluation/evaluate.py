@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,15 @@ from condfoley_jax.evaluation.systems import BASELINES, CEILINGS, Group, Sounds
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from data_pipelines import interrupt
 
-Keep = Callable[[Item, Sounds], None]
+
+class Kept(Protocol):
+  """Sounds that are kept to be heard: of some items, by system."""
+
+  def keep(self, item: Item, sounds: Sounds) -> None:
+    """Is given the sounds of each item when they are made."""
+
+  def lacks(self, name: str, system: str) -> bool:
+    """Whether the sound of an item is to be made again."""
 
 
 def run(
@@ -21,7 +30,7 @@ def run(
   groups: Sequence[Group],
   out: Path,
   *,
-  keep: Keep,
+  sounds: Kept,
   progress: Callable[[int, int], None],
 ) -> dict:
   """Scores every system on every item.
@@ -30,7 +39,7 @@ def run(
     tests, judges: see there.
     groups: of systems.
     out: folder for `records/`.
-    keep: is given the sounds of each item, by system, when they are made.
+    sounds: those that are kept.
     progress: called with (items done, items).
 
   Returns:
@@ -49,17 +58,19 @@ def run(
   for index, name in enumerate(tests.names):
     interrupt.check()
     # Of a group some may be there: a run was killed between two of them, or did not want the others.
-    left = [group._replace(systems=tuple(s for s in group.systems if name not in kept[s])) for group in groups]
+    missing = {system for system in kept if name not in kept[system] or sounds.lacks(name, system)}
+    left = [group._replace(systems=tuple(s for s in group.systems if s in missing)) for group in groups]
     left = [group for group in left if group.systems]
     if left or name not in truth:
       item = tests[index]
       seen = judges.watch(item.query)
       for group in left:
         made = group.make(index, item)
-        sounds = _checked({system: made[system] for system in group.systems}, item)
-        keep(item, sounds)
-        for system, audio in sounds.items():
-          kept[system].add({"item": name, **scoring.score(item, audio, judges, seen)})
+        wanted = _checked({system: made[system] for system in group.systems}, item)
+        sounds.keep(item, wanted)
+        for system, audio in wanted.items():
+          if name not in kept[system]:
+            kept[system].add({"item": name, **scoring.score(item, audio, judges, seen)})
       if name not in truth:
         truth.add(scoring.truth(item, judges, seen))
     progress(index + 1, len(tests))

@@ -16,6 +16,7 @@ from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.evaluation import embed
 from condfoley_jax.evaluation.systems import VARIANTS, Group, Sounds
 from condfoley_jax.evaluation.test_set import Item, TestSet
+from data_pipelines.media import write_wav
 
 SHOWN = 6  # trials
 # In the order of a trial's rows; what was not chosen is left out.
@@ -41,8 +42,8 @@ class Gallery:
   """Sounds of `SHOWN` trials, evenly spread, kept as files while they are made.
 
   Args:
-    directory: for `<system>-<digits>/<trial>.wav`; the digits are of what the sounds depend on, so that those of other
-      settings, which may lie there too, are none of this gallery's.
+    directory: for `<system>-<digits>/<number of the trial>.wav`; the digits are of what the sounds depend on, so that
+      those of other settings, which may lie there too, are none of this gallery's.
     tests: whose trials they are.
     groups: of the systems that are kept and shown.
   """
@@ -50,27 +51,37 @@ class Gallery:
   def __init__(self, directory: Path, tests: TestSet, groups: Sequence[Group]):
     spread = np.linspace(0, len(tests) - 1, min(SHOWN, len(tests))).round().astype(int)
     self.indices = sorted(set(spread.tolist()))
-    self._names = {tests.names[i] for i in self.indices}
+    self._numbers = {tests.names[i]: i for i in self.indices}
     self._rate = tests.spec.sample_rate
     digits = {g: hashlib.sha256(f"{tests.identity} {g.identity}".encode()).hexdigest()[:8] for g in groups}
     self._folders = {s: directory / f"{s}-{digits[g]}" for g in groups for s in g.systems}
 
   def keep(self, item: Item, sounds: Sounds) -> None:
     """Writes the sounds of an item that is shown, float32 [N] by system; of another, nothing."""
-    if item.name not in self._names:
+    if item.name not in self._numbers:
       return
     for system, audio in sounds.items():
-      path = self._folders[system] / f"{item.name}.wav"
+      path = self._path(item.name, system)
       path.parent.mkdir(parents=True, exist_ok=True)
-      aside = path.with_name(f".{path.name}.partial")
-      soundfile.write(aside, audio, self._rate, format="WAV", subtype="PCM_16")
-      aside.replace(path)
+      write_wav(path, audio, self._rate)
+
+  def lacks(self, name: str, system: str) -> bool:
+    """Whether a trial is shown, and its sound is not there or damaged."""
+    if name not in self._numbers:
+      return False
+    try:
+      return soundfile.info(self._path(name, system)).frames == 0
+    except (OSError, soundfile.LibsndfileError):
+      return True
+
+  def _path(self, name: str, system: str) -> Path:
+    return self._folders[system] / f"{self._numbers[name]:05d}.wav"
 
   def sound(self, item: Item, system: str) -> np.ndarray | None:
     """What was kept, float32 [N]; None if there is nothing, or the system was not chosen."""
     if system not in self._folders:
       return None
-    path = self._folders[system] / f"{item.name}.wav"
+    path = self._path(item.name, system)
     return soundfile.read(path, dtype="float32")[0] if path.exists() else None
 
 

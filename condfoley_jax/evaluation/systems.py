@@ -97,12 +97,12 @@ def variant_group(name: str, weights: Weights, seed: int) -> Group:
 
 
 def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -> Group:
-  """What the weights generate: `candidates` takes of each item, take k with seed `seed` + k."""
+  """What the weights generate: `candidates` takes of each item, take k with seed `seed` + k, modulo 2^32."""
   generator, spec = generate.Generator(weights), weights.clip
   sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
 
   def make(index: int, item: Item) -> Sounds:
-    takes = generator(item.query, item.example, sampling, [seed + k for k in range(candidates)])
+    takes = generator(item.query, item.example, sampling, [(seed + k) % 2**32 for k in range(candidates)])
     transfer = references.onset_transfer(
       item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
     )

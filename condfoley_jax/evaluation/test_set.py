@@ -69,7 +69,7 @@ class TestSet:
     folder = _protocol_folder(self.directory)
     self.trials = protocol.read_protocol(folder)
     if not self.trials:
-      raise InputError(f"{folder / protocol.CONDITIONS_FILE}: lists no trial; a test split needs 4 videos or more")
+      raise InputError(f"{folder / protocol.CONDITIONS_FILE}: lists no trial; a test split needs 2 videos or more")
     self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]
     self._videos = {video.id: video for video in self._data.videos}
     self._check(folder / protocol.CONDITIONS_FILE)

@@ -120,10 +120,37 @@ def test_sounds_of_other_settings_are_not_shown(data, results, tmp_path):
   chosen = ("--systems", "true_onsets", "--seed", "1")
   assert evaluate(data, tmp_path, *chosen) == 0
   assert shown(tmp_path) == {"true sound", "example", "true_onsets"}
+  before = (tmp_path / "report.html").read_bytes()
   shutil.rmtree(tmp_path / "sounds")
   shutil.copytree(results / "sounds", tmp_path / "sounds")
   assert evaluate(data, tmp_path, *chosen) == 0
-  assert shown(tmp_path) == {"true sound", "example"}
+  assert (tmp_path / "report.html").read_bytes() == before
+
+
+def test_sounds_that_are_gone_or_damaged_are_made_again(data, tmp_path):
+  chosen = ("--systems", "silence,true_onsets")
+  assert evaluate(data, tmp_path, *chosen) == 0
+  before = contents(tmp_path)
+  first, second = sorted((tmp_path / "sounds").glob("true_onsets-*/*.wav"))
+  first.unlink()
+  second.write_bytes(second.read_bytes()[:20])
+  assert evaluate(data, tmp_path, *chosen) == 0
+  assert contents(tmp_path) == before
+
+
+def test_a_folder_in_the_place_of_a_result_is_told_before_anything_is_made(data, tmp_path, capsys):
+  (tmp_path / "report.html").mkdir()
+  assert evaluate(data, tmp_path, "--systems", "silence") == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{tmp_path}/report.html: a folder, where the result goes" in line
+  assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("weights", ["", f"{folder.SHIPPED},"])
+def test_weights_without_a_name_are_wrong_use(data, tmp_path, capsys, weights):
+  with pytest.raises(SystemExit) as raised:
+    evaluate(data, tmp_path, "--weights", weights)
+  assert raised.value.code == 2 and "empty; name a file or folder" in capsys.readouterr().err
 
 
 def test_records_of_another_version_of_the_scores_are_not_mixed_in(data, results, monkeypatch, capsys):

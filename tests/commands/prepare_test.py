@@ -6,6 +6,7 @@ from condfoley_jax import cli
 from condfoley_jax.commands import prepare as command
 from data_pipelines import lock
 from data_pipelines.builders.drumstick import builder, render
+from data_pipelines.builders.events import read_events, times_path
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError
 
@@ -100,6 +101,28 @@ def test_videos_are_rendered_and_prepared_under_one_lock(videos, tmp_path, monke
   assert seen == [("rendered", False), ("prepared", False)]
   assert len(taken) == 1 + len(seen)
   assert not (tmp_path / "out").exists()
+
+
+def test_trials_change_with_the_dataset_that_they_are_of(videos, tmp_path, monkeypatch, capsys):
+  """Not before: a run that ends early leaves both as they were."""
+  found = [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
+  monkeypatch.setattr(builder, "sources", lambda *_, **given: found[: given["count"]])
+  words = ["drumstick", "--split", "test", "--out", tmp_path / "out"]
+  (tmp_path / "out" / "videos").mkdir(parents=True)
+  assert prepare(capsys, *words, "--videos", 4) == (0, [])
+  before = contents(tmp_path / "out")
+  assert (tmp_path / "out" / "videos" / "AMT_test_set.json").exists()
+
+  def killed(*_, **__):
+    raise InputError("cut off")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(command.prepare, "write_shard", killed)
+    assert prepare(capsys, *words, "--videos", 3)[0] == 2
+  assert contents(tmp_path / "out") == before
+  assert prepare(capsys, *words, "--videos", 3) == (0, [])
+  lists = [json.loads((tmp_path / "out" / "videos" / "AMT_test_set.json").read_text())]
+  assert lists != [json.loads(before[tmp_path / "out" / "videos" / "AMT_test_set.json"])]
 
 
 def test_more_videos_than_sense_are_refused_before_any_is_planned(tmp_path, monkeypatch, capsys):

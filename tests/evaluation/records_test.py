@@ -56,6 +56,10 @@ def test_records_of_something_else_are_not_mixed_in(path):
     lambda content: content + b"3\n",
     lambda content: content + b"[" * 100_000 + b"\n",
     lambda content: content + b"\n",
+    lambda content: content.replace(b"0.25", b"0.26"),
+    lambda content: content.replace(b"0.25", b"Infinity"),
+    lambda content: content + content.splitlines(keepends=True)[1],
+    lambda content: content + b'{"item": "c", "f1": 0.5}\n',
   ],
 )
 def test_damage_is_one_line(path, damage):

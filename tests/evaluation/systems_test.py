@@ -103,6 +103,16 @@ def test_base_is_the_first_take_whatever_is_ranked_first():
     assert seed_of(made(candidates, tau_s)["base"]) == SEED
 
 
+def test_seeds_go_on_from_0_after_the_largest():
+  group = systems.model_group(WEIGHTS, candidates=2, seed=2**32 - 1, tau_s=0.1)
+  asked = []
+  group_seeds = lambda frames, example, sampling, seeds: asked.extend(seeds) or 1 / 0
+  with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+    patch.setattr(Generator, "__call__", lambda self, *given: group_seeds(*given))
+    group.make(0, item(0))
+  assert asked == [2**32 - 1, 0]
+
+
 def test_rerank_is_the_take_most_in_time_of_all():
   assert [seed_of(made(n, 0.05)["rerank"]) - SEED for n in (1, 2, 3)] == [0, 1, 2]
 

@@ -24,8 +24,7 @@ def sources(
 ) -> list[Source]:
   """Renders videos 0..count-1 of a split into `source_dir`, and offers them. Equal arguments give equal bytes.
 
-  Beside the videos of the test split lie the files of the published evaluation (`protocol`): 97 videos make 194 targets
-  with 3 conditions each. Fewer than 2 videos make no trial, and no files.
+  What goes beside the videos of the test split: `write_protocol`.
 
   Args:
     source_dir: folder for the videos and their `_times.txt`; made if absent.
@@ -40,17 +39,19 @@ def sources(
   """
   require_split(split, SPLITS, "drumstick")
   videos = render_videos(source_dir, split=split, seed=seed, count=count, workers=workers, progress=progress)
-  if split == "test":
-    write_protocol(pathlib.Path(source_dir), seed, count)
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
 
 
 def write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
+  """Writes the files of the published evaluation (`protocol`) for videos 0..count-1 of the test split into `folder`.
+
+  97 videos make 194 targets with 3 conditions each. Fewer than 2 make no trial: then files of more videos are removed.
+  """
   scenes = [draw_scene("test", seed, index) for index in range(count)]
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
   if trials := protocol.draw_protocol(videos, seed):
     protocol.write_protocol(folder, trials, videos)
-  else:  # Too few videos; those of an earlier run would tell of others.
+  else:
     for name in (protocol.CONDITIONS_FILE, protocol.MATCH_FILE, protocol.TYPES_FILE):
       (folder / name).unlink(missing_ok=True)
 
