@@ -120,7 +120,7 @@ def _systems(results: Path, settings: Settings) -> list[str]:
     systems.append(settings.reference)
   for name in systems:
     if name not in found or name == EXAMPLES:
-      raise InputError(f"{results / name}: no such system; there are {', '.join(found) or 'no folders'}")
+      raise InputError(f"{results}: no system `{name}`; there are {', '.join(found) or 'no folders'}")
     if not is_utf8(name):
       raise InputError(f"{results / name}: the name is not UTF-8; rename it")
   if len(systems) < 2:

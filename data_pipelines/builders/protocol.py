@@ -18,13 +18,14 @@ from condfoley_jax import clip
 from data_pipelines import interrupt
 from data_pipelines.builders.clips import Clip, format_second_clip, parse_second_clip
 from data_pipelines.builders.events import ACTIONS, Event
-from data_pipelines.builders.source import FETCH_LISTS, read_table, require_folder
+from data_pipelines.builders.source import LISTS_URL, read_table, require_folder
 from data_pipelines.errors import InputError
 
 CONDITIONS_FILE = "AMT_test_set.json"
 MATCH_FILE = "AMT_test_set_match_dict.json"
 TYPES_FILE = "AMT_test_set_type_dict.json"
 TARGETS, CONDITIONS = 2, 3  # a video, a target
+_REMEDY = f"prepare the test split again, or fetch the file from the folder `data` of {LISTS_URL} if it is theirs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,8 @@ def read_protocol(folder: str | os.PathLike) -> list[Trial]:
     InputError: a file is absent or damaged, or the two do not belong together.
   """
   folder = require_folder(folder, "the published annotations")
-  conditions = read_table(folder / CONDITIONS_FILE, FETCH_LISTS)
-  matches = read_table(folder / MATCH_FILE, FETCH_LISTS)
+  conditions = read_table(folder / CONDITIONS_FILE, _REMEDY)
+  matches = read_table(folder / MATCH_FILE, _REMEDY)
   where = f"{folder / CONDITIONS_FILE}"
   return [
     Trial(
@@ -122,7 +123,7 @@ def _kinds(where: Clip, videos: Mapping[str, tuple[float, Sequence[Event]]]) -> 
 
 def _listed(conditions: object, target: str, where: str) -> list[str]:
   if not isinstance(conditions, list) or not all(isinstance(c, str) for c in conditions):
-    raise InputError(f"{where}: `{target}` has no list of condition clips; {FETCH_LISTS}")
+    raise InputError(f"{where}: `{target}` has no list of condition clips; {_REMEDY}")
   return conditions
 
 
@@ -130,5 +131,5 @@ def _match(matches: dict, target: str, condition: str, folder: pathlib.Path) -> 
   flags = matches.get(target)
   flag = flags.get(condition) if isinstance(flags, dict) else None
   if not isinstance(flag, bool):
-    raise InputError(f"{folder / MATCH_FILE}: no true or false for {target} with {condition}; {FETCH_LISTS}")
+    raise InputError(f"{folder / MATCH_FILE}: no true or false for {target} with {condition}; {_REMEDY}")
   return flag

@@ -160,8 +160,8 @@ def silence(results):
     (damage, [], "rerank/c", "truncated"),
     (mute, [], "rerank/c", "has no sound"),
     (silence, [], "oracle", "silent"),
-    (None, ["--systems", "base,none"], "none", "no such system"),
-    (None, ["--reference", "examples"], "examples", "no such system"),
+    (None, ["--systems", "base,none"], "", "no system `none`"),
+    (None, ["--reference", "examples"], "", "no system `examples`"),
   ],
 )
 def test_bad_results_are_one_line_and_nothing_is_written(make, results, tmp_path, spoil, options, names, says):

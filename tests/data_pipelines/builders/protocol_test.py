@@ -30,10 +30,10 @@ def test_trials_in_order(tmp_path):
 @pytest.mark.parametrize(
   ("conditions", "matches", "message"),
   [
-    ({"a_1": ["b_1"]}, {}, "match_dict.json: no true or false for a_1 with b_1; fetch"),
+    ({"a_1": ["b_1"]}, {}, "match_dict.json: no true or false for a_1 with b_1; prepare"),
     ({"a_1": ["b_1"]}, {"a_1": {"b_1": 1}}, "match_dict.json: no true or false"),
     ({"a_1": ["b_1"]}, {"a_1": []}, "match_dict.json: no true or false"),
-    ({"a_1": "b_1"}, {}, "AMT_test_set.json: `a_1` has no list of condition clips; fetch"),
+    ({"a_1": "b_1"}, {}, "AMT_test_set.json: `a_1` has no list of condition clips; prepare"),
     ({"a": ["b_1"]}, {"a": {"b_1": True}}, "AMT_test_set.json: `a` is not `<video>_<second>`"),
     ([], {}, "AMT_test_set.json: is not a JSON object"),
   ],
@@ -45,7 +45,7 @@ def test_files_that_do_not_fit(tmp_path, conditions, matches, message):
 
 
 def test_missing_file(tmp_path):
-  with pytest.raises(InputError, match=r"AMT_test_set\.json: no such file; fetch"):
+  with pytest.raises(InputError, match=r"AMT_test_set\.json: no such file; prepare"):
     protocol.read_protocol(tmp_path)
 
 
