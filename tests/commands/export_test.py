@@ -6,8 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
-from flax import nnx
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
@@ -15,9 +13,7 @@ from condfoley_jax.conventions import OURS
 from condfoley_jax.sampling import rerank
 from condfoley_jax.sampling.generate import Example, Generator
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.weights import folder, registry
-from configs.models import models
-from tests.fill import filled
+from condfoley_jax.weights import folder
 
 FRAMES = 40
 SERVER = """
@@ -32,29 +28,21 @@ print(json.dumps(served.platforms))
 """
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-  """A folder of small weights with a sync network."""
-  sizes = models("mini").to_dict()
-  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2, "feature_width": 16}
-  sizes["video_encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  sizes["event_head"] |= {"width": 16}
-  sizes["vqgan"] |= {"patch": (20, 6), "widths": (16,), "strides": (), "z_channels": 16}
-  sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
-  sizes["sync_net"]["encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  kinds = {"vocoder": "istft_vocoder"}
-  kinds |= {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer", "sync_net")}
-  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=nnx.Rngs(0)) for n, kind in kinds.items()})
-  directory = tmp_path_factory.mktemp("weights") / "w"
-  folder.save(directory, MINI, dict(filled(build, scale=0.1)), conventions=OURS)
-  return directory
-
-
-def test_a_file_serves_without_our_code(weights, tmp_path):
+def test_a_file_serves_without_our_code(small_weights, tmp_path):
   rng = np.random.default_rng(0)
   pictures = lambda frames: rng.integers(0, 256, (frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)
   frames, example = pictures(FRAMES), Example(pictures(MINI.frames), rng.uniform(-0.5, 0.5, MINI.samples))
-  command = ["export", "--weights", str(weights), "--seconds", "4", "--candidates", "3", "--out", str(tmp_path / "s")]
+  command = [
+    "export",
+    "--weights",
+    str(small_weights),
+    "--seconds",
+    "4",
+    "--candidates",
+    "3",
+    "--out",
+    str(tmp_path / "s"),
+  ]
   assert cli.main(command) == 0
   held = np.pad(frames, ((0, 60 - FRAMES), (0, 0), (0, 0), (0, 0)), mode="edge")
   settings = [np.float32(0.9), np.int32(20), np.float32(0.95), np.float32(0.01), np.float32(0.2)]
@@ -65,7 +53,7 @@ def test_a_file_serves_without_our_code(weights, tmp_path):
   found = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
   assert json.loads(found.stdout) == ["cpu", "cuda", "tpu"]
   served = np.load(tmp_path / "made.npz")
-  ours = Generator(folder.load(weights))(
+  ours = Generator(folder.load(small_weights))(
     frames, example, Sampling(*map(float, settings[:1]), 20, 0.95, 0.01), [5, 6, 7]
   )
   samples = FRAMES * MINI.samples_per_frame
@@ -77,8 +65,8 @@ def test_a_file_serves_without_our_code(weights, tmp_path):
   np.testing.assert_allclose(served["seen"][:FRAMES], ours.seen, atol=1e-4)
 
 
-def test_weights_without_a_sync_net_are_refused(weights, tmp_path, capsys):
-  parts = folder.load(weights)
+def test_weights_without_a_sync_net_are_refused(small_weights, tmp_path, capsys):
+  parts = folder.load(small_weights)
   left = {name: part for name, part in parts.components.items() if name != "sync_net"}
   folder.save(tmp_path / "w", MINI, left, conventions=dataclasses.replace(OURS))
   assert cli.main(["export", "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "s")]) == 2

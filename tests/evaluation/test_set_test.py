@@ -69,7 +69,7 @@ def test_a_target_that_is_listed_twice(directory):
   path = directory / "AMT_test_set.json"
   target, *_ = json.loads(path.read_text())
   path.write_text(path.read_text().replace("{", f'{{"{target}": [], ', 1))
-  with pytest.raises(InputError, match=rf"AMT_test_set\.json: has the key {target} twice; prepare the test split again"):
+  with pytest.raises(InputError, match=rf"AMT_test_set\.json: has the key {target} twice; prepare the test split"):
     TestSet(directory, MINI)
 
 

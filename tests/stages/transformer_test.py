@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -60,8 +61,8 @@ def test_attention_of_the_last_position_equals_the_published_one(model, inputs):
   def attention(model):
     last = model.blocks[-1]
     model.blocks = model.blocks[:-1]
-    x, _ = model._read(condition, query, codes[:, :-1])
-    q, k, _ = last.attention._project(last.attention_norm(x))
+    x = last.attention_norm(model._hidden(condition, query, codes[:, :-1]))
+    q, k, _ = jnp.moveaxis(last.attention.qkv(x), (2, 3), (0, 2))
     return jax.nn.softmax(q[:, :, -1:] @ k.swapaxes(2, 3) * q.shape[-1] ** -0.5)[:, :, 0]
 
   expected = golden.load("gpt_small.npz")["att_last_layer_lastrow"]
