@@ -95,7 +95,7 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
   folder, _ = made
   (tmp_path / "out" / "first").mkdir(parents=True)
   (tmp_path / "out" / "first" / "soundtrack.mp4").write_text("mine")
-  assert generate(folder / "jobs.csv", tmp_path / "out") == 2
+  assert generate(folder / "jobs.csv", tmp_path / "out", "--candidates", "2") == 2
   assert [r["status"] for r in summary(tmp_path / "out")] == ["failed", "failed", "made"]
   assert (tmp_path / "out" / "first" / "soundtrack.mp4").read_text() == "mine"
 
