@@ -49,8 +49,15 @@ def test_unknown_words_are_refused(arg, words):
     config_of("vqgan", arg)
 
 
-@pytest.mark.parametrize("preset", ["paper_gh", "large"])
-@pytest.mark.parametrize("name", STAGES)
+# 24 layers one by one take long even as shapes; those of `large` are scanned.
+_SHAPES = [
+  pytest.param(name, preset, marks=[pytest.mark.slow] * ((name, preset) == ("transformer", "paper_gh")))
+  for name in STAGES
+  for preset in ("paper_gh", "large")
+]
+
+
+@pytest.mark.parametrize(("name", "preset"), _SHAPES)
 def test_losses_and_parameters_are_float32(name, preset):
   # Layers are alike, and all of them take a while even as shapes.
   config = config_of(name, preset + ",model.transformer.layers=1" * (name == "transformer"))
