@@ -44,8 +44,8 @@ def read(paths: Sequence[Path]) -> list[Participant]:
   """The participants of one study, in the order of their files.
 
   Raises:
-    InputError: a file is missing, is no answers file, is of another study than the first, or is the second of a
-      participant.
+    InputError: a file is missing, is no answers file, is of another study than the first or says otherwise of it, or
+      is the second of a participant.
   """
   participants: dict[str, Participant] = {}
   for path in paths:
@@ -54,6 +54,10 @@ def read(paths: Sequence[Path]) -> list[Participant]:
     if one.study != first.study:
       of = f"of study {one.study}, but {first.path} is of study {first.study}"
       raise InputError(f"{path}: {of}; analyse each study by itself")
+    if (one.seed, one.reference) != (first.seed, first.reference):
+      raise InputError(
+        f"{path}: says another seed or reference of the study than {first.path}; leave the changed one out"
+      )
     if earlier := participants.get(one.name):
       raise InputError(f"{path}: participant {one.name} answers in {earlier.path} too; keep one of the two files")
     participants[one.name] = one
@@ -62,7 +66,7 @@ def read(paths: Sequence[Path]) -> list[Participant]:
 
 def _read(path: Path) -> Participant:
   try:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
   except FileNotFoundError as error:
     raise InputError(f"{path}: no such file; check the path") from error
   except OSError as error:

@@ -221,6 +221,12 @@ def test_bad_answers_are_one_line_and_nothing_is_written(make, answers, analyse,
     ("surrogate", content | {"participant": "\ud800"}, "not what"),
     ("reference", content | {"reference": "none"}, "not what"),
     ("study", content | {"participant": "2", "study": "abc"}, f"but {good} is of study {content['study']}"),
+    (
+      "seed",
+      content | {"participant": "2", "seed": content["seed"] + 1},
+      f"another seed or reference of the study than {good}",
+    ),
+    ("mark", "\ufeff" + json.dumps(content), f"participant 1 answers in {good} too; keep one"),
     ("twice", content, f"participant 1 answers in {good} too; keep one"),
   ):
     path = tmp_path / f"{name}.json"
