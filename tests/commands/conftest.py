@@ -3,15 +3,13 @@
 import dataclasses
 
 import pytest
-from flax import nnx
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generate, generation
 from condfoley_jax.conventions import OURS
-from condfoley_jax.weights import folder, registry
-from configs.models import models
-from tests.fill import filled
+from condfoley_jax.weights import folder
+from tests import small
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +38,6 @@ def write(generation_made, plain_pictures, monkeypatch):
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory):
   """A folder of small weights with a sync network."""
-  sizes = models("mini").to_dict()
-  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2, "feature_width": 16}
-  sizes["video_encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  sizes["event_head"] |= {"width": 16}
-  sizes["vqgan"] |= {"patch": (20, 6), "widths": (16,), "strides": (), "z_channels": 16}
-  sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
-  sizes["sync_net"]["encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  kinds = {"vocoder": "istft_vocoder"}
-  kinds |= {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer", "sync_net")}
-  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=nnx.Rngs(0)) for n, kind in kinds.items()})
   directory = tmp_path_factory.mktemp("weights") / "w"
-  folder.save(directory, MINI, dict(filled(build, scale=0.1)), conventions=OURS)
+  folder.save(directory, MINI, small.parts(), conventions=OURS)
   return directory

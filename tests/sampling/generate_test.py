@@ -5,32 +5,19 @@ import functools
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import program
 from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.weights import registry
 from condfoley_jax.weights.folder import Weights
-from configs.models import models
-from tests.fill import filled
+from tests import small
 
 
 @pytest.fixture(scope="module")
 def generator():
-  sizes = models("mini").to_dict()
-  sizes["transformer"] |= {"layers": 1, "width": 32, "heads": 2, "feature_width": 16}
-  sizes["video_encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  sizes["event_head"] |= {"width": 16}
-  # On the same grid of codes.
-  sizes["vqgan"] |= {"patch": (20, 6), "widths": (16,), "strides": (), "z_channels": 16}
-  sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
-  kinds = {"vocoder": "istft_vocoder"} | {n: n for n in ("vqgan", "video_encoder", "event_head", "transformer")}
-  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=nnx.Rngs(0)) for n, kind in kinds.items()})
-  parts = dict(filled(build, scale=0.1))
-  return Generator(Weights(MINI, Conventions(), parts, "none"))
+  return Generator(Weights(MINI, Conventions(), small.parts(but=("sync_net",)), "none"))
 
 
 def _inputs(frames):
