@@ -30,7 +30,7 @@ _GOALS = {"published": 150.0, "gpt2": 1.0, "machine": 1 / 1.6}
 
 def rows() -> list[dict]:
   """A row per comparison: takes a second."""
-  model = registry.build("transformer", models("paper").transformer.to_dict(), rngs=nnx.Rngs(0))
+  model = registry.build("transformer", models("paper_gh").transformer.to_dict(), rngs=nnx.Rngs(0))
   runs = {"ours": _ours(model)}
   if all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
     runs |= {"published": _published(model.config), "gpt2": _gpt2(model.config)}
