@@ -72,13 +72,15 @@ def prepare(
 
   Raises:
     InputError: no videos, two with the same id, or none that can be used; a split that files cannot be named after; a
-      cache of a training run is in `out_dir`, or another run is at work there.
+      cache of a training run, or a folder called dataset.json, is in `out_dir`, or another run is at work there.
   """
   if not re.fullmatch(r"[\w.-]+", split):
     raise InputError(f"split `{printable(split)}`: files are named after it; use letters, digits, _ and - alone")
   out_dir = epath.Path(out_dir)
   if side_shards.is_in(out_dir):
     raise InputError(f"{out_dir}: holds a cache of a training run; choose another folder")
+  if (out_dir / dataset.FILE_NAME).is_dir():
+    raise InputError(f"{out_dir / dataset.FILE_NAME}: a folder; remove it or choose another --out")
   with claim.claimed(out_dir) as alone:
     found = sources()
     _check_ids(found, split)

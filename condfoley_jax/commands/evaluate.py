@@ -50,7 +50,7 @@ def run(settings: Settings, out: Path) -> None:
   """
   named = _weights(settings.weights)
   main = named.get("model") or next(iter(named.values()))
-  judges = Judges(main.clip)
+  judges = Judges(main.clip, of=settings.weights[0])
   tests = TestSet(settings.data, main.clip)
   groups = _groups(settings, named, tests)
   for name in RESULTS:
@@ -94,7 +94,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
   for name, weights in named.items():
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
-      ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s}
+      ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
       groups.append(systems.variant_group(name, weights, settings.seed))

@@ -126,6 +126,8 @@ def _left_out(sources: Sequence[Source], made: Dataset) -> Iterator[str]:
 def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
   match settings.dataset:
     case "drumstick":
+      if _has_trials(settings):
+        drumstick.check_protocol(out / "videos")
       world = {"seed": settings.seed, "count": settings.videos, "workers": settings.workers}
       return drumstick.sources(out / "videos", settings.split, **world, progress=bar.show)
     case "folder":
@@ -137,9 +139,13 @@ def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
 
 def _beside(settings: Settings, out: Path) -> Callable[[], None] | None:
   """Writes the trials of the world's test split."""
-  if (settings.dataset, settings.split) != ("drumstick", "test"):
+  if not _has_trials(settings):
     return None
   return lambda: drumstick.write_protocol(out / "videos", settings.seed, settings.videos)
+
+
+def _has_trials(settings: Settings) -> bool:
+  return (settings.dataset, settings.split) == ("drumstick", "test")
 
 
 def _required(settings: Settings) -> Path:

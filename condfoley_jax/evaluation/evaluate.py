@@ -51,7 +51,7 @@ def run(
   identity = {"data": tests.identity, "judges": judges.id, "scores": scoring.VERSION}
   truth = Records(out / "records" / "truth.jsonl", identity)
   kept = {
-    system: Records(out / "records" / f"{system}.jsonl", identity | {"made with": group.identity})
+    system: Records(out / "records" / f"{system}.jsonl", identity | {"made with": group.identity[system]})
     for group in groups
     for system in group.systems
   }

@@ -47,6 +47,7 @@ class Judges:
   Args:
     spec: of what is judged.
     directory: holds a weights folder for each of `PARTS`.
+    of: the weights that are judged, for messages.
 
   Attributes:
     furthest_s: the largest offset that they can tell, s.
@@ -55,12 +56,12 @@ class Judges:
     InputError: one is missing or damaged, or is for other clips.
   """
 
-  def __init__(self, spec: ClipSpec, directory: Path = SHIPPED):
+  def __init__(self, spec: ClipSpec, directory: Path = SHIPPED, *, of: Path):
     classifier, sync = (folder.load(directory / name, only=parts) for name, parts in PARTS.items())
     for name, weights in zip(PARTS, (classifier, sync), strict=True):
       if weights.clip != spec:
-        remedy = "evaluate weights of its preset, or train it with theirs"
-        raise InputError(f"{directory / name}: judges other clips than the weights make; {remedy}")
+        remedy = "evaluate weights of the judges' preset"
+        raise InputError(f"{of}: makes other clips than those that {directory / name} judges; {remedy}")
     self.spec, self.id = spec, f"{classifier.id} {sync.id}"
     self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
     self._sync: SyncNet = sync.components["sync_net"]

@@ -53,8 +53,8 @@ class Gallery:
     self.indices = sorted(set(spread.tolist()))
     self._numbers = {tests.names[i]: i for i in self.indices}
     self._rate = tests.spec.sample_rate
-    digits = {g: hashlib.sha256(f"{tests.identity} {g.identity}".encode()).hexdigest()[:8] for g in groups}
-    self._folders = {s: directory / f"{s}-{digits[g]}" for g in groups for s in g.systems}
+    digits = lambda identity: hashlib.sha256(f"{tests.identity} {identity}".encode()).hexdigest()[:8]
+    self._folders = {s: directory / f"{s}-{digits(g.identity[s])}" for g in groups for s in g.systems}
 
   def keep(self, item: Item, sounds: Sounds) -> None:
     """Writes the sounds of an item that is shown, float32 [N] by system; of another, nothing."""

@@ -10,9 +10,11 @@ nothing but the side. In one list, sides of a pair, pairs and clips are as even 
 """
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 TRIALS = 21
 PRACTICE = 5
@@ -97,6 +99,11 @@ def make_lists(pairs: Sequence[Pair], clips: Clips, seed: int) -> list[list[Tria
     trials = _compare("practice", pairs, [step + k for step in practice_steps], next(practice_deck), rng) + trials
     lists += [trials, [trial.mirrored() for trial in trials]]
   return lists
+
+
+def digest(trials: Iterable[Trial]) -> str:
+  """A hash of what a list asks, by which a file of answers is known to be of it."""
+  return hashlib.sha256(json.dumps([dataclasses.astuple(t) for t in trials]).encode()).hexdigest()
 
 
 def _compare(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from condfoley_jax.evaluation.study import CHECKS, COUNTED, PRACTICE, QUESTIONS, TRUE
+from condfoley_jax.evaluation.study import CHECKS, COUNTED, PRACTICE, QUESTIONS, TRUE, Trial, digest
 from condfoley_jax.evaluation.study_page import ANSWERS_FORMAT
 from data_pipelines.errors import InputError
 
@@ -85,6 +85,7 @@ def _parse(path: Path, content: dict) -> Participant:
   answers = [_answer(trial) for trial in content["trials"]]
   kinds = [answer.kind for answer in answers]
   _require({kind: kinds.count(kind) for kind in {*kinds, *_KINDS}} == _KINDS)
+  _require(content["trials_sha256"] == digest(Trial(a.kind, a.clip, a.left, a.right) for a in answers))
   reference, name = content["reference"], content["participant"]
   _require(_is_text(content["study"]) and _is_text(name) and isinstance(content["seed"], int))
   _require(reference is None or all(reference in (a.left, a.right) for a in answers if a.kind != "check"))

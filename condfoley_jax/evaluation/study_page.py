@@ -13,11 +13,11 @@ from pathlib import Path
 
 import condfoley_jax
 from condfoley_jax.evaluation import embed
-from condfoley_jax.evaluation.study import PRACTICE, Trial
+from condfoley_jax.evaluation.study import PRACTICE, Trial, digest
 from data_pipelines.errors import InputError
 
 PAGE_BYTES = 40_000_000  # more is much for a phone
-ANSWERS_FORMAT = "condfoley study answers 1"
+ANSWERS_FORMAT = "condfoley study answers 2"
 _ID_DIGITS = 12
 
 
@@ -79,6 +79,7 @@ def _plan(study: Study, index: dict[tuple[str, str], int]) -> dict:
     "reference": study.reference,
     "practice": PRACTICE,
     "lists": lists,
+    "trials_sha256": [digest(trials) for trials in study.lists],
   }
 
 

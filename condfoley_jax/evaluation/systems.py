@@ -34,12 +34,12 @@ class Group(NamedTuple):
   """Systems made together: `make` takes an item with its number and gives float32 audio [N] by name, of `systems` and
   maybe of more.
 
-  `identity` names all that the sounds depend on besides the item.
+  `identity` names for each of them all that its sound depends on besides the item.
   """
 
   systems: tuple[str, ...]
   make: Make
-  identity: str
+  identity: Mapping[str, str]
 
 
 def reference_group(tests: TestSet, seed: int, systems: Sequence[str] = REFERENCES) -> Group:
@@ -71,7 +71,7 @@ def reference_group(tests: TestSet, seed: int, systems: Sequence[str] = REFERENC
     pasted = {"chance": references.shuffled, "wrong_material": references.wrong_material}
     return found | {s: pasted[s](trial, tests[drawn[index]].sounds, draws) for s, drawn in others.items()}
 
-  return Group(wanted, make, f"seed {seed}")
+  return Group(wanted, make, dict.fromkeys(wanted, f"seed {seed}"))
 
 
 def ceiling_group(weights: Weights, seed: int) -> Group:
@@ -85,7 +85,7 @@ def ceiling_group(weights: Weights, seed: int) -> Group:
       "true_onsets": references.true_onsets(item.sounds, np.random.default_rng((seed, index))),
     }
 
-  return Group(CEILINGS, make, f"seed {seed}, weights {weights.id}")
+  return Group(CEILINGS, make, dict.fromkeys(CEILINGS, f"seed {seed}, weights {weights.id}"))
 
 
 def variant_group(name: str, weights: Weights, seed: int) -> Group:
@@ -93,16 +93,21 @@ def variant_group(name: str, weights: Weights, seed: int) -> Group:
   generator = generate.Generator(weights)
   sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
   make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
-  return Group((name,), make, f"seed {seed}, weights {weights.id}")
+  return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
 
 
-def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -> Group:
-  """What the weights generate: `candidates` takes of each item, take k with seed `seed` + k, modulo 2^32."""
+def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float, systems: Sequence[str] = MODEL) -> Group:
+  """What the weights generate: those of `systems`, from `candidates` takes of each item where there is to be a choice.
+
+  Take k has the seed `seed` + k, modulo 2^32.
+  """
   generator, spec = generate.Generator(weights), weights.clip
+  wanted = tuple(s for s in MODEL if s in systems)
+  seeds = [(seed + k) % 2**32 for k in range(candidates if "rerank" in wanted else 1)]
   sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
 
   def make(index: int, item: Item) -> Sounds:
-    takes = generator(item.query, item.example, sampling, [(seed + k) % 2**32 for k in range(candidates)])
+    takes = generator(item.query, item.example, sampling, seeds)
     transfer = references.onset_transfer(
       item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
     )
@@ -112,4 +117,7 @@ def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float) -
       "onset_transfer": transfer,
     }
 
-  return Group(MODEL, make, f"seed {seed}, weights {weights.id}, {candidates} candidates, tau {tau_s} s")
+  identity = dict.fromkeys(wanted, f"seed {seed}, weights {weights.id}")
+  if "rerank" in wanted:
+    identity["rerank"] += f", {candidates} candidates, tau {tau_s} s"
+  return Group(wanted, make, identity)

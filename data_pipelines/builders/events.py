@@ -67,7 +67,8 @@ def parse_event(fields: Sequence[str | float], where: str) -> Event:
     raise InputError(f"{where} is not `time material action reaction`; correct it")
   time, material, action, reaction = fields
   try:
-    time_s = math.nan if "_" in str(time) else float(time)  # Python reads 1_0 as 10.
+    # Python reads 1_0 as 10 and True as 1.
+    time_s = math.nan if "_" in str(time) or isinstance(time, bool) else float(time)
   except (ValueError, TypeError):
     time_s = math.nan
   if not 0 <= time_s < math.inf:

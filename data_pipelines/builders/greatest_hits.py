@@ -8,7 +8,7 @@ videos of the clip lists of Du et al. (2023): 33,231, 1,955 and 4,093 clips of 8
 
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from data_pipelines.builders import base, greatest_hits_files
 from data_pipelines.builders.clips import Clip, read_clips
@@ -98,6 +98,7 @@ def check(source_dir: str | os.PathLike, annotations: str | os.PathLike | None =
     parts=(
       Part("videos (<video>_denoised.mp4)", VIDEOS, len(seen), tuple(sorted(known - seen))),
       Part("labels (<video>_times.txt or hit records)", VIDEOS, len(labelled), tuple(sorted(known - labelled))),
+      *_sound_part(found),
       lists_part(lists, _LISTS),
     ),
     unknown=_unknown(folder),
@@ -123,6 +124,14 @@ class GreatestHits(base.PublicBuilder):
     return sources(self.source_dir, split, self.annotations)
 
 
+def _sound_part(found: Mapping[str, VideoFiles]) -> tuple[Part, ...]:
+  """That of unpacked videos, where some lack theirs."""
+  unpacked = [v for v, files in found.items() if files.video and files.video.is_dir()]
+  silent = tuple(v for v in unpacked if found[v].lacks_sound)
+  what = "sound of unpacked videos (<video>/audio/<video>_denoised.wav)"
+  return (Part(what, len(unpacked), len(unpacked) - len(silent), silent),) if silent else ()
+
+
 def _listed(lists: pathlib.Path) -> set[str]:
   """Videos of those lists that are there."""
   return {c.video for name in _LISTS if (lists / name).is_file() for c in read_clips(lists / name, FETCH_LISTS)}
@@ -146,6 +155,9 @@ def _labels(found: dict[str, VideoFiles], lists: pathlib.Path) -> dict[str, tupl
 def _source(video: str, files: VideoFiles | None, events: tuple[Event, ...] | None, folder: pathlib.Path) -> Source:
   if files is None or files.video is None:
     raise InputError(f"{folder / video}{greatest_hits_files.VIDEO_ENDS[0]}: missing; get {FETCH}")
+  if files.lacks_sound:
+    sound = files.video.parent / "audio" / f"{video}{greatest_hits_files.AUDIO_END}"
+    raise InputError(f"{sound}: missing, the pictures are there; unpack the video again")
   if events is None:
     raise InputError(f"{folder / video}{greatest_hits_files.TIMES_END}: missing, and no hit records; get {FETCH}")
   return Source(id=video, video=files.video, audio=files.audio, events=events)

@@ -29,12 +29,19 @@ class VideoFiles:
   audio: pathlib.Path | None
   labels: pathlib.Path | None
 
+  @property
+  def lacks_sound(self) -> bool:
+    """Whether there are pictures without sound: a video's file has its own, unpacked pictures have none."""
+    return self.audio is None and self.video is not None and self.video.is_dir()
+
 
 def find_files(folder: pathlib.Path) -> dict[str, VideoFiles]:
   """Files by the video's id, sorted; videos in both layouts are taken as published.
 
+  An unpacked video has pictures in `video`, a folder, and its sound in a file of its own, if it is there.
+
   Raises:
-    InputError: unpacked folders `<video>` and `<video>_denoised`, or an unpacked video without its sound.
+    InputError: unpacked folders `<video>` and `<video>_denoised`.
   """
   return dict(sorted({**_find_unpacked(folder), **_find_published(folder)}.items()))
 
@@ -67,10 +74,7 @@ def _id(folder: pathlib.Path) -> str:
 
 def _unpacked(video: str, folder: pathlib.Path) -> VideoFiles:
   _check_rate(folder / META_NAME)
-  sounds = [folder / "audio" / f"{video}{end}" for end in (AUDIO_END, "_denoised_resampled.wav")]
-  audio = unpacked.first_file(sounds)
-  if audio is None:
-    raise InputError(f"{sounds[0]}: missing, the pictures are there; unpack the video again")
+  audio = unpacked.first_file(folder / "audio" / f"{video}{end}" for end in (AUDIO_END, "_denoised_resampled.wav"))
   return VideoFiles(folder / "frames", audio, unpacked.first_file([folder / FILE_NAME]))
 
 

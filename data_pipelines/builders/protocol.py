@@ -24,6 +24,7 @@ from data_pipelines.errors import InputError
 CONDITIONS_FILE = "AMT_test_set.json"
 MATCH_FILE = "AMT_test_set_match_dict.json"
 TYPES_FILE = "AMT_test_set_type_dict.json"
+FILES = (CONDITIONS_FILE, MATCH_FILE, TYPES_FILE)
 TARGETS, CONDITIONS = 2, 3  # a video, a target
 _REMEDY = f"prepare the test split again, or fetch the file from the folder `data` of {LISTS_URL} if it is theirs"
 

@@ -70,13 +70,13 @@ def read_sound(path: pathlib.Path, sample_rate: int, samples: int) -> np.ndarray
   Args:
     path: the file.
     sample_rate: wanted, Hz.
-    samples: how many are wanted; what the file lacks is silence.
+    samples: how many are wanted; the file may lack up to a second, which is then silence.
 
   Returns:
     float32 [samples].
 
   Raises:
-    InputError: the file is missing, empty or no sound.
+    InputError: the file is missing, empty, no sound or too short.
   """
   if not path.is_file():
     raise InputError(f"{path}: no such file; check that the data set is complete")
@@ -88,6 +88,9 @@ def read_sound(path: pathlib.Path, sample_rate: int, samples: int) -> np.ndarray
     raise InputError(f"{path}: no sound in it; check that the data set is complete")
   mono = sound.mean(axis=1, dtype=np.float32)
   resampled = soxr.resample(mono, rate, sample_rate, quality="HQ")[:samples] if rate != sample_rate else mono[:samples]
+  if samples - len(resampled) > sample_rate:
+    lengths = f"{len(resampled) / sample_rate:.1f} s of sound to {samples / sample_rate:.1f} s of pictures"
+    raise InputError(f"{path}: {lengths}; check that the data set is complete")
   return np.pad(resampled, (0, samples - len(resampled)))
 
 

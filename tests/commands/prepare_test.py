@@ -125,6 +125,24 @@ def test_trials_change_with_the_dataset_that_they_are_of(videos, tmp_path, monke
   assert lists != [json.loads(before[tmp_path / "out" / "videos" / "AMT_test_set.json"])]
 
 
+@pytest.mark.parametrize("name", ["AMT_test_set.json", "AMT_test_set_match_dict.json", "AMT_test_set_type_dict.json"])
+@pytest.mark.parametrize("content", ['{"2015-02-21-17-09-17_3.0667": []}', "not JSON"])
+def test_lists_of_other_videos_are_not_replaced(tmp_path, capsys, name, content):
+  (tmp_path / "out" / "videos").mkdir(parents=True)
+  (tmp_path / "out" / "videos" / name).write_text(content)
+  before = contents(tmp_path)
+  code, (line,) = prepare(capsys, "drumstick", "--split", "test", "--videos", 1, "--out", tmp_path / "out")
+  assert code == 2 and f"videos/{name}: " in line and line.endswith("move it away or choose another folder")
+  assert contents(tmp_path) == before
+
+
+def test_a_folder_in_the_place_of_the_description_is_refused(tmp_path, capsys):
+  (tmp_path / "out" / "dataset.json").mkdir(parents=True)
+  code, (line,) = prepare(capsys, "drumstick", "--videos", 1, "--out", tmp_path / "out")
+  assert code == 2 and line.endswith("out/dataset.json: a folder; remove it or choose another --out")
+  assert list(contents(tmp_path)) == [tmp_path / "out", tmp_path / "out" / "dataset.json"]
+
+
 def test_more_videos_than_sense_are_refused_before_any_is_planned(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(render, "draw_scene", lambda *_: pytest.fail("planned"))
   code, (line,) = prepare(capsys, "drumstick", "--videos", 10**8, "--out", tmp_path / "out")

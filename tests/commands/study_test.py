@@ -46,6 +46,7 @@ def answers(tmp_path):
       choices, seconds = {"sync": side, "material": side}, {"sync": 3.5, "material": 5.0}
       trials.append({"number": number, **shown, "choices": choices, "seconds": seconds})
     content = {key: plan[key] for key in ("format", "study", "seed", "reference")}
+    content["trials_sha256"] = plan["trials_sha256"][int(name) - 1]
     path = tmp_path / f"answers-{name}.json"
     path.write_text(json.dumps(content | {"participant": name, "trials": trials} | changes))
     return path
@@ -217,6 +218,8 @@ def test_bad_answers_are_one_line_and_nothing_is_written(make, answers, analyse,
       content | {"trials": [content["trials"][0] | {"choices": {"sync": "up"}}, *content["trials"][1:]]},
       "not",
     ),
+    ("system", json.dumps(content).replace('"other"', '"another"'), "not what"),
+    ("clip", content | {"trials": [content["trials"][0] | {"clip": "none"}, *content["trials"][1:]]}, "not what"),
     ("number", content | {"participant": 1}, "not what"),
     ("surrogate", content | {"participant": "\ud800"}, "not what"),
     ("reference", content | {"reference": "none"}, "not what"),

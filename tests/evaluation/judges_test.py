@@ -1,6 +1,7 @@
 """The shipped judges hear what they are kept for, on videos they were trained on: that they are the right files."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def items(world, tmp_path_factory):
 
 
 def test_they_hear_the_action_and_how_late_a_sound_is(items):
-  judges, late_s = Judges(MINI), 0.2
+  judges, late_s = Judges(MINI, of=SHIPPED), 0.2
   in_time, moved, action = [], [], []
   for item in items:
     seen, audio = judges.watch(item.query), item.sounds.target.audio_N
@@ -38,7 +39,7 @@ def test_they_hear_the_action_and_how_late_a_sound_is(items):
 
 def test_a_folder_without_one_of_them_is_named(tmp_path):
   with pytest.raises(InputError, match=f"{tmp_path}/{next(iter(PARTS))}/config.json: not found"):
-    Judges(MINI, tmp_path)
+    Judges(MINI, tmp_path, of=SHIPPED)
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -47,7 +48,8 @@ def test_a_judge_of_other_clips_is_named(tmp_path, name):
     shutil.copytree(SHIPPED / part, tmp_path / part)
   path = tmp_path / name / "config.json"
   path.write_text(path.read_text().replace('"fmin": 40.0', '"fmin": 50.0'))
-  with pytest.raises(
-    InputError, match=f"{tmp_path / name}: judges other clips than the weights make; evaluate weights"
-  ):
-    Judges(MINI, tmp_path)
+  words = (
+    f"^weights: makes other clips than those that {tmp_path / name} judges; evaluate weights of the judges' preset"
+  )
+  with pytest.raises(InputError, match=words):
+    Judges(MINI, tmp_path, of=Path("weights"))

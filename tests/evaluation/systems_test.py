@@ -187,6 +187,11 @@ def test_a_test_set_of_one_kind_has_no_other_to_draw(tests, system, words):
 def test_groups_say_all_that_their_sounds_depend_on():
   model = lambda **changes: systems.model_group(WEIGHTS, **{"candidates": 2, "seed": 0, "tau_s": 0.2} | changes)
   groups = [model(), model(candidates=3), model(seed=1), model(tau_s=0.1)]
+  assert len({group.identity["rerank"] for group in groups}) == len(groups)
+  for system in ("base", "onset_transfer"):
+    assert len({group.identity[system] for group in groups}) == 2, "nothing is chosen of takes"
   for seed in (0, 1):
     groups += [systems.reference_group(FourTrials(), seed), systems.ceiling_group(WEIGHTS, seed)]
-  assert len({group.identity for group in groups}) == len(groups)
+  # Names of systems stand beside these: a first take and a ceiling need the same.
+  assert len({next(iter(group.identity.values())) for group in groups}) == 2 + 2
+  assert all(group.systems == tuple(group.identity) for group in groups)

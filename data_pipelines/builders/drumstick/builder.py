@@ -8,9 +8,12 @@ from typing import Any
 from condfoley_jax.clip import ClipSpec
 from data_pipelines.builders import base, protocol
 from data_pipelines.builders.drumstick.render import render_videos
-from data_pipelines.builders.drumstick.scene import VERSION, draw_scene
+from data_pipelines.builders.drumstick.scene import VERSION, draw_scene, is_video_name
 from data_pipelines.builders.events import read_events, times_path
-from data_pipelines.builders.source import SPLITS, Source, require_split
+from data_pipelines.builders.source import SPLITS, Source, read_table, require_split
+from data_pipelines.errors import InputError
+
+_MOVE = "move it away or choose another folder"
 
 
 def sources(
@@ -52,8 +55,15 @@ def write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
   if trials := protocol.draw_protocol(videos, seed):
     protocol.write_protocol(folder, trials, videos)
   else:
-    for name in (protocol.CONDITIONS_FILE, protocol.MATCH_FILE, protocol.TYPES_FILE):
+    for name in protocol.FILES:
       (folder / name).unlink(missing_ok=True)
+
+
+def check_protocol(folder: pathlib.Path) -> None:
+  """Raises InputError if `folder` has lists of other videos than this world's: `write_protocol` would replace them."""
+  for path in (folder / name for name in protocol.FILES):
+    if os.path.lexists(path) and not all(is_video_name(clip) for clip in read_table(path, _MOVE)):
+      raise InputError(f"{path}: lists other videos than the procedural world's, and would be replaced; {_MOVE}")
 
 
 class Drumstick(base.SourceBuilder):

@@ -10,6 +10,7 @@ from data_pipelines.builders.drumstick.things import Thing, draw_thing
 from data_pipelines.builders.events import Event
 
 VERSION = 1  # of the world: one more when any pixel or sample changes
+_WORLD = "drumstick-v"  # what the names of all videos begin with; the version follows
 SPLITS = ("train", "val", "test")
 FRAME_RATES = {
   fractions.Fraction(15): 0.06,
@@ -96,11 +97,16 @@ class Scene:
 
 def world_name(split: str, seed: int) -> str:
   """What the names of a split's videos begin with."""
-  return f"drumstick-v{VERSION}-{split}-{seed}"
+  return f"{_WORLD}{VERSION}-{split}-{seed}"
 
 
 def video_name(split: str, seed: int, index: int) -> str:
   return f"{world_name(split, seed)}-{index:04d}"
+
+
+def is_video_name(name: str) -> bool:
+  """Whether a name, or that of a clip, begins as the videos of the world do, of any version."""
+  return name.startswith(_WORLD)
 
 
 def draw_scene(split: str, seed: int, index: int) -> Scene:

@@ -148,6 +148,13 @@ def test_check_counts_and_names(published):
   assert "61 of 977" in text and TEST[0] in text and "andrewowens.com/vis" in text and "no hashes are published" in text
 
 
+def test_check_counts_unpacked_videos_without_their_sound(tmp_path):
+  trees.touch(tmp_path / "a", "frames/frame000001.jpg", "audio/a_denoised.wav")
+  trees.touch(tmp_path / "b", "frames/frame000001.jpg")
+  videos, _, sound, _ = greatest_hits.check(tmp_path).parts
+  assert (videos.found, sound.expected, sound.found, sound.missing) == (2, 2, 1, ("b",))
+
+
 def test_check_of_everything(published, monkeypatch):
   monkeypatch.setattr(greatest_hits, "VIDEOS", len(TRAIN + TEST))
   report = greatest_hits.check(published)

@@ -33,7 +33,16 @@ def test_whatever_else_is_there_is_refused_in_one_line(content):
 
 
 @pytest.mark.parametrize(
-  "row", [[1.0], [1.0, "wood"], ["1.0", "wood hit"], [1.0, "jelly hit"], [1.0, "wood hit static"], [-1, "wood hit"]]
+  "row",
+  [
+    [1.0],
+    [1.0, "wood"],
+    ["1.0", "wood hit"],
+    [1.0, "jelly hit"],
+    [1.0, "wood hit static"],
+    [-1, "wood hit"],
+    [True, "wood hit"],
+  ],
 )
 def test_unusable_row_is_numbered(row):
   with pytest.raises(InputError, match="file: record 2 "):

@@ -63,3 +63,5 @@ def test_unusable_sound_is_named(tmp_path):
   assert trees.one_line(caught)
   with pytest.raises(InputError, match=r"b\.wav: no sound in it"):
     unpacked.read_sound(trees.wav(tmp_path / "b.wav", 0), 22050, 1)
+  with pytest.raises(InputError, match=r"c\.wav: 0\.5 s of sound to 2\.0 s of pictures; check"):
+    unpacked.read_sound(trees.wav(tmp_path / "c.wav", 0.5), 22050, 44100)
