@@ -21,6 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
   if rest and args.command != "train":
     args.refuse(f"unknown argument {rest[0]}")
   accelerator.expect_no_tpu()
+  code = _run(args, rest)
+  if code and argv is None and "jax" in sys.modules:
+    sys.stdout.flush()
+    os._exit(code)  # Threads that are still at work crash or complain when an interpreter is taken apart around them.
+  return code
+
+
+def _run(args: argparse.Namespace, rest: Sequence[str]) -> int:
   try:
     with interrupt.handled(), caches.chosen():
       args.run(args, rest)
@@ -31,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     place = error.filename or vars(args).get("out") or args.workdir
     return _fail(args.command, f"{place}: {error.strerror or error}; choose another place", 2)
   except interrupt.Interrupted as error:
-    code = _fail(args.command, f"interrupted by {error}", error.exit_code)
-    if argv is None and "jax" in sys.modules:
-      os._exit(code)  # Its threads that are still at work crash when an interpreter is taken apart around them.
-    return code
+    return _fail(args.command, f"interrupted by {error}", error.exit_code)
   return 0
 
 

@@ -46,7 +46,8 @@ def handled() -> Iterator[None]:
     return
   _noted.clear()
   before = {n: signal.signal(n, _receive) for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN}
-  hook, sys.unraisablehook = sys.unraisablehook, _unless_interrupted(sys.unraisablehook)
+  if not isinstance(sys.unraisablehook, _Hook):
+    sys.unraisablehook = _Hook(sys.unraisablehook)  # For good: threads that the block leaves behind raise too.
   try:
     with _watched():
       yield
@@ -54,7 +55,6 @@ def handled() -> Iterator[None]:
     _undo_all()
     _undo.clear()
     check()
-    sys.unraisablehook = hook
     for number, handler in before.items():
       signal.signal(number, handler)
 
@@ -168,6 +168,16 @@ def _undo_all() -> None:
       undo()
 
 
-def _unless_interrupted(hook: Callable) -> Callable:
-  """`hook` for exceptions that nobody can catch, less ours, which are noted anyway."""
-  return lambda unraisable: None if isinstance(unraisable.exc_value, Interrupted) else hook(unraisable)
+class _Hook:
+  """Tells exceptions that nobody can catch to `hook`, less those that say nothing new.
+
+  Ours are noted anyway; and reads of a checkpoint that are under way when one of them fails find their loop closed.
+  """
+
+  def __init__(self, hook: Callable[[object], object]):
+    self._hook = hook
+
+  def __call__(self, unraisable: "sys.UnraisableHookArgs") -> None:
+    error = unraisable.exc_value
+    if not isinstance(error, Interrupted) and str(error) != "Event loop is closed":
+      self._hook(unraisable)

@@ -41,9 +41,14 @@ class VocoderStage(Stage):
       raise ValueError(f"peaks is {peaks}; give the lowest and the highest, 0 or more")
 
   def create(self, rngs: nnx.Rngs) -> nnx.Module:
-    return Trained(
-      vocoder=self.build(self.config["vocoder"], rngs), discriminator=self.build("melgan_discriminator", rngs)
-    )
+    vocoder = self.build(self.config["vocoder"], rngs)
+    mel = jax.ShapeDtypeStruct((1, self.clip.n_mels, self.config["crop_frames"]), jnp.float32)
+    samples = jax.eval_shape(vocoder, mel).shape[1] // self.config["crop_frames"]
+    if samples != self.clip.hop:
+      raise ValueError(
+        f"model.{self.config['vocoder']} makes {samples} samples of a mel frame; clip.hop is {self.clip.hop}"
+      )
+    return Trained(vocoder=vocoder, discriminator=self.build("melgan_discriminator", rngs))
 
   def phase(self, step: int) -> str:
     return "adversarial" if step >= self.config["discriminator_start"] else "alone"

@@ -30,6 +30,15 @@ def _is_news(record: logging.LogRecord) -> bool:
 logging.getLogger("absl").addFilter(_is_news)
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+  """A read that fails leaves others under way that fail too, in the block or after it: one is told of, not all."""
+  logger = logging.getLogger("asyncio")
+  logger.disabled = True
+  yield
+  logger.disabled = False  # Not after a failure.
+
+
 @dataclasses.dataclass(frozen=True)
 class Best:
   """By which validation score a step is the best: by the lowest, or by the highest."""
@@ -128,7 +137,7 @@ class Checkpoints:
     """What was saved of a step, with the shapes and shardings of `like`, whatever mesh it was saved on."""
     args = ocp.args.Composite(state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore())
     try:
-      with self._told():
+      with self._told(), _reading():
         found = self._manager.restore(step, args=args)
       data = found["data"]
       key = jax.random.wrap_key_data(jax.numpy.asarray(data["key"], "uint32"))

@@ -140,6 +140,7 @@ def test_frozen_parts_stay_as_they_were(runs):
     ("configs/vocoder.py:mini", ["--config.model.melgan_discriminator.layers=-1"], "layers"),
     ("configs/vocoder.py:mini", ["--config.optimizers.vocoder.learning_rate=0.0"], "learning_rate is 0.0; give more"),
     ("configs/vocoder.py:mini", ["--config.sound.gain_db=(-1e999,0.0)"], "--config.sound.gain_db is (-inf, 0.0); give"),
+    ("configs/vocoder.py:mini", ["--config.model.istft_vocoder.hop=7"], "istft_vocoder makes 7 samples of a mel frame"),
     ("configs/vocoder.py:mini", ["--config.sharding[0]=1"], "mini: "),
     ("configs/vocoder.py:mini", ["--config.sharding=3"], "config.sharding has 3 in place of a rule; give (pattern"),
     ("configs/vocoder.py:mini", ["--config.stage="], "no stage ``; there are vqgan, vocoder"),

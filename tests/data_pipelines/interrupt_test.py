@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 
@@ -24,6 +25,17 @@ def test_handlers_are_put_back(signals):
   with interrupt.handled():
     assert [signal.getsignal(number) for number in interrupt.SIGNALS] != before
   assert [signal.getsignal(number) for number in interrupt.SIGNALS] == before
+
+
+def test_what_nobody_can_catch_is_told_unless_it_says_nothing_new(signals, monkeypatch):
+  told = []
+  monkeypatch.setattr(sys, "unraisablehook", told.append)
+  for _ in range(2):
+    with interrupt.handled():
+      pass
+  for error in (interrupt.Interrupted(signal.SIGINT), RuntimeError("Event loop is closed"), RuntimeError("new")):
+    sys.unraisablehook(types.SimpleNamespace(exc_value=error))
+  assert [str(one.exc_value) for one in told] == ["new"]
 
 
 def test_threads_run_commands_too():

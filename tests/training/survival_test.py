@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import random
 import shutil
@@ -243,6 +244,22 @@ def test_a_damaged_checkpoint_is_one_line_that_names_it(tmp_path, name, left):
       (tmp_path / "3" / name).write_text(left)
     with pytest.raises(InputError, match=f"{tmp_path}/3: damaged, or of another config; move it away"):
       checkpoints.restore(3, state)
+
+
+def test_reads_that_a_failed_one_leaves_behind_say_nothing(tmp_path, monkeypatch, caplog):
+  logger = logging.getLogger("asyncio")
+  monkeypatch.setattr(logger, "disabled", False)
+
+  def fail(*_, **__):
+    logger.error("Task exception was never retrieved")
+    raise ValueError("damaged")
+
+  with contextlib.closing(Checkpoints(tmp_path)) as checkpoints:
+    monkeypatch.setattr(checkpoints._manager, "restore", fail)
+    with pytest.raises(InputError, match="damaged"):
+      checkpoints.restore(3, {})
+    logger.error("Task exception was never retrieved")
+  assert not caplog.records
 
 
 def test_damaged_scores_are_one_line(tmp_path):
