@@ -24,6 +24,7 @@ RMS = 0.1
 MIN_RMS = 1e-4
 
 
+@functools.partial(jax.jit, static_argnames="spec", inline=True)
 def log_mel(audio_BxN: Audio_BxN, spec: ClipSpec) -> Mel_BxFxM:
   """Mel spectrogram of audio (paper supp.: window 1024, 80 mels; the spec holds the rest).
 

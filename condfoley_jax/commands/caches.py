@@ -21,7 +21,7 @@ def chosen() -> Iterator[None]:
   They are in the user's cache folder, so that the next command starts sooner, or in a temporary one where nothing can
   be written there: without a home, Numba raises and the others warn.
   """
-  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # Many small ones take long together.
   # A disk that fills up costs time, not the result.
   warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
   cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "condfoley-jax"

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,11 @@ def _reading() -> Iterator[None]:
   """A read that fails leaves others under way that fail too, in the block or after it: one is told of, not all."""
   logger = logging.getLogger("asyncio")
   logger.disabled = True
-  yield
+  try:
+    yield
+  except Exception:
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    raise
   logger.disabled = False  # Not after a failure.
 
 

@@ -40,7 +40,9 @@ def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
   if problems:
     more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
     raise ValueError("weights do not fit the model: " + "; ".join(sorted(problems)[:10]) + more)
-  nnx.update(model, jax.tree_util.tree_map_with_path(lambda path, x: jnp.asarray(flat[_name(path)], x.dtype), state))
+  # Converted on the host: on a device each shape would be a program to compile.
+  converted = lambda path, x: jnp.asarray(np.asarray(flat[_name(path)], x.dtype))
+  nnx.update(model, jax.tree_util.tree_map_with_path(converted, state))
 
 
 def _named(state: Any) -> dict[str, jax.Array]:
