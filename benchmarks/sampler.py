@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
@@ -30,7 +31,7 @@ _GOALS = {"published": 150.0, "gpt2": 1.0, "machine": 1 / 1.6}
 
 def rows() -> list[dict]:
   """A row per comparison: takes a second."""
-  model = registry.build("transformer", models("paper_gh").transformer.to_dict(), rngs=nnx.Rngs(0))
+  model = registry.build("transformer", models("paper_gh").transformer.to_dict(), rngs=Keys(0))
   runs = {"ours": _ours(model)}
   if all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
     runs |= {"published": _published(model.config), "gpt2": _gpt2(model.config)}

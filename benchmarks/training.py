@@ -13,10 +13,10 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from condfoley_jax.clip import PAPER
 from condfoley_jax.hlo import cost
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.training.program import Program
 from condfoley_jax.weights import folder
@@ -35,7 +35,7 @@ _ATTAINABLE = 0.6
 def rows() -> list[dict]:
   """Two rows per case: seconds against the published ones, and flops per second against the machine's."""
   with tempfile.TemporaryDirectory() as aside:
-    folder.save(Path(aside), PAPER, {"lpaps": LPAPS(LPAPSConfig(), rngs=nnx.Rngs(0))})
+    folder.save(Path(aside), PAPER, {"lpaps": LPAPS(LPAPSConfig(), rngs=Keys(0))})
     programs = {
       "transformer with its video encoder": (transformer, "", "train"),
       "transformer on cached features": (transformer, ",data.cache=unread", "train"),

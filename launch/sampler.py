@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
@@ -71,9 +72,7 @@ def lower(values: Mapping[str, Any], mesh: Mesh, takes: int) -> jax.stages.Lower
 
 def least(config: TransformerConfig, dtype, takes: int) -> Least:
   """Of one device that holds all of the model and makes all takes."""
-  model = nnx.eval_shape(
-    lambda: registry.build("transformer", dataclasses.asdict(config), dtype=dtype, rngs=nnx.Rngs(0))
-  )
+  model = nnx.eval_shape(lambda: registry.build("transformer", dataclasses.asdict(config), dtype=dtype, rngs=Keys(0)))
   weights = sum(x.size for x in jax.tree.leaves(nnx.state(model)))
   position = 2 * config.layers * config.width
   size = jnp.dtype(dtype).itemsize
@@ -82,9 +81,7 @@ def least(config: TransformerConfig, dtype, takes: int) -> Least:
 
 def _transformer(values: Mapping[str, Any], dtype, mesh: Mesh) -> nnx.Module:
   """The model that decodes, abstract, each parameter with the sharding of its rule."""
-  build = lambda: registry.build(
-    "transformer", values["model"]["transformer"], dtype=dtype, rngs=nnx.Rngs(0)
-  ).unstacked()
+  build = lambda: registry.build("transformer", values["model"]["transformer"], dtype=dtype, rngs=Keys(0)).unstacked()
   graph, state = nnx.split(nnx.eval_shape(build))
   pure = {"transformer": nnx.to_pure_dict(state)}
   placed = sharding.parameter_shardings(pure, values["sharding"], mesh)

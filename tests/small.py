@@ -2,6 +2,7 @@
 
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import registry
 from configs.models import models
 from tests.fill import filled
@@ -19,5 +20,5 @@ def parts(*, but: tuple[str, ...] = ()) -> dict[str, nnx.Module]:
   sizes["istft_vocoder"] |= {"layers": 1, "width": 32, "hidden": 32}
   sizes["sync_net"]["encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
   kinds = {"vocoder": "istft_vocoder"} | {name: name for name in PARTS if name not in but}
-  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=nnx.Rngs(0)) for n, kind in kinds.items()})
+  build = lambda: nnx.Dict({n: registry.build(kind, sizes[kind], rngs=Keys(0)) for n, kind in kinds.items()})
   return dict(filled(build, scale=0.1))

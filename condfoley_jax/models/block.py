@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INIT, TransformerConfig
 
 # What the backward pass computes again, by the names of `TransformerConfig.remat`.
@@ -26,7 +27,7 @@ KeysValues: TypeAlias = tuple[jax.Array, jax.Array]
 class Attention(nnx.Module):
   """Causal multi-head self-attention with one fused projection to queries, keys and values."""
 
-  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: Keys):
     # Heads are an axis of their own, so that a mesh can split them.
     self._head_width = config.width // config.heads
     sizes = (3, config.heads, self._head_width)
@@ -88,7 +89,7 @@ _scores = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
 class Block(nnx.Module):
   """Pre-LN block: attention, then a 4x wide perceptron with exact GELU."""
 
-  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: Keys):
     linear = functools.partial(nnx.Linear, kernel_init=INIT, dtype=dtype, rngs=rngs)
     self.attention_norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
     self.attention = Attention(config, dtype=dtype, rngs=rngs)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import Frozen
 from condfoley_jax.shapes import Mel_BxFxM
 
@@ -36,7 +37,7 @@ class VGGishishConfig:
 class VGGishish(nnx.Module):
   """Mel picture of any length -> one logit per class."""
 
-  def __init__(self, config: VGGishishConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: VGGishishConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.scaling = Standardise(config.n_mels)
     self.features = VGG(config.widths, dtype=dtype, rngs=rngs)
@@ -78,7 +79,7 @@ class Standardise(nnx.Module):
 class VGG(nnx.Module):
   """3 x 3 convolutions and ReLU, the picture halved by max pooling between one block and the next."""
 
-  def __init__(self, widths: tuple[tuple[int, ...], ...], *, dtype, rngs: nnx.Rngs):
+  def __init__(self, widths: tuple[tuple[int, ...], ...], *, dtype, rngs: Keys):
     inputs = iter((1, *itertools.chain(*widths)))
     init = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
     options = dict(kernel_size=(3, 3), padding="SAME", kernel_init=init, dtype=dtype, rngs=rngs)

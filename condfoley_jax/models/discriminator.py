@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.shapes import Mel_BxFxM
 
 
@@ -20,7 +21,7 @@ class DiscriminatorConfig:
 class Discriminator(nnx.Module):
   """Mel picture -> one logit per patch, [B, F', M']."""
 
-  def __init__(self, config: DiscriminatorConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: DiscriminatorConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     widths = [config.width * min(2**i, 8) for i in range(config.layers + 1)]
     init = nnx.initializers.normal(0.02)

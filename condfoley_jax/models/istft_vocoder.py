@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from condfoley_jax.audio import stft
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 
 # exp(5) is the magnitude of a full-scale sine under a 1024-sample Hann window within 5 dB.
@@ -42,7 +43,7 @@ class IstftVocoderConfig:
 class IstftVocoder(nnx.Module):
   """Mel [B, F, M] float32 in [-1, 1] to audio [B, M * hop] float32, unclipped."""
 
-  def __init__(self, config: IstftVocoderConfig, *, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: IstftVocoderConfig, *, dtype: jnp.dtype = jnp.float32, rngs: Keys):
     self.config = config
     self.embed = nnx.Conv(config.n_mels, config.width, (config.kernel,), dtype=dtype, rngs=rngs)
     self.embed_norm = nnx.LayerNorm(config.width, dtype=jnp.float32, rngs=rngs)
@@ -67,7 +68,7 @@ class IstftVocoder(nnx.Module):
 class ConvNextBlock(nnx.Module):
   """x + scale * pointwise(GELU(pointwise(LayerNorm(depthwise(x))))) for x [B, M, width]."""
 
-  def __init__(self, config: IstftVocoderConfig, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+  def __init__(self, config: IstftVocoderConfig, *, dtype: jnp.dtype, rngs: Keys):
     self.depthwise = DepthwiseConv(config.width, config.kernel, dtype=dtype, rngs=rngs)
     self.norm = nnx.LayerNorm(config.width, dtype=jnp.float32, rngs=rngs)
     self.expand = nnx.Linear(config.width, config.hidden, dtype=dtype, kernel_init=_init, rngs=rngs)
@@ -87,7 +88,7 @@ class DepthwiseConv(nnx.Module):
   Written as shifted products and sums: XLA's grouped convolution is many times slower on CPU.
   """
 
-  def __init__(self, width: int, kernel: int, *, dtype: jnp.dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, kernel: int, *, dtype: jnp.dtype, rngs: Keys):
     self.kernel = nnx.Param(_init(rngs.params(), (kernel, width)))
     self.bias = nnx.Param(jnp.zeros((width,)))
     self.dtype = dtype

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from condfoley_jax.models.classifier import VGG, VGG16, Standardise, VGGishish
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.shapes import Mel_BxFxM
 
 
@@ -24,7 +25,7 @@ class LPAPS(nnx.Module):
   There is no dropout: the published training left it on in front of the heads, by mistake.
   """
 
-  def __init__(self, config: LPAPSConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: LPAPSConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.scaling = Standardise(config.n_mels)
     self.features = VGG(config.widths, dtype=dtype, rngs=rngs)
@@ -48,7 +49,7 @@ def of_classifier(classifier: VGGishish) -> LPAPS:
   All channels of a block count the same, and the blocks are averaged: from 0 to 2, features being 0 or more.
   """
   config = LPAPSConfig(classifier.config.n_mels, classifier.config.widths)
-  lpaps = nnx.eval_shape(lambda: LPAPS(config, rngs=nnx.Rngs(0)))
+  lpaps = nnx.eval_shape(lambda: LPAPS(config, rngs=Keys(0)))
   lpaps.scaling, lpaps.features = classifier.scaling, classifier.features
   for head in lpaps.heads:
     head.kernel = nnx.Param(jnp.full(head.kernel.shape, 1 / len(config.widths)))

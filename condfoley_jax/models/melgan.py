@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.audio import stft
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 
 
@@ -55,7 +56,7 @@ class MelGANDiscriminatorConfig:
 class MelGAN(nnx.Module):
   """Mel [B, F, M] float32 in [-1, 1] to audio [B, M * prod(ratios)] float32 in (-1, 1)."""
 
-  def __init__(self, config: MelGANConfig, *, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: MelGANConfig, *, dtype: jnp.dtype = jnp.float32, rngs: Keys):
     self.config = config
     widths = [config.width * 2**i for i in reversed(range(len(config.ratios) + 1))]
     self.first = WeightNormConv(config.n_mels, widths[0], 7, dtype=dtype, rngs=rngs)
@@ -78,7 +79,7 @@ class MelGAN(nnx.Module):
 class UpsamplingStage(nnx.Module):
   """Upsampling [B, N, before] -> [B, N * ratio, after] and residual blocks with growing dilation."""
 
-  def __init__(self, before: int, after: int, ratio: int, residual_layers: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, before: int, after: int, ratio: int, residual_layers: int, *, dtype, rngs: Keys):
     self.upsample = WeightNormUpsample(before, after, ratio, dtype=dtype, rngs=rngs)
     self.residuals = nnx.List([DilatedBlock(after, 3**i, dtype=dtype, rngs=rngs) for i in range(residual_layers)])
 
@@ -92,7 +93,7 @@ class UpsamplingStage(nnx.Module):
 class DilatedBlock(nnx.Module):
   """Residual block of MelGAN on [B, N, C]; the shortcut is a convolution too."""
 
-  def __init__(self, width: int, dilation: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, dilation: int, *, dtype, rngs: Keys):
     self.dilation = dilation
     self.dilated = WeightNormConv(width, width, 3, dilation=dilation, dtype=dtype, rngs=rngs)
     self.pointwise = WeightNormConv(width, width, 1, dtype=dtype, rngs=rngs)
@@ -106,7 +107,7 @@ class DilatedBlock(nnx.Module):
 class MelGANDiscriminator(nnx.Module):
   """Discriminators of one audio batch at several rates."""
 
-  def __init__(self, config: MelGANDiscriminatorConfig, *, dtype: jnp.dtype = jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: MelGANDiscriminatorConfig, *, dtype: jnp.dtype = jnp.float32, rngs: Keys):
     self.scales = nnx.List([ScaleDiscriminator(config, dtype=dtype, rngs=rngs) for _ in range(config.scales)])
 
   def __call__(self, audio_BxN: Audio_BxN) -> list[list[jax.Array]]:
@@ -156,7 +157,7 @@ def _float32(x: jax.Array) -> jax.Array:
 class ScaleDiscriminator(nnx.Module):
   """A stack of strided, grouped convolutions on [B, N, 1]."""
 
-  def __init__(self, config: MelGANDiscriminatorConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: MelGANDiscriminatorConfig, *, dtype, rngs: Keys):
     widths = [min(config.width * config.factor**i, config.max_width) for i in range(config.layers + 1)]
     kernel = 10 * config.factor + 1
     groups = lambda width: max(width // config.group_width, 1)
@@ -184,7 +185,7 @@ class WeightNormConv(nnx.Module):
   """Convolution of [B, N, C] with kernel [taps, C / groups, C'], normalised per output channel, zero-padded."""
 
   def __init__(
-    self, before: int, after: int, taps: int, *, stride=1, dilation=1, groups=1, padding=0, dtype, rngs: nnx.Rngs
+    self, before: int, after: int, taps: int, *, stride=1, dilation=1, groups=1, padding=0, dtype, rngs: Keys
   ):
     self.kernel, self.gain, self.bias = _weight_norm_params((taps, before // groups, after), 2, taps, rngs)
     self.stride, self.dilation, self.groups, self.padding, self.dtype = stride, dilation, groups, padding, dtype
@@ -209,7 +210,7 @@ class WeightNormUpsample(nnx.Module):
   zeros that a dilated input would multiply.
   """
 
-  def __init__(self, before: int, after: int, ratio: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, before: int, after: int, ratio: int, *, dtype, rngs: Keys):
     self.kernel, self.gain, self.bias = _weight_norm_params((before, 2 * ratio, after), 0, 2 * ratio, rngs)
     self.ratio, self.dtype = ratio, dtype
 
@@ -222,7 +223,7 @@ class WeightNormUpsample(nnx.Module):
     return added[:, start : start + x_BxNxC.shape[1] * self.ratio] + self.bias[...].astype(self.dtype)
 
 
-def _weight_norm_params(shape: tuple[int, ...], axis: int, taps: int, rngs: nnx.Rngs):
+def _weight_norm_params(shape: tuple[int, ...], axis: int, taps: int, rngs: Keys):
   """Kernel, gain and bias whose product is PyTorch's default initialisation: uniform within 1/sqrt(fan_in)."""
   fan_in = taps * shape[1] if axis == 2 else taps * shape[2]
   kernel = jax.random.uniform(rngs.params(), shape, minval=-1.0, maxval=1.0) / np.sqrt(fan_in)

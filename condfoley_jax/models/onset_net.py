@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
 
 
@@ -20,7 +21,7 @@ class OnsetNetConfig:
 class OnsetNet(nnx.Module):
   """Frames -> one logit per frame, that of an onset in it."""
 
-  def __init__(self, config: OnsetNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: OnsetNetConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.encoder = VideoEncoder(config.encoder, dtype=dtype, rngs=rngs)
     self.hidden = nnx.Linear(config.encoder.feature_width, config.hidden, dtype=dtype, rngs=rngs)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
+
 # Mean uses a step below which a running mean of latents says nothing.
 _LEAST_COUNT = 1e-5
 
@@ -41,7 +43,7 @@ class Quantized(NamedTuple):
 class Quantizer(nnx.Module):
   """Codebook with nearest-neighbour lookup; distances and losses in float32."""
 
-  def __init__(self, config: QuantizerConfig, *, rngs: nnx.Rngs):
+  def __init__(self, config: QuantizerConfig, *, rngs: Keys):
     if config.loss not in ("published", "correct", "averages"):
       raise ValueError(f"quantizer loss is `published`, `correct` or `averages`, not `{config.loss}`")
     self.config = config

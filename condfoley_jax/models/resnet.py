@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
+
 _INIT = nnx.initializers.he_normal()
 
 
@@ -44,7 +46,7 @@ class ResNetConfig(Layers):
 class ConvNorm(nnx.Module):
   """Convolution and batch norm; [B, F, M, C] -> [B, F / stride, M / stride, C'], rounded up."""
 
-  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rngs: Keys):
     self.conv = nnx.Conv(
       inputs,
       outputs,
@@ -65,7 +67,7 @@ class ConvNorm(nnx.Module):
 class BasicBlock(nnx.Module):
   """Two 3 x 3 convolutions and a shortcut, projected where stride or width change."""
 
-  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: Keys):
     conv = functools.partial(ConvNorm, dtype=dtype, rngs=rngs)
     self.conv1 = conv(inputs, outputs, 3, stride)
     self.conv2 = conv(outputs, outputs, 3)
@@ -81,7 +83,7 @@ class BasicBlock(nnx.Module):
 class ResNet(nnx.Module):
   """Spectrogram to a feature map; batch norms use their running statistics, for this port is not made to be trained."""
 
-  def __init__(self, config: ResNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: ResNetConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     width = config.widths[0]
     self.stem = ConvNorm(1, width, config.stem_kernel, 2, dtype=dtype, rngs=rngs)

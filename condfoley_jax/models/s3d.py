@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import SpatialConv
 
 _INIT = nnx.initializers.he_normal()
@@ -59,7 +60,7 @@ def mixed_width(widths: tuple[int, ...]) -> int:
 class TemporalConv(nnx.Module):
   """Convolution over an odd number of frames; [B, T, H, W, C] -> [B, ceil(T / stride), H, W, C']."""
 
-  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: Keys):
     self.stride = stride
     self.dtype = dtype
     self.kernel = nnx.Param(_INIT(rngs.params(), (kernel, inputs, outputs)))
@@ -75,7 +76,7 @@ class TemporalConv(nnx.Module):
 class PointwiseConv(nnx.Module):
   """1 x 1 x 1 convolution, batch norm, ReLU."""
 
-  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: Keys):
     self.conv = nnx.Linear(inputs, outputs, use_bias=False, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.norm = _batch_norm(outputs, dtype, rngs)
 
@@ -86,7 +87,7 @@ class PointwiseConv(nnx.Module):
 class SeparableConv(nnx.Module):
   """Convolution within frames, then one over frames; each with batch norm and ReLU."""
 
-  def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, dtype, rngs: Keys):
     self.spatial = SpatialConv(inputs, outputs, kernel, stride, dtype=dtype, rngs=rngs)
     self.spatial_norm = _batch_norm(outputs, dtype, rngs)
     self.temporal = TemporalConv(outputs, outputs, kernel, stride, dtype=dtype, rngs=rngs)
@@ -100,7 +101,7 @@ class SeparableConv(nnx.Module):
 class Mixed(nnx.Module):
   """Four branches side by side; [B, T, H, W, C] -> [B, T, H, W, mixed_width(widths)]."""
 
-  def __init__(self, inputs: int, widths: tuple[int, ...], *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, widths: tuple[int, ...], *, dtype, rngs: Keys):
     direct, second_in, second, third_in, third, pooled = widths
     self.splits = (direct, direct + second_in)
     # The pointwise convolutions of the first three branches read the same and are one.
@@ -118,7 +119,7 @@ class Mixed(nnx.Module):
 class S3D(nnx.Module):
   """Frames to a feature map; batch norms use their running statistics, for this port is not made to be trained."""
 
-  def __init__(self, config: S3DConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: S3DConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.stem = SeparableConv(3, config.stem, config.stem_kernel, 2, dtype=dtype, rngs=rngs)
     self.first = PointwiseConv(config.stem, config.stem, dtype=dtype, rngs=rngs)
@@ -158,5 +159,5 @@ def max_pool(x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int
   return nnx.max_pool(x, window, strides=strides, padding=[((size - 1) // 2,) * 2 for size in window])
 
 
-def _batch_norm(width: int, dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def _batch_norm(width: int, dtype, rngs: Keys) -> nnx.BatchNorm:
   return nnx.BatchNorm(width, use_running_average=True, epsilon=1e-3, dtype=dtype, rngs=rngs)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
+
 INIT = nnx.initializers.normal(0.02)
 # What the model reads besides the target's codes.
 INPUTS = ("condition_codes", "condition_features", "query_features")
@@ -99,7 +101,7 @@ class TransformerConfig:
 class CodebookTokens(nnx.Module):
   """Embeds a code by projecting its vector of the VQGAN's codebook."""
 
-  def __init__(self, config: TransformerConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: Keys):
     self.codebook = Frozen(jnp.zeros((config.vocab, config.codebook_width), jnp.float32))
     self.projection = nnx.Linear(config.codebook_width, config.width, kernel_init=INIT, dtype=dtype, rngs=rngs)
 
@@ -111,7 +113,7 @@ class CodebookTokens(nnx.Module):
 class StandIns(nnx.Module):
   """A learned vector in place of each input that is not given: of a token, and of the features of a frame."""
 
-  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, rngs: Keys):
     self.condition_codes = nnx.Param(INIT(rngs.params(), (config.width,)))
     self.condition_features = nnx.Param(INIT(rngs.params(), (config.feature_width,)))
     self.query_features = nnx.Param(INIT(rngs.params(), (config.feature_width,)))
@@ -120,7 +122,7 @@ class StandIns(nnx.Module):
 class LearnedPositions(nnx.Module):
   """One vector per position of the sequence."""
 
-  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, rngs: Keys):
     del rngs
     self.table = nnx.Param(jnp.zeros((config.length, config.width), jnp.float32))
 
@@ -132,7 +134,7 @@ class LearnedPositions(nnx.Module):
 class GridPositions(nnx.Module):
   """Sum of a segment, a time and a row vector: a code and the frame it sounds with share segment and time."""
 
-  def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, rngs: Keys):
     self.config = config
     self.segment = nnx.Param(INIT(rngs.params(), (2, config.width)))
     self.time = nnx.Param(INIT(rngs.params(), (config.frames, config.width)))

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.audio.sync_spectrogram import SECONDS
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.resnet import ResNet, ResNetConfig
 from condfoley_jax.models.s3d import S3D, S3DConfig
 from condfoley_jax.models.video_encoder import prepare_frames
@@ -87,7 +88,7 @@ def prepare_video(frames: Frames_BxTxHxWx3) -> jax.Array:
 class Attention(nnx.Module):
   """Multi-head attention of x to a context, which may be x."""
 
-  def __init__(self, config: SparseSyncConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: SparseSyncConfig, *, dtype, rngs: Keys):
     linear = functools.partial(nnx.Linear, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.heads = config.heads
     self.query = linear(config.width, config.width)
@@ -104,7 +105,7 @@ class Attention(nnx.Module):
 class Block(nnx.Module):
   """Pre-LN block: self-attention, attention to a context where `crossed`, a 4x wide perceptron with exact GELU."""
 
-  def __init__(self, config: SparseSyncConfig, *, crossed: bool, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: SparseSyncConfig, *, crossed: bool, dtype, rngs: Keys):
     linear = functools.partial(nnx.Linear, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.crossed = crossed
     self.attention_norm = _layer_norm(config.width, dtype, rngs)
@@ -128,7 +129,7 @@ class Block(nnx.Module):
 class Positions(nnx.Module):
   """One learned vector per place along each axis of a feature map; those of all axes side by side make D."""
 
-  def __init__(self, lengths: tuple[int, ...], width: int, order: tuple[int, ...], *, rngs: nnx.Rngs):
+  def __init__(self, lengths: tuple[int, ...], width: int, order: tuple[int, ...], *, rngs: Keys):
     self.lengths = lengths
     self.order = order
     share, rest = divmod(width, len(order))
@@ -157,9 +158,7 @@ class Positions(nnx.Module):
 class Selector(nnx.Module):
   """Condenses a feature map into a few tokens."""
 
-  def __init__(
-    self, config: SparseSyncConfig, lengths: tuple[int, ...], order: tuple[int, ...], *, dtype, rngs: nnx.Rngs
-  ):
+  def __init__(self, config: SparseSyncConfig, lengths: tuple[int, ...], order: tuple[int, ...], *, dtype, rngs: Keys):
     self.norm_in = _layer_norm(config.width, dtype, rngs)
     self.positions = Positions(lengths, config.width, order, rngs=rngs)
     self.selectors = nnx.Param(_INIT(rngs.params(), (config.selectors, config.width)))
@@ -184,7 +183,7 @@ class Selector(nnx.Module):
 class SparseSync(nnx.Module):
   """Logits of the offset between picture and sound."""
 
-  def __init__(self, config: SparseSyncConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: SparseSyncConfig, *, dtype=jnp.float32, rngs: Keys):
     linear = functools.partial(nnx.Linear, kernel_init=_INIT, dtype=dtype, rngs=rngs)
     self.config = config
     self.video_features = S3D(config.video, dtype=dtype, rngs=rngs)
@@ -231,5 +230,5 @@ class SparseSync(nnx.Module):
     return self.head(self.norm(x)[:, 0]).astype(jnp.float32)
 
 
-def _layer_norm(width: int, dtype, rngs: nnx.Rngs) -> nnx.LayerNorm:
+def _layer_norm(width: int, dtype, rngs: Keys) -> nnx.LayerNorm:
   return nnx.LayerNorm(width, epsilon=1e-5, dtype=dtype, rngs=rngs)

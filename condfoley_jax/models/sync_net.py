@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import VideoEncoder, VideoEncoderConfig
 from condfoley_jax.shapes import Mel_BxFxM
 
@@ -64,7 +65,7 @@ class SyncNetConfig:
 class SyncNet(nnx.Module):
   """Logits of the offset between picture and sound."""
 
-  def __init__(self, config: SyncNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: SyncNetConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.encoder = VideoEncoder(config.encoder, dtype=dtype, rngs=rngs)
     self.seen = nnx.Conv(

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.models.block import REMAT, Block, KeysValues, stacked, unstacked
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import (
   INIT,
   CodebookTokens,
@@ -48,7 +49,7 @@ class Transformer(nnx.Module):
   All parts are causal, frames included. Logits are float32; position p predicts the token at p + 1.
   """
 
-  def __init__(self, config: TransformerConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: TransformerConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     self.embedder = nnx.Linear(config.feature_width, config.width, kernel_init=INIT, dtype=dtype, rngs=rngs)
     if config.audio_token == "learned":

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.resnet import Layers
 from condfoley_jax.shapes import Features_BxTxD, Frames_BxTxHxWx3
 
@@ -63,7 +64,7 @@ def middle_width(inputs: int, outputs: int) -> int:
 class SpatialConv(nnx.Module):
   """Convolution within frames, time folded into the batch; [B, T, H, W, C] -> [B, T, H', W', C']."""
 
-  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: Keys):
     self.conv = nnx.Conv(
       inputs,
       outputs,
@@ -84,7 +85,7 @@ class SpatialConv(nnx.Module):
 class TemporalConv(nnx.Module):
   """Convolution over 3 frames; [B, T, H, W, C] -> [B, T, H, W, C']."""
 
-  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: Keys):
     self.dtype = dtype
     self.kernel = nnx.Param(_INIT(rngs.params(), (3, inputs, outputs)))
 
@@ -98,7 +99,7 @@ class TemporalConv(nnx.Module):
 class Conv2Plus1D(nnx.Module):
   """Spatial convolution, batch norm, ReLU, temporal convolution, batch norm."""
 
-  def __init__(self, inputs: int, mid: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, mid: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: Keys):
     self.spatial = SpatialConv(inputs, mid, kernel, stride, dtype=dtype, rngs=rngs)
     self.spatial_norm = _batch_norm(mid, dtype, rngs)
     self.temporal = TemporalConv(mid, outputs, dtype=dtype, rngs=rngs)
@@ -112,7 +113,7 @@ class Conv2Plus1D(nnx.Module):
 class ResidualBlock(nnx.Module):
   """Two (2+1)D convolutions and a shortcut, projected where stride or width change."""
 
-  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: Keys):
     mid = middle_width(inputs, outputs)
     self.conv1 = Conv2Plus1D(inputs, mid, outputs, 3, stride, dtype=dtype, rngs=rngs)
     self.conv2 = Conv2Plus1D(outputs, mid, outputs, 3, 1, dtype=dtype, rngs=rngs)
@@ -131,7 +132,7 @@ class ResidualBlock(nnx.Module):
 class VideoEncoder(nnx.Module):
   """Frames to one feature vector per frame (paper sec. 3.2): R(2+1)D without temporal strides."""
 
-  def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     sizes = (config.stem_mid, config.widths[0], config.stem_kernel, config.stem_stride)
     self.stem = Conv2Plus1D(6 if config.motion else 3, *sizes, dtype=dtype, rngs=rngs)
@@ -186,7 +187,7 @@ class EventHeadConfig:
 class EventHead(nnx.Module):
   """Reads labelled events off the features, to pre-train the encoder."""
 
-  def __init__(self, config: EventHeadConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: EventHeadConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     width, sizes = config.width, (1, 1, config.materials, config.actions)
     self.conv = nnx.Conv(width, width, (5,), kernel_init=_INIT, dtype=dtype, rngs=rngs)
@@ -199,5 +200,5 @@ class EventHead(nnx.Module):
     return EventPrediction(onset[..., 0], jax.nn.sigmoid(offset[..., 0]), material, action)
 
 
-def _batch_norm(width: int, dtype, rngs: nnx.Rngs) -> nnx.BatchNorm:
+def _batch_norm(width: int, dtype, rngs: Keys) -> nnx.BatchNorm:
   return nnx.BatchNorm(width, momentum=0.9, epsilon=1e-5, dtype=dtype, rngs=rngs)

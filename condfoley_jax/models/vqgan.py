@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.quantizer import Quantized, Quantizer, QuantizerConfig
 from condfoley_jax.shapes import Codes_BxL, Grid_BxRxK, Mel_BxFxM
 
@@ -52,7 +53,7 @@ class VQGANConfig:
 class VQGAN(nnx.Module):
   """Mel picture to codes and back."""
 
-  def __init__(self, config: VQGANConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+  def __init__(self, config: VQGANConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
     width = config.quantizer.width
     self.encoder = Encoder(config, dtype=dtype, rngs=rngs)
@@ -86,7 +87,7 @@ class VQGAN(nnx.Module):
 class Encoder(nnx.Module):
   """Picture [B, F, M, 1] -> [B, R, K, z_channels]."""
 
-  def __init__(self, config: VQGANConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: VQGANConfig, *, dtype, rngs: Keys):
     self.config = config
     norm = _norm(config, dtype, rngs)
     self.conv_in = _conv(math.prod(config.patch), config.widths[0], 3, dtype, rngs)
@@ -112,7 +113,7 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
   """[B, R, K, z_channels] -> picture [B, F, M, 1], linear output. `levels` is stored finest first."""
 
-  def __init__(self, config: VQGANConfig, *, dtype, rngs: nnx.Rngs):
+  def __init__(self, config: VQGANConfig, *, dtype, rngs: Keys):
     self.config = config
     norm = _norm(config, dtype, rngs)
     self.conv_in = _conv(config.z_channels, config.widths[-1], 3, dtype, rngs)
@@ -138,7 +139,7 @@ class Decoder(nnx.Module):
 class Level(nnx.Module):
   """Residual blocks of one resolution, each followed by attention where asked."""
 
-  def __init__(self, inputs: int, width: int, blocks: int, attention: bool, norm, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, width: int, blocks: int, attention: bool, norm, dtype, rngs: Keys):
     self.blocks = nnx.List(ResBlock(inputs if b == 0 else width, width, norm, dtype, rngs) for b in range(blocks))
     self.attentions = nnx.List(Attention(width, norm, dtype, rngs) for _ in range(blocks if attention else 0))
 
@@ -153,7 +154,7 @@ class Level(nnx.Module):
 class Mid(nnx.Module):
   """Residual block, attention where asked, residual block."""
 
-  def __init__(self, width: int, attention: bool, norm, dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, attention: bool, norm, dtype, rngs: Keys):
     self.block_1 = ResBlock(width, width, norm, dtype, rngs)
     self.attention = Attention(width, norm, dtype, rngs) if attention else None
     self.block_2 = ResBlock(width, width, norm, dtype, rngs)
@@ -168,7 +169,7 @@ class Mid(nnx.Module):
 class ResBlock(nnx.Module):
   """norm, swish, conv, norm, swish, conv, plus a shortcut (1 x 1 where the width changes)."""
 
-  def __init__(self, inputs: int, width: int, norm, dtype, rngs: nnx.Rngs):
+  def __init__(self, inputs: int, width: int, norm, dtype, rngs: Keys):
     self.norm_1 = norm(inputs)
     self.conv_1 = _conv(inputs, width, 3, dtype, rngs)
     self.norm_2 = norm(width)
@@ -184,7 +185,7 @@ class ResBlock(nnx.Module):
 class Attention(nnx.Module):
   """Single-head self-attention over all positions of the picture, row-major; softmax in float32."""
 
-  def __init__(self, width: int, norm, dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, norm, dtype, rngs: Keys):
     self.norm = norm(width)
     self.qkv = nnx.Linear(width, 3 * width, dtype=dtype, rngs=rngs)
     self.out = nnx.Linear(width, width, dtype=dtype, rngs=rngs)
@@ -200,7 +201,7 @@ class Attention(nnx.Module):
 class Downsample(nnx.Module):
   """3 x 3 convolution with stride; an axis of stride 2 is padded at its end only, as published."""
 
-  def __init__(self, width: int, stride: tuple[int, int], dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, stride: tuple[int, int], dtype, rngs: Keys):
     padding = [{1: (1, 1), 2: (0, 1), 3: (0, 0)}[s] for s in stride]
     self.conv = nnx.Conv(width, width, (3, 3), strides=stride, padding=padding, dtype=dtype, rngs=rngs)
 
@@ -211,7 +212,7 @@ class Downsample(nnx.Module):
 class Upsample(nnx.Module):
   """Nearest-neighbour repetition, then a 3 x 3 convolution."""
 
-  def __init__(self, width: int, stride: tuple[int, int], dtype, rngs: nnx.Rngs):
+  def __init__(self, width: int, stride: tuple[int, int], dtype, rngs: Keys):
     self.stride = stride
     self.conv = _conv(width, width, 3, dtype, rngs)
 
@@ -243,11 +244,11 @@ def sequence_to_codes(codes: Codes_BxL, rows: int) -> Grid_BxRxK:
   return codes.reshape(*codes.shape[:-1], -1, rows).swapaxes(-1, -2)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, dtype, rngs: nnx.Rngs) -> nnx.Conv:
+def _conv(inputs: int, outputs: int, kernel: int, dtype, rngs: Keys) -> nnx.Conv:
   return nnx.Conv(inputs, outputs, (kernel, kernel), padding="SAME", dtype=dtype, rngs=rngs)
 
 
-def _norm(config: VQGANConfig, dtype, rngs: nnx.Rngs):
+def _norm(config: VQGANConfig, dtype, rngs: Keys):
   if config.norm == "group":
     return functools.partial(nnx.GroupNorm, num_groups=32, epsilon=1e-6, dtype=dtype, rngs=rngs)
   if config.norm == "channel":

@@ -10,6 +10,7 @@ from flax import nnx
 
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages.scores import mean_where
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 from condfoley_jax.weights import registry
@@ -23,10 +24,10 @@ class ClassifierStage(Stage):
 
   batches = "clips"
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     return Trained(**{_part(label): self._network(label, rngs) for label in CLASSES})
 
-  def _network(self, label: str, rngs: nnx.Rngs) -> nnx.Module:
+  def _network(self, label: str, rngs: Keys) -> nnx.Module:
     network = registry.build("vggishish", self.config["model"][_part(label)], dtype=self.dtype, rngs=rngs)
     for name in ("mean", "deviation"):
       values = getattr(network.scaling, name)

@@ -7,6 +7,7 @@ from flax import nnx
 
 from condfoley_jax.audio.onset_labels import onset_labels
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 from condfoley_jax.stages.video_encoder import average_precision
@@ -17,7 +18,7 @@ class OnsetStage(Stage):
 
   batches = "clips"
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     if self.config["labels"] not in ("events", "audio"):
       raise ValueError(f"labels are `events` or `audio`, not `{self.config['labels']}`")
     return Trained(onset_net=self.build("onset_net", rngs))

@@ -16,6 +16,7 @@ from condfoley_jax.augmentation.picture import PictureAugmentation
 from condfoley_jax.augmentation.sound import SoundAugmentation
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 from condfoley_jax.weights import folder, registry
 from data_pipelines import pipeline
@@ -58,7 +59,7 @@ class Stage(abc.ABC):
     self.picture = config_tree.from_dict(PictureAugmentation, config["picture"])
 
   @abc.abstractmethod
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     """The model; its attributes that config.optimizers names are trained, others with parameters are frozen."""
 
   def example_shapes(self, *, validation: bool = False) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -102,14 +103,14 @@ class Stage(abc.ABC):
       audio = rms_normalise(audio)
     return crop_mel(log_mel(audio, self.clip), self.clip, "center")
 
-  def build(self, kind: str, rngs: nnx.Rngs) -> nnx.Module:
+  def build(self, kind: str, rngs: Keys) -> nnx.Module:
     """The component that the config's `model` section describes."""
     return registry.build(kind, self.config["model"][kind], dtype=self.dtype, rngs=rngs)
 
   def pretrained(self, key: str, *names: str) -> dict[str, nnx.Module]:
     """Components of the weights folder that `config.pretrained[key]` names."""
     if not self._read:
-      return {name: self.build(name, nnx.Rngs(0)) for name in names if name in self.config["model"]}
+      return {name: self.build(name, Keys(0)) for name in names if name in self.config["model"]}
     return self.read_pretrained(key, *names)
 
   def read_pretrained(self, key: str, *names: str, optional: tuple[str, ...] = ()) -> dict[str, nnx.Module]:

@@ -8,6 +8,7 @@ from flax import nnx
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.augmentation.sound import draw_gain, noise
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.shapes import Audio_BxN, Frames_BxTxHxWx3
 from condfoley_jax.stages.stage import Batch, Stage, Trained
@@ -18,7 +19,7 @@ class SyncStage(Stage):
 
   batches = "clips"
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     return Trained(sync_net=self.build("sync_net", rngs))
 
   def losses(self, phase: str):

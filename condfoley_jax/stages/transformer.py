@@ -10,6 +10,7 @@ from flax import nnx
 from condfoley_jax import config_tree
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
 from condfoley_jax.augmentation.sound import augment_pair, mask_mel
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
@@ -21,7 +22,7 @@ class TransformerStage(Stage):
 
   batches = "pairs"
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     frozen = self.pretrained("vqgan", "vqgan") | self.pretrained("video_encoder", "video_encoder", "event_head")
     transformer = self.build("transformer", rngs)
     if transformer.config.audio_token == "codebook":

@@ -6,6 +6,7 @@ import optax
 from flax import nnx
 
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.stages.scores import mean_where
 from condfoley_jax.stages.stage import Batch, Stage, Trained
@@ -16,7 +17,7 @@ class VideoEncoderStage(Stage):
 
   batches = "clips"
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     encoder, head = self.build("video_encoder", rngs), self.build("event_head", rngs)
     return Trained(events=Trained(video_encoder=encoder, event_head=head))
 

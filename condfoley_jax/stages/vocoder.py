@@ -11,6 +11,7 @@ from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.spectral_loss import spectral_loss
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.melgan import (
   discriminator_loss,
   feature_distance,
@@ -40,7 +41,7 @@ class VocoderStage(Stage):
     if peaks is not None and (len(peaks) != 2 or not 0 <= peaks[0] <= peaks[1]):
       raise ValueError(f"peaks is {peaks}; give the lowest and the highest, 0 or more")
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     vocoder = self.build(self.config["vocoder"], rngs)
     mel = jax.ShapeDtypeStruct((1, self.clip.n_mels, self.config["crop_frames"]), jnp.float32)
     samples = jax.eval_shape(vocoder, mel).shape[1] // self.config["crop_frames"]

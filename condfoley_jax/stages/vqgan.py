@@ -12,6 +12,7 @@ from flax import nnx
 from condfoley_jax.augmentation.sound import random_gain
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.discriminator import Discriminator, hinge_loss
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, of_classifier
 from condfoley_jax.models.quantizer import CodeAverages, CodeRestarts, Quantized
 from condfoley_jax.models.vqgan import VQGAN
@@ -26,7 +27,7 @@ class VQGANStage(Stage):
   batches = "clips"
   phases = ("alone", "adversarial")
 
-  def create(self, rngs: nnx.Rngs) -> nnx.Module:
+  def create(self, rngs: Keys) -> nnx.Module:
     vqgan = self.build("vqgan", rngs)
     quantizer = vqgan.config.quantizer
     return Trained(

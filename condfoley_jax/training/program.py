@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from condfoley_jax import config_tree
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Batch, Metrics
 from condfoley_jax.training import sharding
@@ -110,7 +111,7 @@ class Program:
     return jax.set_mesh(self.mesh)
 
   def _made(self) -> nnx.Module:
-    return self.stage.create(nnx.Rngs(jax.random.fold_in(jax.random.key(self.config["seed"]), 0)))
+    return self.stage.create(Keys(jax.random.fold_in(jax.random.key(self.config["seed"]), 0)))
 
   def _laid_out(self, state: TrainState, frozen: Frozen) -> tuple[TrainState, Frozen]:
     """The same shapes with their shardings: optimiser state and means lie as their parameters do."""

@@ -21,6 +21,7 @@ from flax import nnx
 from condfoley_jax import config_tree
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import OURS, Conventions
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import registry, tree
 from data_pipelines.errors import InputError
 
@@ -105,22 +106,22 @@ def load(
   for name in names:
     if name not in held:
       raise InputError(f"{directory}: no component `{name}`; it holds {', '.join(held)}; choose a folder that has it")
+  with _refused_as_input(f"{directory / 'config.json'}: clip"):
+    clip = config_tree.from_dict(ClipSpec, config["clip"])
+  with _refused_as_input(f"{directory / 'config.json'}: conventions"):
+    conventions = config_tree.from_dict(Conventions, config["conventions"])
   data = _read_tensors(directory, config["id"], names)
   components = {}
   for name in names:
     with _refused_as_input(f"{directory}: component `{name}`"):
       components[name] = _restored(held[name], data[name], dtype)
-  with _refused_as_input(f"{directory / 'config.json'}: clip"):
-    clip = config_tree.from_dict(ClipSpec, config["clip"])
-  with _refused_as_input(f"{directory / 'config.json'}: conventions"):
-    conventions = config_tree.from_dict(Conventions, config["conventions"])
   return Weights(clip, conventions, components, _id(config))
 
 
 def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
   _refuse_absurd(described["config"])
   # Shapes only: to compute initial weights and overwrite them would take longer than all the rest.
-  module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=nnx.Rngs(0)))
+  module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=Keys(0)))
   tree.restore(module, flat)
   if bad := [name for name, value in flat.items() if not np.isfinite(value).all()]:
     raise ValueError(f"{bad[0]} is not finite")

@@ -11,6 +11,7 @@ from condfoley_jax import config_tree
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.onset_net import OnsetNet, OnsetNetConfig
@@ -38,7 +39,7 @@ CLASSES = {
 }
 
 
-def build(kind: str, config: Mapping[str, Any], *, dtype=jnp.float32, rngs: nnx.Rngs) -> nnx.Module:
+def build(kind: str, config: Mapping[str, Any], *, dtype=jnp.float32, rngs: Keys) -> nnx.Module:
   """A freshly initialised component.
 
   Raises:

@@ -4,13 +4,13 @@ import re
 import shutil
 
 import pytest
-from flax import nnx
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import evaluate as command
 from condfoley_jax.evaluation import judges, metrics_page, scoring, systems
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sync_net import SyncNet, SyncNetConfig
 from condfoley_jax.models.video_encoder import VideoEncoderConfig
 from condfoley_jax.weights import folder
@@ -35,10 +35,10 @@ def judge(tmp_path_factory):
   """Judges that know nothing yet."""
   sizes = {"n_mels": MINI.n_mels, "widths": ((4,), (4,)), "pool": (2, 2), "hidden": 8}
   counts = dict(zip(judges.PARTS["classifier"], (17, 2), strict=True))
-  parts = {p: VGGishish(VGGishishConfig(classes=n, **sizes), rngs=nnx.Rngs(0)) for p, n in counts.items()}
+  parts = {p: VGGishish(VGGishishConfig(classes=n, **sizes), rngs=Keys(0)) for p, n in counts.items()}
   directory = tmp_path_factory.mktemp("judges")
   folder.save(directory / "classifier", MINI, parts)
-  folder.save(directory / "sync", MINI, {"sync_net": SyncNet(SYNC, rngs=nnx.Rngs(0))})
+  folder.save(directory / "sync", MINI, {"sync_net": SyncNet(SYNC, rngs=Keys(0))})
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(judges.Judges.__init__, "__defaults__", (directory,))
     yield

@@ -10,6 +10,7 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import LARGE
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.vqgan import VQGANConfig
@@ -62,7 +63,7 @@ def test_losses_and_parameters_are_float32(name, preset):
   # Layers are alike, and all of them take a while even as shapes.
   config = config_of(name, preset + ",model.transformer.layers=1" * (name == "transformer"))
   stage = registry.create(config.to_dict(), read=False)
-  model = nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: stage.create(Keys(0)))
   assert stage.dtype == jnp.bfloat16
   assert {x.dtype for x in jax.tree.leaves(nnx.state(model, nnx.Param))} == {jnp.dtype(jnp.float32)}
   players = {p: loss for step in (0, config.steps) for p, loss in stage.losses(stage.phase(step)).items()}
@@ -81,7 +82,7 @@ def test_large_is_what_a_pod_is_for():
 
   def parameters(layers):
     config = dataclasses.replace(transformer, layers=layers)
-    model = nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: Transformer(config, rngs=Keys(0)))
     return sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
   one = parameters(1)

@@ -6,6 +6,7 @@ from flax import nnx
 
 from condfoley_jax.commands.train import read_config
 from condfoley_jax.hlo import cost
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.training import sharding
 from condfoley_jax.weights import registry
 from launch import sampler, topology
@@ -18,7 +19,7 @@ def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libt
   values = read_config("configs/transformer.py:paper", []).to_dict()
   mesh = sharding.make_mesh(sharding.MeshConfig(), topology.find("v5e:2x2").devices[:1])
   compiled = sampler.lower(values, mesh, TAKES).compile()
-  build = lambda: registry.build("transformer", values["model"]["transformer"], rngs=nnx.Rngs(0))
+  build = lambda: registry.build("transformer", values["model"]["transformer"], rngs=Keys(0))
   config = nnx.eval_shape(build).config
   least = sampler.least(config, jnp.bfloat16, TAKES)
   found, held = cost.of_text(compiled.as_text()), compiled.memory_analysis()
@@ -30,9 +31,7 @@ def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libt
 
 def test_the_least_is_counted_by_hand():
   values = read_config("configs/transformer.py:paper", []).to_dict()
-  config = nnx.eval_shape(
-    lambda: registry.build("transformer", values["model"]["transformer"], rngs=nnx.Rngs(0))
-  ).config
+  config = nnx.eval_shape(lambda: registry.build("transformer", values["model"]["transformer"], rngs=Keys(0))).config
   least = sampler.least(config, jnp.bfloat16, TAKES)
   assert least.weights == 2 * 305_097_728
   assert least.prefix == 2 * 2 * 24 * 1024 * 110 and least.suffix == 2 * 2 * 24 * 1024 * TAKES * 49

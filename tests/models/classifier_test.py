@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig, adaptive_mean
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import Frozen
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published import vggsound_statistics as statistics
@@ -49,7 +50,7 @@ def pooled(model, mel):
 @pytest.mark.golden
 @pytest.mark.slow
 def test_features_and_logits_equal_the_published_classifier():
-  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=Keys(0)))
   tree.restore(model, params_from_torch(golden.state_dict("vggishish17"), PUBLISHED))
   vectors = golden.load("vggishish.npz")
   mel, longer = standardised("vggish_x", (2, 80, 160)), standardised("vggish_x173", (1, 80, 173))
@@ -71,7 +72,7 @@ def test_sizes_come_from_the_published_tensors():
 
 
 def test_published_size_has_the_published_number_of_parameters():
-  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=Keys(0)))
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 136_426_193
 
 
@@ -87,7 +88,7 @@ def test_published_tensors_fit_the_model_that_they_tell():
   state = tiny_state()
   assert config_from_torch(state).widths == TINY.widths
   params = params_from_torch(state, TINY)
-  model = nnx.eval_shape(lambda: VGGishish(VGGishishConfig(3, 80, TINY.widths, TINY.pool, 5), rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VGGishish(VGGishishConfig(3, 80, TINY.widths, TINY.pool, 5), rngs=Keys(0)))
   tree.restore(model, params)
   assert "features.0.weight" in state, "the caller's tensors stay"
 
@@ -130,19 +131,19 @@ def test_pooling_takes_the_mean_of_cells_that_may_overlap(columns):
 
 @pytest.mark.parametrize("frames", [2, 9, 40])
 def test_any_length_gives_one_logit_per_class(frames):
-  model = filled(lambda: VGGishish(TINY, rngs=nnx.Rngs(0)))
+  model = filled(lambda: VGGishish(TINY, rngs=Keys(0)))
   logits = run(model, np.random.default_rng(0).uniform(-1, 1, (2, 8, frames)).astype(np.float32))
   assert logits.shape == (2, 3) and logits.dtype == np.float32
 
 
 def test_a_mel_too_short_for_the_poolings_is_an_error():
-  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VGGishish(PUBLISHED, rngs=Keys(0)))
   with pytest.raises(ValueError, match="80 x 15"):
     nnx.eval_shape(lambda model, mel: model(mel), model, jax.ShapeDtypeStruct((1, 80, 15), np.float32))
 
 
 def test_statistics_are_saved_but_not_trained():
-  model = nnx.eval_shape(lambda: VGGishish(TINY, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VGGishish(TINY, rngs=Keys(0)))
   frozen = jax.tree.leaves(nnx.state(model, Frozen))
   assert [x.shape for x in frozen] == [(8,), (8,)]
-  assert {"scaling/mean", "scaling/deviation"} <= set(tree.flatten(filled(lambda: VGGishish(TINY, rngs=nnx.Rngs(0)))))
+  assert {"scaling/mean", "scaling/deviation"} <= set(tree.flatten(filled(lambda: VGGishish(TINY, rngs=Keys(0)))))

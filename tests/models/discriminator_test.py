@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig, hinge_loss
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import tree
 from condfoley_jax.weights.published.vqgan import discriminator_params_from_torch
 from tests import golden
@@ -23,7 +24,7 @@ def judge(model, mel, running=False):
 @pytest.mark.golden
 @pytest.mark.parametrize(("name", "running"), [("eval_out", True), ("train_out", False)])
 def test_logits_equal_the_published_discriminator(name, running):
-  model = nnx.eval_shape(lambda: Discriminator(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: Discriminator(PUBLISHED, rngs=Keys(0)))
   tree.restore(model, discriminator_params_from_torch(golden.state_dict("patchgan"), PUBLISHED))
   mel = np.tanh(golden.rnd("patchgan_x", (2, 1, 80, 160)))[:, 0]
   np.testing.assert_allclose(judge(model, mel, running), golden.load("patchgan.npz")[name][:, 0], atol=1e-4)
@@ -36,20 +37,20 @@ def test_published_weights_left_over_are_an_error():
 
 
 def test_published_size_has_the_published_number_of_parameters():
-  model = nnx.eval_shape(lambda: Discriminator(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: Discriminator(PUBLISHED, rngs=Keys(0)))
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 2_763_585
 
 
 def test_weights_start_as_published():
   config = DiscriminatorConfig(width=64, layers=1)
-  params = tree.flatten(nnx.jit(lambda: Discriminator(config, rngs=nnx.Rngs(0)))())
+  params = tree.flatten(nnx.jit(lambda: Discriminator(config, rngs=Keys(0)))())
   assert params["convs/0/kernel"].std() == pytest.approx(0.02, rel=0.05)
   assert params["norms/0/scale"].mean() == pytest.approx(1, abs=0.01)
   assert params["norms/0/scale"].std() == pytest.approx(0.02, rel=0.3)
 
 
 def test_a_patch_sees_seventy_bins_and_frames():
-  model = filled(lambda: Discriminator(TINY, rngs=nnx.Rngs(0)))
+  model = filled(lambda: Discriminator(TINY, rngs=Keys(0)))
   # Running statistics, because those of the batch let every patch see the whole picture.
   centre = jax.jit(jax.grad(lambda mel: model(mel, use_running_average=True)[0, 8, 8]))
   seen = centre(np.zeros((1, 160, 160), np.float32))[0]

@@ -8,13 +8,14 @@ from flax import nnx
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.models.istft_vocoder import DepthwiseConv, IstftVocoder, IstftVocoderConfig
+from condfoley_jax.models.keys import Keys
 
 SMALL = IstftVocoderConfig(width=16, hidden=32, layers=2)
 
 
 @pytest.fixture(scope="module")
 def small():
-  return nnx.jit(lambda: IstftVocoder(SMALL, rngs=nnx.Rngs(0)))()
+  return nnx.jit(lambda: IstftVocoder(SMALL, rngs=Keys(0)))()
 
 
 def random_mel(frames):
@@ -32,7 +33,7 @@ def test_default_matches_the_mini_clip():
 
 
 def test_two_seconds_cost_at_most_one_and_a_half_gflop():
-  model = nnx.eval_shape(lambda: IstftVocoder(IstftVocoderConfig(), rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: IstftVocoder(IstftVocoderConfig(), rngs=Keys(0)))
   graph, state = nnx.split(model)
   mel = jax.ShapeDtypeStruct((1, MINI.n_mels, MINI.mel_frames), jnp.float32)
   lowered = jax.jit(lambda state, mel: nnx.merge(graph, state)(mel)).lower(state, mel)
@@ -58,7 +59,7 @@ def test_every_parameter_gets_a_gradient(small):
 
 
 def test_bfloat16_is_close_to_float32(small):
-  graph = nnx.graphdef(nnx.eval_shape(lambda: IstftVocoder(SMALL, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))))
+  graph = nnx.graphdef(nnx.eval_shape(lambda: IstftVocoder(SMALL, dtype=jnp.bfloat16, rngs=Keys(0))))
   spectrum = nnx.jit(lambda model, mel: model.spectrum(mel))
   full, half = (np.asarray(spectrum(m, random_mel(30))) for m in (small, nnx.merge(graph, nnx.state(small))))
   assert half.dtype == np.complex64
@@ -66,8 +67,8 @@ def test_bfloat16_is_close_to_float32(small):
 
 
 def test_depthwise_conv_equals_a_grouped_convolution():
-  ours = DepthwiseConv(8, 7, dtype=jnp.float32, rngs=nnx.Rngs(0))
-  theirs = nnx.Conv(8, 8, (7,), feature_group_count=8, rngs=nnx.Rngs(1))
+  ours = DepthwiseConv(8, 7, dtype=jnp.float32, rngs=Keys(0))
+  theirs = nnx.Conv(8, 8, (7,), feature_group_count=8, rngs=Keys(1))
   ours.bias[...] = jnp.arange(8.0)
   theirs.kernel[...], theirs.bias[...] = ours.kernel[...][:, None], ours.bias[...]
   x = np.random.default_rng(0).standard_normal((2, 20, 8)).astype(np.float32)
@@ -76,5 +77,5 @@ def test_depthwise_conv_equals_a_grouped_convolution():
 
 def test_sizes_come_from_the_config():
   config = dataclasses.replace(SMALL, n_mels=40, n_fft=512, hop=128)
-  model = nnx.eval_shape(lambda: IstftVocoder(config, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: IstftVocoder(config, rngs=Keys(0)))
   assert nnx.eval_shape(run, model, jnp.zeros((2, 40, 10))).shape == (2, 1280)

@@ -7,6 +7,7 @@ from flax import nnx
 
 from condfoley_jax.clip import PAPER
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig, of_classifier
 from condfoley_jax.weights import folder, tree
 from condfoley_jax.weights.published.lpaps import config_from_torch, params_from_torch
@@ -30,7 +31,7 @@ def features(model, mel):
 
 @pytest.fixture(scope="module")
 def published():
-  model = nnx.eval_shape(lambda: LPAPS(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: LPAPS(PUBLISHED, rngs=Keys(0)))
   tree.restore(model, params_from_torch(golden.state_dict("lpaps"), PUBLISHED))
   return model
 
@@ -38,7 +39,7 @@ def published():
 @pytest.fixture(scope="module")
 def tiny():
   """Heads have no negative weights, as trained ones have none."""
-  model = filled(lambda: LPAPS(TINY, rngs=nnx.Rngs(0)))
+  model = filled(lambda: LPAPS(TINY, rngs=Keys(0)))
   for head in model.heads:
     head.kernel[...] = abs(head.kernel[...])
   return model
@@ -102,7 +103,7 @@ def test_tensors_that_do_not_fit_are_errors(change, error, words):
 
 def test_published_size_has_the_published_number_of_parameters():
   assert PUBLISHED.n_mels == PAPER.n_mels
-  model = nnx.eval_shape(lambda: LPAPS(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: LPAPS(PUBLISHED, rngs=Keys(0)))
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 14_713_536 + 1_472
 
 
@@ -146,7 +147,7 @@ def test_a_folder_gives_the_same_distance_back(tiny, tmp_path):
 
 def test_distance_of_a_classifier_is_that_of_its_unit_features():
   config = VGGishishConfig(3, TINY.n_mels, TINY.widths, (1, 1), 2)
-  classifier = filled(lambda: VGGishish(config, rngs=nnx.Rngs(0)))
+  classifier = filled(lambda: VGGishish(config, rngs=Keys(0)))
   first, second = mels()
   blocks = zip(features(classifier, first)[1], features(classifier, second)[1], strict=True)
   unit = lambda x: np.asarray(x) / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10)

@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.clip import PAPER
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.melgan import (
   MelGAN,
   MelGANConfig,
@@ -29,7 +30,7 @@ def run(model, x):
 
 
 def load(module, config, weights):
-  model = nnx.eval_shape(lambda: module(config, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: module(config, rngs=Keys(0)))
   tree.restore(model, weights)
   return model
 
@@ -39,12 +40,12 @@ def test_default_is_the_paper_grid():
 
 
 def test_paper_size_has_the_published_number_of_parameters():
-  model = nnx.eval_shape(lambda: MelGAN(MelGANConfig(), rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: MelGAN(MelGANConfig(), rngs=Keys(0)))
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 4_266_050
 
 
 def test_gain_sets_the_norm_of_the_kernel_whatever_its_length():
-  conv = WeightNormConv(3, 5, 3, dtype=jnp.float32, rngs=nnx.Rngs(0))
+  conv = WeightNormConv(3, 5, 3, dtype=jnp.float32, rngs=Keys(0))
   x = np.ones((1, 8, 3), np.float32)
   before = run(conv, x)
   conv.kernel[...] = 7 * conv.kernel[...]
@@ -55,7 +56,7 @@ def test_gain_sets_the_norm_of_the_kernel_whatever_its_length():
 
 @pytest.mark.parametrize("ratio", [2, 3])
 def test_upsampling_equals_a_transposed_convolution(ratio):
-  layer = WeightNormUpsample(6, 4, ratio, dtype=jnp.float32, rngs=nnx.Rngs(0))
+  layer = WeightNormUpsample(6, 4, ratio, dtype=jnp.float32, rngs=Keys(0))
   x = jax.random.normal(jax.random.key(0), (2, 10, 6))
   start = (ratio + 1) // 2
   kernel = layer.kernel[...].swapaxes(0, 1)[::-1]

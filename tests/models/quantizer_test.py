@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.quantizer import (
   CodeAverages,
   CodeRestarts,
@@ -24,7 +25,7 @@ Z = RNG.standard_normal((2, 4, 5, WIDTH)).astype(np.float32)
 
 def quantizer(loss="correct"):
   config = QuantizerConfig(vocab=VOCAB, width=WIDTH, beta=0.25, loss=loss)
-  return filled(lambda: Quantizer(config, rngs=nnx.Rngs(0)), scale=1.0)
+  return filled(lambda: Quantizer(config, rngs=Keys(0)), scale=1.0)
 
 
 def merged(state, loss="correct"):
@@ -50,7 +51,7 @@ def test_of_equal_entries_the_first_is_taken():
 
 
 def test_codebook_starts_within_one_over_its_size():
-  book = np.asarray(Quantizer(CONFIG, rngs=nnx.Rngs(0)).codebook[...])
+  book = np.asarray(Quantizer(CONFIG, rngs=Keys(0)).codebook[...])
   assert book.shape == (VOCAB, WIDTH) and 0.5 / VOCAB < np.abs(book).max() <= 1 / VOCAB
 
 
@@ -83,7 +84,7 @@ def test_loss_and_its_gradients_equal_the_formula(loss, on_latent, on_codebook):
 
 def test_unknown_loss_is_refused():
   with pytest.raises(ValueError, match="legacy"):
-    Quantizer(QuantizerConfig(vocab=VOCAB, width=WIDTH, loss="legacy"), rngs=nnx.Rngs(0))
+    Quantizer(QuantizerConfig(vocab=VOCAB, width=WIDTH, loss="legacy"), rngs=Keys(0))
 
 
 def test_latents_keep_their_dtype_and_losses_are_float32():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
@@ -33,7 +34,7 @@ CODES = RNG.integers(0, 11, (2, 11)).astype(np.int32)
 
 @pytest.fixture(scope="module")
 def model():
-  return filled(lambda: Transformer(CONFIG, rngs=nnx.Rngs(0)))
+  return filled(lambda: Transformer(CONFIG, rngs=Keys(0)))
 
 
 @nnx.jit
@@ -66,7 +67,7 @@ def test_what_is_missing_is_not_read_and_other_pairs_are_as_they_were(model, nam
 
 
 def test_with_all_there_it_is_the_transformer_without_stand_ins(model):
-  plain = filled(lambda: Transformer(PLAIN, rngs=nnx.Rngs(0)))
+  plain = filled(lambda: Transformer(PLAIN, rngs=Keys(0)))
   tree.restore(plain, {k: v for k, v in tree.flatten(model).items() if not k.startswith("stand_ins/")})
   given = {name: jnp.zeros(2, bool) for name in INPUTS}
   run = nnx.jit(lambda model: model(*changed(None)))
@@ -101,7 +102,7 @@ def test_an_input_that_is_absent_is_replaced_whatever_comes(model):
 
 
 def test_a_transformer_without_stand_ins_says_so():
-  plain = nnx.eval_shape(lambda: Transformer(PLAIN, rngs=nnx.Rngs(0)))
+  plain = nnx.eval_shape(lambda: Transformer(PLAIN, rngs=Keys(0)))
   assert not any(name.startswith("stand_ins") for name in tree.shapes(plain))
   with pytest.raises(ValueError, match="no stand-ins"):
     plain.replace(FEATURES[0], FEATURES[1], CODES, {})

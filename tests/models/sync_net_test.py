@@ -7,6 +7,7 @@ from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import LARGE, MINI, PAPER
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sync_net import SyncNet, SyncNetConfig
 from condfoley_jax.models.video_encoder import VideoEncoderConfig
 from condfoley_jax.weights import folder
@@ -19,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def model():
-  return filled(lambda: SyncNet(TINY, rngs=nnx.Rngs(0)))
+  return filled(lambda: SyncNet(TINY, rngs=Keys(0)))
 
 
 @nnx.jit

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.clip import PAPER
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.s3d import TemporalConv, max_pool
 from condfoley_jax.models.sync import FRAMES, Selector, SparseSync, SparseSyncConfig, prepare_video
 from condfoley_jax.weights import folder, tree
@@ -32,7 +33,7 @@ def select(selector, features):
 
 @pytest.fixture(scope="module")
 def published():
-  model = nnx.eval_shape(lambda: SparseSync(PUBLISHED, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: SparseSync(PUBLISHED, rngs=Keys(0)))
   tree.restore(model, params_from_torch(golden.state_dict("sparsesync"), PUBLISHED))
   return model
 
@@ -45,7 +46,7 @@ def vectors():
 @pytest.fixture(scope="module")
 def tiny():
   """Its norms keep the scale of what they normalise: a signal would not outlast so many random ones."""
-  model = filled(lambda: SparseSync(TINY, rngs=nnx.Rngs(0)))
+  model = filled(lambda: SparseSync(TINY, rngs=Keys(0)))
   tree.restore(model, {k: np.ones_like(x) if k.endswith("scale") else x for k, x in tree.flatten(model).items()})
   return model
 
@@ -126,7 +127,7 @@ def test_one_video_is_compared_with_every_sound(tiny):
 
 @pytest.mark.parametrize("axis", [1, 2, 3])
 def test_tokens_tell_where_along_each_axis_a_feature_is(axis):
-  selector = filled(lambda: Selector(TINY, (2, 2, 2), (0, 2, 1), dtype=jnp.float32, rngs=nnx.Rngs(0)), scale=1.0)
+  selector = filled(lambda: Selector(TINY, (2, 2, 2), (0, 2, 1), dtype=jnp.float32, rngs=Keys(0)), scale=1.0)
   features = np.random.default_rng(0).standard_normal((1, 2, 2, 2, 8)).astype(np.float32)
   tokens = select(selector, features)
   assert tokens.shape == (1, 3, 8)
@@ -141,7 +142,7 @@ def test_the_largest_maps_fill_the_grids_and_larger_ones_are_errors(tiny):
 
 
 def test_compute_dtype_leaves_parameters_and_logits_in_float32():
-  model = filled(lambda: SparseSync(TINY, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+  model = filled(lambda: SparseSync(TINY, dtype=jnp.bfloat16, rngs=Keys(0)))
   seen, logits = nnx.eval_shape(lambda model: (model.see(frames()), model(frames(), spectrograms())), model)
   assert seen.dtype == jnp.bfloat16 and logits.dtype == jnp.float32
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(nnx.state(model)))
@@ -192,7 +193,7 @@ def test_pooling_takes_the_largest_of_each_window(window, stride, starts):
 
 @pytest.mark.parametrize(("kernel", "stride", "length"), [(7, 2, 9), (7, 2, 8), (3, 1, 5)])
 def test_temporal_convolutions_are_convolutions(kernel, stride, length):
-  conv = filled(lambda: TemporalConv(2, 3, kernel, stride, dtype=jnp.float32, rngs=nnx.Rngs(0)))
+  conv = filled(lambda: TemporalConv(2, 3, kernel, stride, dtype=jnp.float32, rngs=Keys(0)))
   x = np.random.default_rng(0).standard_normal((1, length, 1, 2, 2)).astype(np.float32)
   padded = np.pad(x, ((0, 0), (kernel // 2,) * 2, (0, 0), (0, 0), (0, 0)))
   expected = [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import Frozen, TransformerConfig, grid_slots
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
@@ -29,7 +30,7 @@ GPT_REAL = dataclasses.replace(GPT_SMALL, vocab=1024, layers=24, heads=16, width
 def tiny(audio_token="learned", positions="learned", aligned_frames=False, **kwargs):
   """A small model whose every weight differs from zero, so that no term can hide."""
   config = dataclasses.replace(TINY, audio_token=audio_token, positions=positions, aligned_frames=aligned_frames)
-  return filled(lambda: Transformer(config, rngs=nnx.Rngs(0), **kwargs))
+  return filled(lambda: Transformer(config, rngs=Keys(0), **kwargs))
 
 
 @nnx.jit
@@ -49,7 +50,7 @@ def tiny_inputs(codes=2 * TINY.codes - 1, batch=2):
 
 
 def published(config, name):
-  model = filled(lambda: Transformer(config, rngs=nnx.Rngs(0)))
+  model = filled(lambda: Transformer(config, rngs=Keys(0)))
   tree.restore(model, params_from_torch(golden.state_dict(name), config))
   return model
 
@@ -83,7 +84,7 @@ def test_published_weights_left_over_are_an_error():
 
 
 def test_paper_size_has_the_published_number_of_parameters():
-  model = nnx.eval_shape(lambda: Transformer(GPT_REAL, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: Transformer(GPT_REAL, rngs=Keys(0)))
   assert sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param))) == 305_097_728
 
 
@@ -224,7 +225,7 @@ def test_bfloat16_stays_close_and_gives_float32_logits():
 def one_by_one(kind):
   """Config, logits and gradients of the model whose blocks stand one by one."""
   config = dataclasses.replace(TINY, audio_token=kind[0], positions=kind[1], aligned_frames=kind[2])
-  return config, *logits_and_gradients(Transformer(config, rngs=nnx.Rngs(0)))
+  return config, *logits_and_gradients(Transformer(config, rngs=Keys(0)))
 
 
 @nnx.jit
@@ -242,7 +243,7 @@ def logits_and_gradients(model):
 def test_scanned_layers_and_recomputing_change_no_number(kind, remat):
   """Logits and gradients of the model whose blocks are one, made of the same key."""
   config, expected_logits, expected = one_by_one(kind)
-  scanned = Transformer(dataclasses.replace(config, scan_layers=True, remat=remat), rngs=nnx.Rngs(0))
+  scanned = Transformer(dataclasses.replace(config, scan_layers=True, remat=remat), rngs=Keys(0))
   assert scanned.blocks.mlp_in.kernel.shape == (TINY.layers, TINY.width, 4 * TINY.width)
   logits, grads = logits_and_gradients(scanned)
   np.testing.assert_allclose(logits, expected_logits, rtol=1e-5, atol=1e-6)
@@ -256,10 +257,10 @@ def test_scanned_layers_and_recomputing_change_no_number(kind, remat):
 
 
 def test_unstacked_is_the_model_that_decodes():
-  scanned = Transformer(dataclasses.replace(TINY, scan_layers=True, remat="full"), rngs=nnx.Rngs(0))
+  scanned = Transformer(dataclasses.replace(TINY, scan_layers=True, remat="full"), rngs=Keys(0))
   plain = scanned.unstacked()
   assert plain.config == TINY
-  expected = tree.flatten(Transformer(TINY, rngs=nnx.Rngs(0)))
+  expected = tree.flatten(Transformer(TINY, rngs=Keys(0)))
   found = tree.flatten(plain)
   assert found.keys() == expected.keys()
   for name, value in expected.items():

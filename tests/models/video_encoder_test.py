@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import (
   EventHead,
   EventHeadConfig,
@@ -27,13 +28,13 @@ TINY = VideoEncoderConfig(stem_kernel=3, stem_stride=2, stem_mid=4, widths=(4, 8
 @pytest.fixture(scope="module")
 def published():
   golden.require()
-  encoder = filled(lambda: VideoEncoder(VideoEncoderConfig(), rngs=nnx.Rngs(0)))
+  encoder = filled(lambda: VideoEncoder(VideoEncoderConfig(), rngs=Keys(0)))
   tree.restore(encoder, params_from_torch(golden.state_dict("r2plus1d"), VideoEncoderConfig()))
   return encoder
 
 
 def tiny(**kwargs):
-  return filled(lambda: VideoEncoder(TINY, rngs=nnx.Rngs(0), **kwargs))
+  return filled(lambda: VideoEncoder(TINY, rngs=Keys(0), **kwargs))
 
 
 @nnx.jit(static_argnames="running")
@@ -73,7 +74,7 @@ def test_published_middle_widths():
 
 
 def test_mini_costs_at_most_half_a_gflop_per_clip():
-  encoder = nnx.eval_shape(lambda: VideoEncoder(MINI, rngs=nnx.Rngs(0)))
+  encoder = nnx.eval_shape(lambda: VideoEncoder(MINI, rngs=Keys(0)))
   cost = _encode.lower(encoder, jax.ShapeDtypeStruct((1, 30, 64, 64, 3), jnp.float32), running=True).cost_analysis()
   assert 0.35e9 < cost["flops"] < 0.5e9
 
@@ -132,7 +133,7 @@ def test_prepare_frames_normalises_per_channel():
 
 
 def test_event_head_shapes_and_reach():
-  head = filled(lambda: EventHead(EventHeadConfig(width=8), rngs=nnx.Rngs(0)))
+  head = filled(lambda: EventHead(EventHeadConfig(width=8), rngs=Keys(0)))
   features = jnp.asarray(np.random.default_rng(0).standard_normal((2, 9, 8), np.float32))
   events = head(features)
   assert events.onset.shape == events.offset.shape == (2, 9)

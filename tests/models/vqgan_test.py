@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condfoley_jax import config_tree
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.quantizer import QuantizerConfig, perplexity
 from condfoley_jax.models.vqgan import (
   VQGAN,
@@ -56,12 +57,12 @@ SMALL = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def tiny():
-  return filled(lambda: VQGAN(TINY, rngs=nnx.Rngs(0)))
+  return filled(lambda: VQGAN(TINY, rngs=Keys(0)))
 
 
 @pytest.fixture(scope="module")
 def mini():
-  return filled(lambda: VQGAN(MINI, rngs=nnx.Rngs(0)), scale=0.1)
+  return filled(lambda: VQGAN(MINI, rngs=Keys(0)), scale=0.1)
 
 
 def random_mel(config, columns, seed=0):
@@ -71,7 +72,7 @@ def random_mel(config, columns, seed=0):
 
 @functools.cache
 def abstract(config):
-  return nnx.eval_shape(lambda: VQGAN(config, rngs=nnx.Rngs(0)))
+  return nnx.eval_shape(lambda: VQGAN(config, rngs=Keys(0)))
 
 
 def published_state(name):
@@ -91,7 +92,7 @@ def stages(model, mel, codes):
 @pytest.mark.parametrize(("config", "name"), [(SMALL, "vqgan_small"), (PAPER, "vqgan_real")])
 def test_every_stage_equals_the_published_model(config, name):
   vectors = golden.load(f"{name}.npz")
-  model = nnx.eval_shape(lambda: VQGAN(config, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: VQGAN(config, rngs=Keys(0)))
   tree.restore(model, params_from_torch(published_state(name), config))
   codes = vectors["indices"].reshape(2, 5, 10).astype(np.int32)
   mel = np.tanh(golden.rnd("vqgan_x", (2, 1, 80, 160)))[:, 0]
@@ -211,7 +212,7 @@ def test_reconstruction_trains_every_parameter_but_the_codebook(tiny):
 
 
 def test_bfloat16_is_close_to_float32(tiny):
-  graph = nnx.graphdef(nnx.eval_shape(lambda: VQGAN(TINY, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))))
+  graph = nnx.graphdef(nnx.eval_shape(lambda: VQGAN(TINY, dtype=jnp.bfloat16, rngs=Keys(0))))
   decode = nnx.jit(lambda model, codes: model.decode(codes))
   codes = np.random.default_rng(0).integers(0, 11, (2, 4, 5))
   full, half = decode(tiny, codes), decode(nnx.merge(graph, nnx.state(tiny)), codes)
@@ -221,4 +222,4 @@ def test_bfloat16_is_close_to_float32(tiny):
 
 def test_unknown_norm_is_refused():
   with pytest.raises(ValueError, match="batch"):
-    nnx.eval_shape(lambda: VQGAN(dataclasses.replace(TINY, norm="batch"), rngs=nnx.Rngs(0)))
+    nnx.eval_shape(lambda: VQGAN(dataclasses.replace(TINY, norm="batch"), rngs=Keys(0)))

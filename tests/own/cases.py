@@ -23,6 +23,7 @@ from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
 from condfoley_jax.models.istft_vocoder import IstftVocoder, IstftVocoderConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.melgan import MelGAN, MelGANConfig, MelGANDiscriminator, MelGANDiscriminatorConfig
 from condfoley_jax.models.quantizer import QuantizerConfig
@@ -108,7 +109,7 @@ def pictures() -> Arrays:
 
 
 def vqgan(config: VQGANConfig) -> Arrays:
-  model = formula(lambda: VQGAN(config, rngs=nnx.Rngs(0)))
+  model = formula(lambda: VQGAN(config, rngs=Keys(0)))
   picture = np.tanh(rnd("mel", 2, 20, 24))
   codes = np.arange(np.prod(model.encode(picture).shape), dtype=np.int32) % config.quantizer.vocab
   quantized = model.quantizer(model.latent(picture))
@@ -121,10 +122,10 @@ def vqgan(config: VQGANConfig) -> Arrays:
 
 
 def discriminators() -> Arrays:
-  patch = formula(lambda: Discriminator(DiscriminatorConfig(width=4, layers=2), rngs=nnx.Rngs(0)))
+  patch = formula(lambda: Discriminator(DiscriminatorConfig(width=4, layers=2), rngs=Keys(0)))
   picture = np.tanh(rnd("mel", 2, 32, 32))
   config = MelGANDiscriminatorConfig(scales=2, width=4, layers=2, max_width=16)
-  waves = formula(lambda: MelGANDiscriminator(config, rngs=nnx.Rngs(0)))
+  waves = formula(lambda: MelGANDiscriminator(config, rngs=Keys(0)))
   return {
     "patch by running statistics": patch(picture, use_running_average=True),
     "patch by the batch's": patch(picture),
@@ -134,9 +135,9 @@ def discriminators() -> Arrays:
 
 def video_encoder() -> Arrays:
   frames = rnd("frames", 2, 5, 16, 16, 3)
-  build = lambda: formula(lambda: VideoEncoder(_ENCODER, rngs=nnx.Rngs(0)))
+  build = lambda: formula(lambda: VideoEncoder(_ENCODER, rngs=Keys(0)))
   features = build()(frames, use_running_average=True)
-  events = formula(lambda: EventHead(EventHeadConfig(width=8), rngs=nnx.Rngs(0)))(features)
+  events = formula(lambda: EventHead(EventHeadConfig(width=8), rngs=Keys(0)))(features)
   return {
     "running": features,
     "batch": build()(frames, use_running_average=False),
@@ -148,7 +149,7 @@ def video_encoder() -> Arrays:
 
 def transformer(**changes) -> Arrays:
   config = dataclasses.replace(_TRANSFORMER, **changes)
-  model = formula(lambda: Transformer(config, rngs=nnx.Rngs(0)))
+  model = formula(lambda: Transformer(config, rngs=Keys(0)))
   condition, query = rnd("condition", 2, 4, 6), rnd("query", 2, 4, 6)
   codes = jnp.asarray(np.random.default_rng(0).integers(0, config.vocab, (2, 2 * config.codes - 1)), jnp.int32)
   keys = jax.random.split(jax.random.key(0), 2)[:, None]
@@ -167,8 +168,8 @@ def vocoders() -> Arrays:
   melgan = MelGANConfig(n_mels=8, width=2, residual_layers=2, ratios=(4, 2))
   istft = IstftVocoderConfig(n_mels=8, n_fft=64, hop=20, width=8, hidden=12, layers=2, kernel=3)
   return {
-    "melgan": formula(lambda: MelGAN(melgan, rngs=nnx.Rngs(0)))(picture),
-    "istft": formula(lambda: IstftVocoder(istft, rngs=nnx.Rngs(0)))(picture),
+    "melgan": formula(lambda: MelGAN(melgan, rngs=Keys(0)))(picture),
+    "istft": formula(lambda: IstftVocoder(istft, rngs=Keys(0)))(picture),
   }
 
 
@@ -177,13 +178,13 @@ def perceptual() -> Arrays:
   widths = ((4, 4), (6,), (8, 8))
   classifier = VGGishishConfig(classes=3, n_mels=16, widths=widths, pool=(2, 3), hidden=10)
   return {
-    "vggishish": formula(lambda: VGGishish(classifier, rngs=nnx.Rngs(0)))(a),
-    "lpaps": formula(lambda: LPAPS(LPAPSConfig(n_mels=16, widths=widths), rngs=nnx.Rngs(0)))(a, b),
+    "vggishish": formula(lambda: VGGishish(classifier, rngs=Keys(0)))(a),
+    "lpaps": formula(lambda: LPAPS(LPAPSConfig(n_mels=16, widths=widths), rngs=Keys(0)))(a, b),
   }
 
 
 def sync() -> Arrays:
-  model = formula(lambda: SparseSync(tiny.SYNC, rngs=nnx.Rngs(0)))
+  model = formula(lambda: SparseSync(tiny.SYNC, rngs=Keys(0)))
   audio = 0.3 * np.tanh(rnd("audio", 1, 4410))
   return {
     "seen": model.see(rnd("frames", 2, 8, 16, 32, 3)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import sample_codes
@@ -46,7 +47,7 @@ def generate(transformer, condition, query, codes, history, keys, sampling):
 
 @pytest.fixture(scope="module")
 def tiny():
-  return filled(lambda: Transformer(TINY, rngs=nnx.Rngs(0)))
+  return filled(lambda: Transformer(TINY, rngs=Keys(0)))
 
 
 def tiny_inputs(jobs=2):
@@ -79,7 +80,7 @@ def uncached(model, condition, query, codes, key, sampling):
 @pytest.mark.golden
 def test_greedy_codes_equal_the_published_sampler():
   vectors = golden.load("gpt_small.npz")
-  model = filled(lambda: Transformer(GPT_SMALL, rngs=nnx.Rngs(0)))
+  model = filled(lambda: Transformer(GPT_SMALL, rngs=Keys(0)))
   tree.restore(model, params_from_torch(golden.state_dict("gpt_small"), GPT_SMALL))
   features = golden.rnd("gpt_feats", (2, 512, 60)).transpose(0, 2, 1)
   codes = vectors["idx"][:, :50].astype(np.int32)
@@ -135,7 +136,7 @@ def test_guidance_of_1_is_the_model_with_its_condition_and_of_0_without(tiny):
 
 
 def test_a_model_that_never_went_without_cannot_be_guided():
-  model = filled(lambda: Transformer(dataclasses.replace(TINY, stand_ins=False), rngs=nnx.Rngs(0)))
+  model = filled(lambda: Transformer(dataclasses.replace(TINY, stand_ins=False), rngs=Keys(0)))
   with pytest.raises(ValueError, match="no stand-ins"):
     generate(model, *tiny_inputs(), nothing(2, 1), keys_of(2, 1), Sampling(guidance=2.0))
 

@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.conventions import PUBLISHED
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import VideoEncoder
 from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.golden, pytest.mark.slow]
 def published(build, module, keys, **sizes):
   state = {k: x for k, x in golden.state_dict(keys).items() if not k.startswith(("loss.", "wav_transforms."))}
   config = module.config_from_torch(state, **sizes)
-  model = nnx.eval_shape(lambda: build(config, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: build(config, rngs=Keys(0)))
   tree.restore(model, module.params_from_torch(state, config))
   return model
 

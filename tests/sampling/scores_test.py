@@ -15,6 +15,7 @@ from condfoley_jax.audio.sync_spectrogram import SAMPLE_RATE, sync_spectrogram
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import judges
 from condfoley_jax.models import sync
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sync_net import SyncNet
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.sampling import rerank
@@ -40,7 +41,7 @@ def noise(*shape):
 def ours() -> SyncNet:
   sizes = models("mini").to_dict()["sync_net"]
   sizes["encoder"] |= {"widths": (8, 16), "blocks": (1, 1)}
-  return filled(lambda: registry.build("sync_net", sizes, rngs=nnx.Rngs(0)), scale=0.3)
+  return filled(lambda: registry.build("sync_net", sizes, rngs=Keys(0)), scale=0.3)
 
 
 def test_a_take_is_scored_in_each_clip_and_where_the_query_ends(ours):
@@ -72,7 +73,7 @@ def test_a_sound_that_is_moved_is_told_to_be_later(videos):
 
 def test_sparsesync_scores_5_s_at_a_time():
   config = dataclasses.replace(tiny.SYNC, video_grid=(64, 16, 16), audio_grid=(256, 320))
-  network = filled(lambda: sync.SparseSync(config, rngs=nnx.Rngs(0)))
+  network = filled(lambda: sync.SparseSync(config, rngs=Keys(0)))
   frames, audio = pictures(1, 150, 32, 32), noise(1, 3, 6 * MINI.sample_rate)
   audio[..., 132 * MINI.sample_rate // 25 :] = 0
   found = jax.jit(functools.partial(rerank.score_sparse, rate=MINI.sample_rate))(

@@ -20,6 +20,7 @@ SCRIPT = """
 import functools, json, sys, jax, numpy as np
 from flax import nnx
 from jax.sharding import PartitionSpec as P
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
@@ -30,7 +31,7 @@ from tests.sampling.decode_loop_test import TINY
 
 def run(sizes, shape):
   mesh = sharding.make_mesh(sharding.MeshConfig(*sizes), jax.devices()[: int(np.prod(sizes))])
-  graph, state = nnx.split(filled(lambda: Transformer(TINY, rngs=nnx.Rngs(0))))
+  graph, state = nnx.split(filled(lambda: Transformer(TINY, rngs=Keys(0))))
   pure = {"transformer": nnx.to_pure_dict(state)}
   placed = jax.device_put(pure, sharding.parameter_shardings(pure, RULES, mesh))
   nnx.replace_by_pure_dict(state, placed["transformer"])

@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from condfoley_jax.weights import folder
 from condfoley_jax.weights.published.vggsound_statistics import DEVIATIONS, MEANS
@@ -48,7 +49,7 @@ def test_loss_goes_down(trained, label):
 
 def test_clips_of_several_materials_or_actions_do_not_count():
   stage = stage_of(sound={"gain_db": (0.0, 0.0)})
-  model = filled(lambda: stage.create(nnx.Rngs(0)))
+  model = filled(lambda: stage.create(Keys(0)))
   losses = jax.jit(lambda batch: [loss(model, batch, jax.random.key(0))[0] for loss in stage.losses("train").values()])
   whole = tones(stage.clip, [3, -1, 5, 7], [1, 0, -1, 0])
   np.testing.assert_allclose(losses(whole), losses({k: v[[0, 3, 0, 3]] for k, v in whole.items()}), rtol=1e-5)
@@ -90,7 +91,7 @@ def test_published_recipe_standardises_by_the_numbers_of_vggsound():
 
 def test_convolutions_can_start_from_another_classifier(tmp_path):
   config = VGGishishConfig(5, 80, SIZES["widths"], (1, 1), 3)
-  folder.save(tmp_path, stage_of().clip, {"vggishish": filled(lambda: VGGishish(config, rngs=nnx.Rngs(0)))})
+  folder.save(tmp_path, stage_of().clip, {"vggishish": filled(lambda: VGGishish(config, rngs=Keys(0)))})
   stage = stage_of(pretrained={"vggishish": str(tmp_path)})
   found = folder.load(tmp_path).components["vggishish"]
   model = created(stage)

@@ -6,10 +6,12 @@ import jax
 import optax
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
+
 
 def created(stage) -> nnx.Module:
   """The stage's model, made by one program."""
-  return nnx.jit(lambda: stage.create(nnx.Rngs(0)))()
+  return nnx.jit(lambda: stage.create(Keys(0)))()
 
 
 def metrics_of_steps(stage, model, batch: Mapping, *, steps: int, rate: float, phase: str | None = None) -> list[dict]:

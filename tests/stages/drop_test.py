@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INPUTS
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Trained
@@ -20,7 +21,7 @@ def stage_of(arg="mini", **drop):
 @pytest.fixture(scope="module")
 def model():
   """Its transformer; a cache stands for the rest."""
-  return nnx.jit(lambda: Trained(transformer=stage_of().build("transformer", nnx.Rngs(0))))()
+  return nnx.jit(lambda: Trained(transformer=stage_of().build("transformer", Keys(0))))()
 
 
 def cached_inputs(pairs=2):
@@ -73,4 +74,4 @@ def test_ablations_never_see_their_part(preset, option, absent):
 def test_published_training_leaves_nothing_out(preset):
   stage = stage_of(preset)
   assert not stage.config["drop"]
-  assert not nnx.eval_shape(lambda: stage.build("transformer", nnx.Rngs(0))).config.stand_ins
+  assert not nnx.eval_shape(lambda: stage.build("transformer", Keys(0))).config.stand_ins

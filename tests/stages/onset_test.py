@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.onset import balanced_cross_entropy
 from configs import onset
@@ -55,7 +56,7 @@ def test_labels_are_the_events_or_what_is_heard():
 
 def test_other_labels_are_refused():
   with pytest.raises(ValueError, match="labels are `events` or `audio`, not `both`"):
-    nnx.eval_shape(lambda: stage_of(labels="both").create(nnx.Rngs(0)))
+    nnx.eval_shape(lambda: stage_of(labels="both").create(Keys(0)))
 
 
 def test_loss_goes_down():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from configs import sync
 from tests.fill import filled
@@ -31,7 +32,7 @@ def moments(clip, clips):
 @pytest.mark.parametrize("preset", ["mini", "paper_gh", "large"])
 def test_windows_are_as_far_apart_as_their_class_says(preset):
   stage = stage_of(preset)
-  clip, model = stage.clip, filled(lambda: stage.create(nnx.Rngs(0)))
+  clip, model = stage.clip, filled(lambda: stage.create(Keys(0)))
   frames, audio, classes = jax.jit(lambda f, a, k: stage.windows(model, f, a, k))(
     *moments(clip, 300), jax.random.key(0)
   )

@@ -9,6 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.weights import tree
@@ -24,7 +25,7 @@ to_ours = functools.partial(params_from_torch, config=SMALL)
 
 @pytest.fixture(scope="module")
 def model():
-  model = nnx.eval_shape(lambda: Transformer(SMALL, rngs=nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: Transformer(SMALL, rngs=Keys(0)))
   tree.restore(model, to_ours(golden.state_dict("gpt_small")))
   return model
 

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.melgan import feature_distance, fooling_loss
 from condfoley_jax.stages import registry
 from configs import vocoder
@@ -57,7 +58,7 @@ def test_published_crops_are_8192_samples_at_a_peak_from_a_range():
 def test_published_loss_is_adversarial_alone_and_its_discriminators_learn():
   stage = stage_of("paper_gh", crop_frames=8)
   assert list(stage.losses(stage.phase(0))) == ["discriminator", "vocoder"]
-  model, audio = filled(lambda: stage.create(nnx.Rngs(0))), sound(stage.clip, 2)
+  model, audio = filled(lambda: stage.create(Keys(0))), sound(stage.clip, 2)
   mel, cut = jax.jit(stage.crops)(audio, jax.random.key(0))
 
   @nnx.jit
@@ -76,7 +77,7 @@ def test_discriminators_join_the_spectral_distances_at_their_start():
   assert list(stage.losses(stage.phase(9))) == ["vocoder"]
   assert list(stage.losses(stage.phase(10))) == ["discriminator", "vocoder"]
   shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 80, 8), (1, 8 * stage.clip.hop))]
-  model = nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
+  model = nnx.eval_shape(lambda: stage.create(Keys(0)))
   terms = nnx.eval_shape(lambda *args: stage.objective("adversarial", *args), model, *shapes)[1]
   assert set(terms) == {"loss", "convergence", "log_magnitude", "mel", "fool", "features"}
 
@@ -84,6 +85,6 @@ def test_discriminators_join_the_spectral_distances_at_their_start():
 @pytest.mark.parametrize("preset", ["mini", "paper_gh"])
 def test_whole_clips_are_scored(preset):
   stage = stage_of(preset)
-  model = filled(lambda: stage.create(nnx.Rngs(0)))
+  model = filled(lambda: stage.create(Keys(0)))
   scores = jax.jit(lambda audio: stage.evaluate(model, {"audio": audio}, None))(sound(stage.clip, 1))
   assert set(scores) == {"loss", "convergence", "log_magnitude", "mel"} and np.isfinite(list(scores.values())).all()

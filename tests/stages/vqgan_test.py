@@ -10,6 +10,7 @@ from condfoley_jax import config_tree
 from condfoley_jax.clip import MINI
 from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.lpaps import LPAPS, LPAPSConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
 from condfoley_jax.stages import registry
@@ -57,7 +58,7 @@ def state():
 @pytest.fixture(scope="module")
 def model(state):
   def build():
-    rngs = nnx.Rngs(0)
+    rngs = Keys(0)
     parts = {"vqgan": VQGAN(SMALL, rngs=rngs), "discriminator": Discriminator(PATCHGAN, rngs=rngs)}
     return Trained(**parts, lpaps=LPAPS(LPAPSConfig(), rngs=rngs))
 
@@ -160,7 +161,7 @@ def thin(lpaps=None):
   sizes = thin_sizes()
 
   def build():
-    rngs = nnx.Rngs(0)
+    rngs = Keys(0)
     parts = {"vqgan": VQGAN(config_tree.from_dict(VQGANConfig, sizes["vqgan"]), rngs=rngs)}
     return Trained(**parts, discriminator=Discriminator(DiscriminatorConfig(**sizes["discriminator"]), rngs=rngs))
 
@@ -183,14 +184,14 @@ def test_shipped_configs_have_no_lpaps_and_the_published_range():
     config = vqgan.get_config(preset)
     assert config.pretrained.lpaps is None and config.adaptive_weight == (1.0, 1.0)
   stage = stage_of("mini", model=thin_sizes())
-  assert nnx.eval_shape(lambda: stage.create(nnx.Rngs(0))).lpaps is None
+  assert nnx.eval_shape(lambda: stage.create(Keys(0))).lpaps is None
 
 
 def test_lpaps_of_a_folder_joins_the_loss(tmp_path):
-  lpaps = filled(lambda: LPAPS(TINY_LPAPS, rngs=nnx.Rngs(0)))
+  lpaps = filled(lambda: LPAPS(TINY_LPAPS, rngs=Keys(0)))
   folder.save(tmp_path, MINI, {"lpaps": lpaps})
   stage = stage_of("mini", model=thin_sizes(), pretrained={"lpaps": str(tmp_path)})
-  assert nnx.eval_shape(lambda: stage.create(nnx.Rngs(0))).lpaps.config == TINY_LPAPS
+  assert nnx.eval_shape(lambda: stage.create(Keys(0))).lpaps.config == TINY_LPAPS
   assert set(stage.losses("adversarial")) == {"vqgan", "discriminator"}, "it is no player"
   loss, metrics, quantized = objective(stage, "alone", thin(lpaps))
   assert metrics["lpaps"] != 0
@@ -199,7 +200,7 @@ def test_lpaps_of_a_folder_joins_the_loss(tmp_path):
 
 def test_lpaps_can_be_made_of_our_own_classifier(tmp_path):
   config = VGGishishConfig(17, MINI.n_mels, TINY_LPAPS.widths, (1, 1), 2)
-  classifier = filled(lambda: VGGishish(config, rngs=nnx.Rngs(0)))
+  classifier = filled(lambda: VGGishish(config, rngs=Keys(0)))
   folder.save(tmp_path, MINI, {"material_classifier": classifier})
   stage = stage_of("mini", model=thin_sizes(), pretrained={"lpaps": str(tmp_path)}, lpaps_weight=0.5)
   model = thin(stage._lpaps())
@@ -212,7 +213,7 @@ def test_a_folder_with_neither_is_an_input_error(tmp_path):
   folder.save(tmp_path, MINI, {"vqgan": thin().vqgan})
   stage = stage_of("mini", model=thin_sizes(), pretrained={"lpaps": str(tmp_path)})
   with pytest.raises(InputError, match="no `lpaps` and no `material_classifier`"):
-    nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
+    nnx.eval_shape(lambda: stage.create(Keys(0)))
 
 
 def test_losses_go_down_with_an_averaged_codebook_and_a_discriminator():
@@ -231,7 +232,7 @@ def test_losses_go_down_with_an_averaged_codebook_and_a_discriminator():
 def test_a_folder_without_lpaps_is_an_input_error(tmp_path):
   stage = stage_of("mini", pretrained={"lpaps": str(tmp_path)})
   with pytest.raises(InputError, match=str(tmp_path)):
-    nnx.eval_shape(lambda: stage.create(nnx.Rngs(0)))
+    nnx.eval_shape(lambda: stage.create(Keys(0)))
 
 
 @pytest.mark.parametrize(("bounds", "expected"), [((1.0, 1.0), 1.0), ((0.0, 1e9), None), ((0.0, 1e-6), 1e-6)])

@@ -16,6 +16,7 @@ from etils import epath
 from flax import nnx
 
 from condfoley_jax import cli
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from condfoley_jax.training import input_cache
 from condfoley_jax.training.train_loop import Run
@@ -53,7 +54,7 @@ ALONE = Share()
 
 def _fill(config, share=ALONE):
   stage = registry.create(config)
-  model = stage.create(nnx.Rngs(0))
+  model = stage.create(Keys(0))
   return stage, model, input_cache.filled(stage, model, _pairs(config, stage), share=share, report=lambda line: None)
 
 

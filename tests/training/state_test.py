@@ -7,6 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.training.state import Frozen, Merger, create_state, make_train_step, split
 
 
@@ -14,7 +15,7 @@ class _Pair(nnx.Module):
   """Two players, a frozen part and batch statistics."""
 
   def __init__(self):
-    rngs = nnx.Rngs(0)
+    rngs = Keys(0)
     self.first, self.second = nnx.Linear(2, 2, rngs=rngs), nnx.Linear(2, 2, rngs=rngs)
     self.frozen, self.norm = nnx.Linear(2, 2, rngs=rngs), nnx.BatchNorm(2, rngs=rngs)
 

@@ -12,6 +12,7 @@ from flax import nnx
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.quantizer import QuantizerConfig
 from condfoley_jax.models.video_encoder import EventHead, EventHeadConfig
 from condfoley_jax.models.vqgan import VQGAN, VQGANConfig
@@ -35,8 +36,8 @@ CONFIG = VQGANConfig(
 
 def components():
   return {
-    "vqgan": filled(lambda: VQGAN(CONFIG, rngs=nnx.Rngs(0))),
-    "event_head": filled(lambda: EventHead(EventHeadConfig(width=3), rngs=nnx.Rngs(0))),
+    "vqgan": filled(lambda: VQGAN(CONFIG, rngs=Keys(0))),
+    "event_head": filled(lambda: EventHead(EventHeadConfig(width=3), rngs=Keys(0))),
   }
 
 

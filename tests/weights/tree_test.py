@@ -7,13 +7,14 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.discriminator import Discriminator, DiscriminatorConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import tree
 from tests.fill import filled
 
 
 def model(seed=0, **kwargs):
   config = DiscriminatorConfig(width=2, layers=1)
-  return filled(lambda: Discriminator(config, rngs=nnx.Rngs(0), **kwargs), seed=seed)
+  return filled(lambda: Discriminator(config, rngs=Keys(0), **kwargs), seed=seed)
 
 
 def test_names_are_paths_of_parameters_and_batch_statistics():
@@ -48,7 +49,7 @@ def test_restored_weights_are_on_the_device_in_the_dtype_of_the_model():
 
 def test_a_model_of_shapes_only_becomes_a_whole_one():
   config = DiscriminatorConfig(width=2, layers=1)
-  hollow = nnx.eval_shape(lambda: Discriminator(config, rngs=nnx.Rngs(0)))
+  hollow = nnx.eval_shape(lambda: Discriminator(config, rngs=Keys(0)))
   tree.restore(hollow, tree.flatten(model()))
   mel = np.zeros((1, 16, 16), np.float32)
   run = nnx.jit(lambda model, mel: model(mel, use_running_average=True))

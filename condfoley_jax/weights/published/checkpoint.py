@@ -11,6 +11,7 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.clip import PAPER, ClipSpec
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import fit, registry, tree
 from condfoley_jax.weights.published import layers, lpaps, melgan, sparsesync, transformer, vggishish, vqgan
 from condfoley_jax.weights.published import video_encoder as r2plus1d
@@ -144,7 +145,7 @@ def _component(kind: str, module: ModuleType, state: State, **sizes: int) -> nnx
 
 
 def _restored(kind: str, config: Any, params: State) -> nnx.Module:
-  component = nnx.eval_shape(lambda: registry.build(kind, config_tree.to_dict(config), rngs=nnx.Rngs(0)))
+  component = nnx.eval_shape(lambda: registry.build(kind, config_tree.to_dict(config), rngs=Keys(0)))
   tree.restore(component, params)
   return component
 

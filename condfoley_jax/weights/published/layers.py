@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import tree
 from data_pipelines.errors import InputError
 
@@ -145,7 +146,7 @@ def taking(state: State, shapes: Shapes) -> Iterator[Tensors]:
 @functools.cache
 def shapes_of(model: type[nnx.Module], config: Any) -> Shapes:
   """Shapes of what `model(config)` saves, by path."""
-  return tree.shapes(nnx.eval_shape(lambda: model(config, rngs=nnx.Rngs(0))))
+  return tree.shapes(nnx.eval_shape(lambda: model(config, rngs=Keys(0))))
 
 
 def shape(state: State, name: str, rank: int) -> tuple[int, ...]:
