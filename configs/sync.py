@@ -3,7 +3,8 @@
 mini:          condfoley train --config configs/sync.py:mini --workdir out/sync
                20 minutes on 2 shared CPU cores, on 624 videos; validation: the offset right to 50 ms in 81 %, median
                error 12 ms; of 60 whole clips of the test split 97 % are told to be in time to 33 ms, and 98 % to be
-               late by 0.2 s when they are. Shipped as `condfoley_jax/weights/judges/sync/`.
+               late by 0.2 s when they are. Shipped as `condfoley_jax/weights/judges/sync/`. What ranks takes in
+               `condfoley_jax/weights/mini/` is another one: --config.seed=1.
 paper_gh:      our network at the size of R(2+1)D-18, for the authors' grid; never run. What the authors ranked with is
                SparseSync's checkpoint, which `condfoley convert --kind sparsesync` takes; it is not trained here.
 paper_countix: the same on Countix-AV; never run.

@@ -11,7 +11,7 @@ large:         1.6 B parameters, 5.2 s of 44.1 kHz sound; for v5e:16x16 or v4:4x
 
 import dataclasses
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from condfoley_jax.augmentation.sound import SoundAugmentation
 from configs import common
@@ -43,7 +43,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
   preset, options = common.parse(arg, ("no_augmentation", *_ABSENT))
   config = common.base("transformer", preset, ("transformer", "vqgan", "video_encoder"))
   config.pretrained = ConfigDict(
-    {"vqgan": "out/vqgan/weights", "video_encoder": "out/video_encoder/weights", "vocoder": "out/vocoder/weights"}
+    {
+      "vqgan": "out/vqgan/weights",
+      "video_encoder": "out/video_encoder/weights",
+      "vocoder": "out/vocoder/weights",
+      # Optional; without one, takes are ranked by onsets.
+      "sync_net": config_dict.placeholder(str),
+    }
   )
   config.data.update({"cache": "", "cache_epochs": 8})
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))

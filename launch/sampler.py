@@ -47,7 +47,7 @@ class Least:
 def lower(values: Mapping[str, Any], mesh: Mesh, takes: int) -> jax.stages.Lowered:
   """Sampling of `takes` takes of one clip by the config's transformer, split over the devices that read batches.
 
-  The parameters have the config's dtype, as generation loads them on an accelerator, and lie as its rules say.
+  The parameters have the dtype of the config and lie as its rules say.
 
   Raises:
     InputError: the config has no transformer, or the takes cannot be split evenly.

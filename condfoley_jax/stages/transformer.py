@@ -18,7 +18,11 @@ from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
 class TransformerStage(Stage):
-  """One player; VQGAN and video encoder are frozen, vocoder and event head pass through to the weights folder."""
+  """One player; VQGAN and video encoder are frozen.
+
+  Vocoder, event head and, where config.pretrained.sync_net names a folder with one, the network that ranks takes pass
+  through to the weights folder.
+  """
 
   batches = "pairs"
 
@@ -27,7 +31,10 @@ class TransformerStage(Stage):
     transformer = self.build("transformer", rngs)
     if transformer.config.audio_token == "codebook":
       transformer.set_codebook(frozen["vqgan"].quantizer.codebook[...])
-    return Trained(transformer=transformer, **frozen, **self.pretrained("vocoder", "vocoder"))
+    passed = self.pretrained("vocoder", "vocoder")
+    if self.config["pretrained"]["sync_net"]:
+      passed |= self.pretrained("sync_net", "sync_net")
+    return Trained(transformer=transformer, **frozen, **passed)
 
   def example_shapes(self, *, validation=False):
     if validation or not self.config["data"]["cache"]:
@@ -113,5 +120,6 @@ class TransformerStage(Stage):
     return scores | {f"loss_without_{name}": without(name) for name in self.config["drop"]}
 
   def components(self, model):
-    names = ("vqgan", "vocoder", "video_encoder", "event_head")
-    return {name: getattr(model, name) for name in names} | {"transformer": model.transformer.unstacked()}
+    names = ("vqgan", "vocoder", "video_encoder", "event_head", "sync_net")
+    passed = {name: getattr(model, name) for name in names if hasattr(model, name)}
+    return passed | {"transformer": model.transformer.unstacked()}

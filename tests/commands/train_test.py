@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from condfoley_jax import cli
+from condfoley_jax.evaluation.judges import SHIPPED
 from condfoley_jax.weights import folder
 from data_pipelines import lock, media
 
 STAGES = ("vqgan", "vocoder", "video_encoder", "transformer")
 STEPS = 24
+PARTS = {"vqgan", "vocoder", "video_encoder", "event_head", "sync_net", "transformer"}
 # Fewer layers of the same kinds, on the same grid of codes: nearly all the time here goes into compiling them.
 SHRUNK = {
   "vqgan": [
@@ -31,7 +33,11 @@ SHRUNK = {
     "--config.model.video_encoder.blocks=(1, 1)",
     "--config.model.event_head.width=16",
   ],
-  "transformer": ["--config.model.transformer.layers=1", "--config.model.transformer.feature_width=16"],
+  "transformer": [
+    "--config.model.transformer.layers=1",
+    "--config.model.transformer.feature_width=16",
+    f"--config.pretrained.sync_net={SHIPPED / 'sync'}",
+  ],
 }
 
 
@@ -90,7 +96,7 @@ def test_pictures_and_sound_are_logged(runs):
 
 def test_the_last_weights_folder_is_complete_and_generates(runs, videos, tmp_path):
   weights = runs / "transformer" / "weights"
-  assert set(folder.load(weights).components) == {"vqgan", "vocoder", "video_encoder", "event_head", "transformer"}
+  assert set(folder.load(weights).components) == PARTS
   query, example = videos[:2]
   out = tmp_path / "out"
   arguments = ["generate", str(query), "--example", str(example), "--weights", str(weights), "--out", str(out)]
