@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from condfoley_jax.audio import stft
-from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.shapes import Audio_BxN, Mel_BxFxM
 
@@ -93,14 +92,35 @@ def rms_normalise(audio_BxN: Audio_BxN) -> Audio_BxN:
 
 def mel_bank(spec: ClipSpec) -> np.ndarray:
   """Triangular bank with Slaney area normalisation, float32 [F, n_fft // 2 + 1]."""
-  return _mel_bank(spec.sample_rate, spec.n_fft, spec.n_mels, spec.fmin, spec.fmax, spec.mel_scale == "htk")
+  return bank(spec.sample_rate, spec.n_fft, spec.n_mels, spec.fmin, spec.fmax, htk=spec.mel_scale == "htk")
 
 
 @functools.cache
-def _mel_bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk: bool) -> np.ndarray:
-  return librosa().filters.mel(
-    sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm="slaney", dtype=np.float32
-  )
+def bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, *, htk: bool = False) -> np.ndarray:
+  """librosa's `filters.mel`, float32 [F, n_fft // 2 + 1]: to load librosa takes longer than to sample a soundtrack."""
+  to_mel, to_hertz = (_htk_mel, _htk_hertz) if htk else (_slaney_mel, _slaney_hertz)
+  edges = to_hertz(np.linspace(to_mel(fmin), to_mel(fmax), n_mels + 2))[:, None]
+  low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+  hertz = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
+  triangles = np.minimum((hertz - low) / (centre - low), (high - hertz) / (high - centre)).clip(min=0)
+  return (triangles * 2 / (high - low)).astype(np.float32)
+
+
+def _htk_mel(hertz: float) -> float:
+  return 2595 * np.log10(1 + hertz / 700)
+
+
+def _htk_hertz(mel: np.ndarray) -> np.ndarray:
+  return 700 * (10 ** (mel / 2595) - 1)
+
+
+# Slaney's scale runs straight to 1 kHz, which is mel 15, and in equal ratios from there, 27 to each factor of 6.4.
+def _slaney_mel(hertz: float) -> float:
+  return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
+
+
+def _slaney_hertz(mel: np.ndarray) -> np.ndarray:
+  return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
 
 @functools.cache

@@ -1,13 +1,11 @@
 """Onsets of audio as one label per video frame, on the device: `detect_onsets` for a whole batch, without the host."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from condfoley_jax.audio import stft
-from condfoley_jax.audio.compiled import librosa
+from condfoley_jax.audio.mel import bank
 from condfoley_jax.shapes import Audio_BxN
 
 # librosa's defaults for onsets, and the threshold above the local mean that the paper's evaluation sets.
@@ -41,7 +39,7 @@ def onset_envelope(audio_BxN: Audio_BxN, sample_rate: int) -> jax.Array:
   half = _N_FFT // 2
   frames = stft.frame(jnp.pad(audio_BxN, ((0, 0), (half, half))), _N_FFT, _HOP)
   power = jnp.abs(jnp.fft.rfft(frames * stft.hann(_N_FFT))) ** 2
-  mel = jnp.einsum("bmq,fq->bmf", power, _bank(sample_rate), precision="highest")
+  mel = jnp.einsum("bmq,fq->bmf", power, bank(sample_rate, _N_FFT, _MELS, 0, sample_rate / 2), precision="highest")
   decibels = 10 * jnp.log10(jnp.maximum(mel, _LEAST_POWER))
   decibels = jnp.maximum(decibels, decibels.max((1, 2), keepdims=True) - _RANGE_DB)
   rise = jnp.maximum(jnp.diff(decibels, axis=1), 0).mean(-1)
@@ -72,8 +70,3 @@ def _windows(x_M: jax.Array, before: int, after: int) -> tuple[jax.Array, jax.Ar
   parts = lambda padded: jnp.stack([padded[i : i + len(x_M)] for i in range(size)])
   there = parts(jnp.pad(jnp.ones_like(x_M), (before, after - 1)))
   return parts(shifted(-jnp.inf)).max(0), parts(shifted(0.0)).sum(0) / there.sum(0)
-
-
-@functools.cache
-def _bank(sample_rate: int) -> np.ndarray:
-  return librosa().filters.mel(sr=sample_rate, n_fft=_N_FFT, n_mels=_MELS, fmax=sample_rate / 2)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
@@ -156,6 +158,7 @@ class Maker:
     Raises:
       InputError: by what waits: the weights overflow.
     """
+    threading.Thread(target=librosa, daemon=True).start()  # For onsets: it loads while the device works.
     jobs = [request.job for request in requests]
     begun = self.generator.begin(jobs, self.sampling)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from condfoley_jax.audio import mel
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.clip import MINI, PAPER
 from tests import golden
 
@@ -71,6 +72,13 @@ def test_rms_normalise_is_per_row_and_leaves_silence():
 def test_every_bank_row_of_both_specs_is_hit_by_some_bin():
   for spec in (MINI, PAPER):
     assert (mel.mel_bank(spec).max(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("spec", [MINI, PAPER, SLANEY_PAPER], ids=["mini", "paper", "slaney"])
+def test_a_bank_is_librosas(spec):
+  given = {"sr": spec.sample_rate, "n_fft": spec.n_fft, "n_mels": spec.n_mels, "fmin": spec.fmin, "fmax": spec.fmax}
+  expected = librosa().filters.mel(**given, htk=spec.mel_scale == "htk")
+  np.testing.assert_allclose(mel.mel_bank(spec), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_gradient_is_finite_on_silence_and_noise():
