@@ -15,9 +15,10 @@ TAKES = 100
 
 
 @pytest.mark.slow
-def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libtpu):
+@pytest.mark.parametrize("slice_", ["v5e:2x2", "v6e:2x2"])
+def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libtpu, slice_):
   values = read_config("configs/transformer.py:paper", []).to_dict()
-  mesh = sharding.make_mesh(sharding.MeshConfig(), topology.find("v5e:2x2").devices[:1])
+  mesh = sharding.make_mesh(sharding.MeshConfig(), topology.find(slice_).devices[:1])
   compiled = sampler.lower(values, mesh, TAKES).compile()
   build = lambda: registry.build("transformer", values["model"]["transformer"], rngs=Keys(0))
   config = nnx.eval_shape(build).config
