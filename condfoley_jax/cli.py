@@ -97,7 +97,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--guidance", type=_not_negative, metavar="G", help="above 1 follows the example more than training did"
   )
-  parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
+  parser.add_argument("--tau", type=_not_negative, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
   parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
 
@@ -175,7 +175,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--systems", metavar="A,B", help="only these (default: all)")
   parser.add_argument("--candidates", type=_positive, default=10, metavar="N", help="takes ranked (default: 10)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
-  parser.add_argument("--tau", type=_not_negative, default=0.2, metavar="S", help="what counts as in time, s")
+  parser.add_argument("--tau", type=_not_negative, metavar="S", help="what counts as in time, s")
   parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for metrics.json, report.html")
 
 

@@ -39,7 +39,7 @@ class Settings:
   only: tuple[str, ...] | None = None
   candidates: int = 10
   seed: int = 0
-  tau_s: float = 0.2
+  tau_s: float | None = None
 
 
 def run(settings: Settings, out: Path) -> None:

@@ -39,7 +39,7 @@ class Settings:
     candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
     temperature, top_k, top_p, min_p, guidance: of the sampler; top_k None is what the weights say.
-    tau_s: takes whose |offset| is this close to the smallest count as in time, s.
+    tau_s: takes whose |offset| is this close to the smallest count as in time, s; None is what goes with the ranking.
   """
 
   example: Path | None
@@ -51,7 +51,7 @@ class Settings:
   top_p: float = 1.0
   min_p: float = 0.0
   guidance: float | None = None
-  tau_s: float = 0.2
+  tau_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +148,8 @@ class Maker:
       denoised=self.weights.conventions.denoise,
     )
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
-    settings = dataclasses.replace(settings, top_k=int(self.sampling.top_k))
+    tau_s = self.generator.tau_s if settings.tau_s is None else settings.tau_s
+    settings = dataclasses.replace(settings, top_k=int(self.sampling.top_k), tau_s=tau_s)
     sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
     return Request(query, settings, start_s, sampler.Job(frames, example, seeds, sparse), samples)
 

@@ -96,12 +96,15 @@ def variant_group(name: str, weights: Weights, seed: int) -> Group:
   return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
 
 
-def model_group(weights: Weights, *, candidates: int, seed: int, tau_s: float, systems: Sequence[str] = MODEL) -> Group:
+def model_group(
+  weights: Weights, *, candidates: int, seed: int, tau_s: float | None = None, systems: Sequence[str] = MODEL
+) -> Group:
   """What the weights generate: those of `systems`, from `candidates` takes of each item where there is to be a choice.
 
   Take k has the seed `seed` + k, modulo 2^32.
   """
   generator, spec = generate.Generator(weights), weights.clip
+  tau_s = generator.tau_s if tau_s is None else tau_s
   wanted = tuple(s for s in MODEL if s in systems)
   seeds = [(seed + k) % 2**32 for k in range(candidates if "rerank" in wanted else 1)]
   sampling = Sampling(1.0, weights.conventions.top_k, 1.0)

@@ -79,6 +79,11 @@ class Generator:
     """What ranks takes: `sync_net`, `sync` (SparseSync) or `onsets`, for want of a network."""
     return next((name for name in ("sync_net", "sync") if name in self._parts), "onsets")
 
+  @property
+  def tau_s(self) -> float:
+    """How far apart offsets may be and still count as alike, s, where the user does not say."""
+    return rerank.TAU_S[self.ranked_by]
+
   def example_clips(self, frames: int) -> int:
     """Clips that the example of a query of `frames` frames is long: 1, or in the published way as many as the query.
 
