@@ -15,8 +15,8 @@ TAKES = 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slice_", ["v5e:2x2", "v6e:2x2"])
-def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libtpu, slice_):
+@pytest.mark.parametrize(("slice_", "room"), [("v5e:2x2", 1.3), ("v6e:2x2", 1.4)])
+def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libtpu, slice_, room):
   values = read_config("configs/transformer.py:paper", []).to_dict()
   mesh = sharding.make_mesh(sharding.MeshConfig(), topology.find(slice_).devices[:1])
   compiled = sampler.lower(values, mesh, TAKES).compile()
@@ -27,7 +27,7 @@ def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libt
   assert found.unknown_loops == 0
   # All of the program, prefill included, laid on the steps.
   assert least.step < found.bytes_accessed / (config.codes - 1) <= 1.6 * least.step
-  assert held.argument_size_in_bytes + held.temp_size_in_bytes + held.output_size_in_bytes <= 1.3 * least.held
+  assert held.argument_size_in_bytes + held.temp_size_in_bytes + held.output_size_in_bytes <= room * least.held
 
 
 def test_the_least_is_counted_by_hand():
