@@ -97,7 +97,14 @@ def mel_bank(spec: ClipSpec) -> np.ndarray:
 
 @functools.cache
 def bank(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, *, htk: bool = False) -> np.ndarray:
-  """librosa's `filters.mel`, float32 [F, n_fft // 2 + 1]: to load librosa takes longer than to sample a soundtrack."""
+  """librosa's `filters.mel`, float32 [n_mels, n_fft // 2 + 1], which takes longer to load than a soundtrack to sample.
+
+  Args:
+    sample_rate, fmin, fmax: Hz.
+    n_fft: window, samples.
+    n_mels: bands.
+    htk: of HTK's mel scale; otherwise of Slaney's.
+  """
   to_mel, to_hertz = (_htk_mel, _htk_hertz) if htk else (_slaney_mel, _slaney_hertz)
   edges = to_hertz(np.linspace(to_mel(fmin), to_mel(fmax), n_mels + 2))[:, None]
   low, centre, high = edges[:-2], edges[1:-1], edges[2:]

@@ -173,7 +173,8 @@ class _Batch:
 
   def _earlier(self, row: Row) -> dict | None:
     """What the summary tells of a row that is made; None if it is not."""
-    record = output.earlier(self._out / row.name, row.query, row.settings, self._maker.weights.id)
+    settings = self._maker.settled(row.settings)
+    record = output.earlier(self._out / row.name, row.query, settings, self._maker.weights.id)
     if record is None:
       return None
     best = record["takes"][0]

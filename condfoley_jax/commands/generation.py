@@ -148,10 +148,13 @@ class Maker:
       denoised=self.weights.conventions.denoise,
     )
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
-    tau_s = self.generator.tau_s if settings.tau_s is None else settings.tau_s
-    settings = dataclasses.replace(settings, top_k=int(self.sampling.top_k), tau_s=tau_s)
     sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
-    return Request(query, settings, start_s, sampler.Job(frames, example, seeds, sparse), samples)
+    return Request(query, self.settled(settings), start_s, sampler.Job(frames, example, seeds, sparse), samples)
+
+  def settled(self, settings: Settings) -> Settings:
+    """With what the weights decide where the user does not."""
+    tau_s = self.generator.tau_s if settings.tau_s is None else settings.tau_s
+    return dataclasses.replace(settings, top_k=int(self.sampling.top_k), tau_s=tau_s)
 
   def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
     """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.

@@ -76,21 +76,24 @@ def _is_record(path: Path) -> bool:
 def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict | None:
   """The generation.json of an earlier result in `out` that was made from the same with the same; None if there is none.
 
-  A setting that is None, which the weights or the example then decide, is taken to have been so before.
+  Inputs are known by their content. `settings` are as `Maker.settled` gives them.
   """
   path = out / "generation.json"
   if not _is_record(path):
     return None
   record = json.loads(path.read_text())
-  chosen = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(settings).items() if v is not None}
-  inputs = {"query": query, "example": settings.example}
+  chosen = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("example", "example_start_s")}
   same = (
     record["version"] == condfoley_jax.__version__
     and record["weights"] == weights_id
-    and all(record["settings"].get(k) == v for k, v in chosen.items())
-    and all(p.is_file() and record["inputs"].get(k, {}).get("sha256") == _sha256(p) for k, p in inputs.items())
+    and all(record["settings"].get(k, "") == v for k, v in chosen.items())
+    and _without_paths(record["inputs"]) == _without_paths(_described_inputs(query, settings))
   )
   return record if same else None
+
+
+def _without_paths(inputs: dict[str, dict]) -> dict[str, dict]:
+  return {name: {k: v for k, v in told.items() if k != "path"} for name, told in inputs.items()}
 
 
 def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
@@ -154,16 +157,22 @@ def _describe(generation: Generation) -> dict:
   """Content of generation.json: all that is needed to repeat the result, less seconds."""
   settings = dataclasses.asdict(generation.settings)
   settings |= {"example": str(generation.settings.example), "example_start_s": generation.example_start_s}
-  inputs = {"query": generation.query, "example": generation.settings.example}
   return {
     "version": condfoley_jax.__version__,
-    "inputs": {name: {"path": str(p), "sha256": _sha256(p)} for name, p in inputs.items()},
+    "inputs": _described_inputs(generation.query, generation.settings),
     "settings": settings,
     "weights": generation.weights_id,
     "conventions": dataclasses.asdict(generation.conventions),
     "ranked_by": generation.ranked_by,
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
   }
+
+
+def _described_inputs(query: Path, settings: Settings) -> dict[str, dict]:
+  """With where the user chose that the example starts, None where it was found."""
+  files = {"query": query, "example": settings.example}
+  told = {name: {"path": str(p), "sha256": _sha256(p) if p.is_file() else None} for name, p in files.items()}
+  return told | {"example": told["example"] | {"chosen_start_s": settings.example_start_s}}
 
 
 def _describe_take(take: Take, rank_: int) -> dict:

@@ -12,6 +12,7 @@ from scipy.fft import dct
 from scipy.sparse import csr_array
 
 from condfoley_jax.audio.compiled import librosa
+from condfoley_jax.audio.mel import bank
 
 # Mel cepstra: window, s, to the nearest power of two samples (1,024 at 22,050 Hz), in hops of a quarter; bands from 0
 # to half the rate on the Slaney scale; coefficients 1 to 13.
@@ -109,7 +110,7 @@ def _mel_cepstra(audio_N: np.ndarray, rate: int) -> np.ndarray:
 @functools.cache
 def _mel_bank(rate: int, window: int) -> csr_array:
   """Triangular bank, float32 [80, window // 2 + 1], nearly all of it zeros."""
-  return csr_array(librosa().filters.mel(sr=rate, n_fft=window, n_mels=_BANDS))
+  return csr_array(bank(rate, window, _BANDS, 0, rate / 2))
 
 
 def _stft_terms(result: np.ndarray, target: np.ndarray) -> tuple[float, float]:

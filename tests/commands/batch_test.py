@@ -1,5 +1,6 @@
 """`condfoley generate --batch`: rows as each alone, resumed, failing alone."""
 
+import contextlib
 import csv
 import json
 import re
@@ -89,6 +90,32 @@ def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, generate, 
   with pytest.raises(pytest.skip.Exception):
     generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--seed", "1")
   assert calls
+
+
+@pytest.mark.parametrize(
+  ("part", "change"),
+  [
+    (None, {}),
+    ("settings", {"top_k": 5}),
+    ("settings", {"tau_s": 0.2}),
+    ("settings", {"guidance": 2.0}),
+    ("example", {"chosen_start_s": 0.5}),
+  ],
+)
+def test_what_was_made_with_a_setting_that_is_not_given_now_is_made_again(
+  made, generate, tmp_path, monkeypatch, part, change
+):
+  """With a setting that is not given now, too. A folder that has moved with its inputs is not."""
+  folder = shutil.copytree(made[0], tmp_path / "moved")
+  path = folder / "out" / "00003-2" / "generation.json"
+  record = json.loads(path.read_text())
+  {None: {}, "settings": record["settings"], "example": record["inputs"]["example"]}[part].update(change)
+  path.write_text(json.dumps(record))
+  rows = []
+  monkeypatch.setattr(program, "make_takes", lambda _, jobs, *__, **___: rows.append(len(jobs.seeds)) or 1 / 0)
+  with contextlib.suppress(ZeroDivisionError):
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
+  assert rows == ([1] if part else [])
 
 
 def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
