@@ -116,12 +116,19 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
         os.replace(aside / name, folder / name)
 
 
-def _remove_abandoned(parent: Path) -> None:
+def abandoned(parent: Path) -> Iterator[Path]:
+  """What killed processes left of `partial_folder`, locked while it is looked at."""
   for folder in parent.glob(f"{_PARTIAL}*"):
-    with lock.locked(folder) as abandoned:
-      # An empty one that is new may be about to be locked.
-      if abandoned and (any(folder.iterdir()) or time.time() - folder.stat().st_mtime > _NEW_S):
-        _remove(folder, [])
+    with lock.locked(folder) as ours:
+      if ours:
+        yield folder
+
+
+def _remove_abandoned(parent: Path) -> None:
+  for folder in abandoned(parent):
+    # An empty one that is new may be about to be locked.
+    if any(folder.iterdir()) or time.time() - folder.stat().st_mtime > _NEW_S:
+      _remove(folder, [])
 
 
 def _remove(folder: Path, if_empty: list[Path]) -> None:

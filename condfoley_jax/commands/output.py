@@ -13,12 +13,14 @@ from pathlib import Path
 import condfoley_jax
 from condfoley_jax.commands import page
 from condfoley_jax.commands.generation import Generation, Settings, Take, timed
-from data_pipelines import interrupt, media
+from data_pipelines import interrupt, lock, media
 from data_pipelines.errors import InputError, is_utf8
 
 # In the order in which they come; where generation.json is, all the rest is.
 NAMES = ("takes", "soundtrack.mp4", "report.html", "generation.json")
-_RECORD_KEYS = {"version", "inputs", "settings", "weights", "takes"}
+_RECORD_TYPES = {"version": str, "inputs": dict, "settings": dict, "weights": str, "takes": list}
+# In the folder of a result that is being moved: the one that it replaces.
+_EARLIER = "earlier"
 # Besides hidden files, which file managers put everywhere.
 _TAKE = re.compile(r"\d\d+\.(wav|mp4)|\..*")
 
@@ -37,13 +39,18 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
     # Not by Path.resolve, which raises on links that lead to themselves.
     if any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out / name)) for name in NAMES):
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
-  _require_place(out)
+  require_place(out)
+  _finish_move(out)
   for path in _foreign(out):
     raise InputError(f"{path}: condfoley did not make it and would replace it; choose another folder for --out")
 
 
-def _require_place(out: Path) -> None:
-  """Refuses an `out` that cannot be made or written."""
+def require_place(out: Path) -> None:
+  """Refuses a folder `out` that cannot be made or written.
+
+  Raises:
+    InputError: it cannot.
+  """
   nearest = next(p for p in (out, *out.absolute().parents) if p.exists() or p.is_symlink())
   if not nearest.exists():
     raise InputError(f"{out}: is or lies in a link that leads nowhere; remove the link or choose another --out")
@@ -55,7 +62,7 @@ def _require_place(out: Path) -> None:
 
 def _foreign(out: Path) -> Iterator[Path]:
   """What lies where results go and is not of an earlier result."""
-  ours = _is_record(out / "generation.json")
+  ours = _record(out) is not None
   for path in (out / name for name in NAMES):
     is_folder = path.is_dir() and not path.is_symlink()
     if os.path.lexists(path) and not (ours and is_folder == (path.name == "takes")):
@@ -64,24 +71,43 @@ def _foreign(out: Path) -> Iterator[Path]:
     yield from (p for p in (out / "takes").iterdir() if not _TAKE.fullmatch(p.name))
 
 
-def _is_record(path: Path) -> bool:
-  """Whether `path` is a generation.json that `write` wrote."""
+def _record(out: Path) -> dict | None:
+  """The generation.json that `write` wrote to `out`; None if there is none, or it is damaged."""
   try:
-    record = json.loads(path.read_text())
-  except (OSError, ValueError):
-    return False
-  return isinstance(record, dict) and record.keys() >= _RECORD_KEYS
+    record = json.loads((out / "generation.json").read_text())
+  except (OSError, ValueError, RecursionError):
+    return None
+  if not isinstance(record, dict) or any(not isinstance(record.get(k), kind) for k, kind in _RECORD_TYPES.items()):
+    return None
+  inputs_are = all(isinstance(told, dict) for told in record["inputs"].values())
+  takes_are = record["takes"] and all(_is_take(take) for take in record["takes"])
+  return record if inputs_are and takes_are else None
+
+
+def _is_take(take: object) -> bool:
+  """Whether `take` is what `_describe_take` gives, as far as it is read again."""
+  number = lambda x: isinstance(x, int | float)
+  return (
+    isinstance(take, dict)
+    and number(take.get("seed"))
+    and isinstance(take.get("segments"), list)
+    and len(take["segments"]) > 0
+    and all(
+      isinstance(s, dict) and number(s.get("sync_offset_s")) and number(s.get("sync_confidence"))
+      for s in take["segments"]
+    )
+  )
 
 
 def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict | None:
   """The generation.json of an earlier result in `out` that was made from the same with the same; None if there is none.
 
-  Inputs are known by their content. `settings` are as `Maker.settled` gives them.
+  Inputs are known by their content; of the result, all files must be there. `settings` are as `Maker.settled` gives
+  them.
   """
-  path = out / "generation.json"
-  if not _is_record(path):
+  record = _record(out)
+  if record is None or not _is_whole(out, len(record["takes"])):
     return None
-  record = json.loads(path.read_text())
   chosen = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("example", "example_start_s")}
   same = (
     record["version"] == condfoley_jax.__version__
@@ -90,6 +116,11 @@ def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict
     and _without_paths(record["inputs"]) == _without_paths(_described_inputs(query, settings))
   )
   return record if same else None
+
+
+def _is_whole(out: Path, takes: int) -> bool:
+  files = (f"takes/{number:02d}.{kind}" for number in range(1, takes + 1) for kind in ("wav", "mp4"))
+  return all((out / name).exists() for name in (*NAMES, *files))
 
 
 def _without_paths(inputs: dict[str, dict]) -> dict[str, dict]:
@@ -122,20 +153,34 @@ def _refused(out: Path) -> Iterator[None]:
 
 def _move(aside: Path, out: Path) -> None:
   """Moves the result in `aside` to `out`, the earlier one to `aside`: generation.json goes first and comes last."""
-  earlier = aside / "earlier"
+  earlier = aside / _EARLIER
   earlier.mkdir()
-  moves = [(out / name, earlier / name) for name in reversed(NAMES) if os.path.lexists(out / name)]
-  moves += [(aside / name, out / name) for name in NAMES]
   done: list[tuple[Path, Path]] = []
   with interrupt.held():
     try:
-      for source, target in moves:
+      for source, target in _moves(aside, out):
         os.replace(source, target)
         done.append((source, target))
     except OSError:
       for source, target in reversed(done):
         os.replace(target, source)
       raise
+
+
+def _moves(aside: Path, out: Path) -> list[tuple[Path, Path]]:
+  """What is left to be moved: of the earlier result where the new one has not come yet, and of the new one."""
+  new = [name for name in NAMES if os.path.lexists(aside / name)]
+  away = [(out / name, aside / _EARLIER / name) for name in reversed(new) if os.path.lexists(out / name)]
+  return away + [(aside / name, out / name) for name in new]
+
+
+def _finish_move(out: Path) -> None:
+  """Does what is left of a move in the midst of which a process was killed: both results are there, in two places."""
+  for aside in interrupt.abandoned(out):
+    if (aside / _EARLIER).is_dir():
+      with _refused(out), interrupt.held():
+        for source, target in _moves(aside, out):
+          os.replace(source, target)
 
 
 def _write_media(generation: Generation, directory: Path) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from condfoley_jax import cli
-from condfoley_jax.commands import generate, generation, page
+from condfoley_jax.commands import generate, generation, output, page
 from condfoley_jax.evaluation import embed
+from data_pipelines import interrupt
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -186,6 +187,43 @@ def test_a_signal_between_the_moves_waits_for_the_rest(signals, write, earlier, 
   assert "interrupted" in one_line(capsys)
   assert json.loads((earlier / "generation.json").read_text())["inputs"]["example"]["path"] == str(videos[2])
   assert not list(earlier.glob(".*"))
+
+
+class _Killed(BaseException):
+  """Ends a process where it stands, as kill -9 does."""
+
+
+@pytest.mark.parametrize("moves", range(1, 8))
+def test_a_move_that_a_kill_cut_off_is_finished_by_the_next_run(moves, write, earlier, videos, monkeypatch):
+  count, replace = iter(range(1, 100)), os.replace
+
+  def killed(source, target):
+    replace(source, target)
+    if Path(target).parent.name == earlier.name == "earlier" and next(count) == moves:
+      raise _Killed
+
+  with monkeypatch.context() as patched:
+    patched.setattr(os, "replace", killed)
+    patched.setattr(interrupt, "_remove", lambda *_: None)
+    with pytest.raises(_Killed):
+      write(earlier, example=videos[2])
+  output.check(earlier, ())
+  record = json.loads((earlier / "generation.json").read_text())
+  assert record["inputs"]["example"]["path"] == str(videos[2])
+  assert write(earlier) == 0
+  assert not list(earlier.glob(".*")) and (earlier / "mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+  "text", ["[" * 100_000, "{}", '{"settings": []}', '{"takes": []}', '{"takes": [{"seed": 1, "segments": [{}]}]}']
+)
+def test_a_record_that_is_none_is_one_line(text, write, earlier, nothing_is_made, capsys):
+  path = earlier / "generation.json"
+  if text.startswith("{"):
+    text = json.dumps(json.loads(path.read_text()) | json.loads(text) if text != "{}" else {})
+  path.write_text(text)
+  assert write(earlier) == 2
+  assert "condfoley did not make it" in one_line(capsys)
 
 
 class _Caught:
