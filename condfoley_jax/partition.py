@@ -13,9 +13,8 @@ BATCH_AXES = AXES[:2]
 
 def split_batch(x: jax.Array) -> jax.Array:
   """`x` with its first axis split over the devices that read different examples; as it is where no mesh is set."""
-  if jax.sharding.get_abstract_mesh().empty:
-    return x
-  return jax.lax.with_sharding_constraint(x, P(BATCH_AXES))
+  mesh = jax.sharding.get_abstract_mesh()
+  return x if mesh.empty else jax.lax.with_sharding_constraint(x, P(_readers(mesh)))
 
 
 def split_takes(x_JxB: jax.Array) -> jax.Array:
@@ -23,10 +22,15 @@ def split_takes(x_JxB: jax.Array) -> jax.Array:
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.empty:
     return x_JxB
-  readers = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-  return jax.lax.with_sharding_constraint(
-    x_JxB, P(BATCH_AXES) if x_JxB.shape[0] % readers == 0 else P(None, BATCH_AXES)
-  )
+  axes = _readers(mesh)
+  by_jobs = x_JxB.shape[0] % math.prod(mesh.shape[axis] for axis in axes) == 0
+  return jax.lax.with_sharding_constraint(x_JxB, P(axes) if by_jobs else P(None, axes))
+
+
+def _readers(mesh: jax.sharding.AbstractMesh) -> tuple[str, ...]:
+  """The axes along which examples are split by the compiler; along others they may have been split before."""
+  kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+  return tuple(axis for axis in BATCH_AXES if kinds[axis] == jax.sharding.AxisType.Auto)
 
 
 def path_name(path: tuple) -> str:

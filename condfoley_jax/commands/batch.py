@@ -4,19 +4,18 @@ Videos are read ahead and results written behind while the device samples. A row
 summary.csv and fails alone; rows that are there already, of the same settings and inputs, are not made again.
 """
 
-import collections
 import csv
 import dataclasses
 import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from condfoley_jax.commands import output
+from condfoley_jax.commands.ahead import read_ahead
 from condfoley_jax.commands.generation import Maker, Request, Settings, timed
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
@@ -26,8 +25,9 @@ from data_pipelines.errors import InputError, printable
 SUMMARY = "summary.csv"
 _COLUMNS = ("query", "example", "example_start", "seed", "name")
 _TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
-# Takes that are made together: enough to fill an accelerator; and rows read ahead, by threads.
-_TAKES, _READERS = 128, 2
+_LONGEST_NAME = 255  # Bytes; what file systems take.
+# Threads that read rows ahead, and the pictures of rows that are held to be made, bytes.
+_READERS, _HELD = 2, 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +48,31 @@ def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
     settings: of all rows, but for what a row says.
 
   Raises:
-    InputError: the table or the weights cannot be used, another run is at work in `out`, or, when all is done, some
-      rows could not be made.
+    InputError: the table or the weights cannot be used, another run is at work in `out`, a summary.csv there is of no
+      batch, or, when all is done, some rows could not be made.
     Interrupted: a signal came; rows that are done stay.
   """
   rows = read_table(table, settings)
+  _require_ours(out / SUMMARY)
   with claim.claimed(out):
     batch = _Batch(rows, out, settings, weights_dir)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
   if failed:
     raise InputError(f"{table}: {len(failed)} of {len(rows)} rows could not be made; {out / SUMMARY} says why")
+
+
+def _require_ours(summary: Path) -> None:
+  """Refuses to replace a file that no batch wrote."""
+  try:
+    with summary.open(encoding="utf-8") as file:
+      first = file.readline()
+  except FileNotFoundError:
+    return
+  except (OSError, UnicodeDecodeError):
+    first = ""
+  if first.strip() != ",".join(_TOLD):
+    raise InputError(f"{summary}: no batch wrote it and this one would replace it; choose another folder for --out")
 
 
 def read_table(table: Path, settings: Settings) -> list[Row]:
@@ -73,10 +87,14 @@ def read_table(table: Path, settings: Settings) -> list[Row]:
       columns, lines = found.fieldnames or [], list(found)
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     raise InputError(f"{table}: cannot be read as a table ({error}); give a CSV file in UTF-8") from error
+  if any("\0" in cell for line in lines for cell in map(str, line.values())):
+    raise InputError(f"{table}: holds zero bytes; give a CSV file in UTF-8")
   if missing := [name for name in _COLUMNS[:2] if name not in columns]:
     raise InputError(f"{table}: no column `{missing[0]}`; the first line names {', '.join(_COLUMNS)}")
   if unknown := [name for name in columns if name not in _COLUMNS]:
     raise InputError(f"{table}: column `{unknown[0]}` is none of {', '.join(_COLUMNS)}")
+  if len(set(columns)) < len(columns):
+    raise InputError(f"{table}: the first line names a column twice")
   rows = [_row(table, number, line, settings) for number, line in enumerate(lines, 1)]
   if not rows:
     raise InputError(f"{table}: has no rows")
@@ -105,8 +123,11 @@ def _row(table: Path, number: int, line: dict, settings: Settings) -> Row:
   if not (0 <= settings.seed < 2**32 and 0 <= (settings.example_start_s or 0) < float("inf")):
     raise InputError(f"{where}: example_start must be 0 or more, seed in 0..2^32-1")
   name = line.get("name") or f"{number:05d}-{query.stem}"
-  if name in (".", "..") or Path(name).name != name:
-    raise InputError(f"{where}: `{name}` cannot be the name of a folder")
+  # A name with a dot in front is hidden, and may be that of a folder which a killed run left.
+  if (
+    name.startswith(".") or Path(name).name != name or name.casefold() == SUMMARY or len(name.encode()) > _LONGEST_NAME
+  ):
+    raise InputError(f"{where}: `{name}` cannot be the name of a result's folder")
   return Row(name, query, settings)
 
 
@@ -114,10 +135,9 @@ class _Batch:
   """Rows being made."""
 
   def __init__(self, rows: Sequence[Row], out: Path, settings: Settings, weights_dir: Path | None):
-    self._rows, self._out, self._weights_dir = rows, out, weights_dir
+    self._rows, self._out, self._settings, self._weights_dir = rows, out, settings, weights_dir
     with timed("load weights", {}):
       self._maker = Maker(weights_dir, settings)
-    self._at_once = max(1, _TAKES // settings.candidates)
     self.told = {row.name: self._earlier(row) for row in rows}
 
   def make(self) -> None:
@@ -133,29 +153,30 @@ class _Batch:
     self._summarise()
 
   def _groups(self) -> Iterator[list[tuple[Row, Request]]]:
-    """Rows to make together: of one bucket, read ahead."""
+    """Rows to make together: of one bucket, read ahead; those that wait long for others go without them."""
     waiting: dict[int, list[tuple[Row, Request]]] = {}
     for row, request in self._read([row for row in self._rows if self.told[row.name] is None]):
-      group = waiting.setdefault(self._maker.generator.bucket(len(request.job.frames)), [])
-      group.append((row, request))
-      if len(group) == self._at_once:
-        yield waiting.pop(self._maker.generator.bucket(len(request.job.frames)))
+      bucket = self._maker.generator.bucket(len(request.job.frames))
+      waiting.setdefault(bucket, []).append((row, request))
+      if len(waiting[bucket]) >= self._at_once(bucket):
+        yield waiting.pop(bucket)
+      elif sum(request.nbytes for group in waiting.values() for _, request in group) > _HELD:
+        yield waiting.pop(max(waiting, key=lambda bucket: sum(request.nbytes for _, request in waiting[bucket])))
     yield from waiting.values()
 
+  def _at_once(self, bucket: int) -> int:
+    """Rows of a bucket that are made together."""
+    return max(1, self._maker.generator.at_once(bucket) // self._settings.candidates)
+
   def _read(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Request]]:
-    """Rows that can be read, in order; no more than two groups ahead."""
-    left, reading = iter(rows), collections.deque()
-    with ThreadPoolExecutor(_READERS) as pool:
-      while True:
-        for row in itertools.islice(left, 2 * self._at_once - len(reading)):
-          reading.append((row, pool.submit(self._read_one, row)))
-        if not reading:
-          return
-        row, future = reading.popleft()
-        try:
-          yield row, future.result()
-        except InputError as error:
-          self._fail(row, error)
+    """Rows that can be read, in order."""
+    for row, future in read_ahead(rows, self._read_one, held=_HELD, readers=_READERS):
+      try:
+        yield row, future.result()
+      except InputError as error:
+        self._fail(row, str(error))
+      except OSError as error:
+        self._fail(row, f"{row.query}: {error.strerror or error}")
 
   def _read_one(self, row: Row) -> Request:
     output.check(self._out / row.name, (row.query, row.settings.example))
@@ -168,7 +189,7 @@ class _Batch:
         output.write(generation, self._out / row.name, weights_dir=self._weights_dir)
         self.told[row.name] = self._earlier(row)
       except InputError as error:
-        self._fail(row, error)
+        self._fail(row, str(error))
     self._summarise()
 
   def _earlier(self, row: Row) -> dict | None:
@@ -182,8 +203,8 @@ class _Batch:
     sync = over_segments(Sync(np.array(offsets), np.array(confidences)))
     return {"status": "made", "seed": best["seed"]} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
 
-  def _fail(self, row: Row, error: InputError) -> None:
-    self.told[row.name] = {"status": "failed", "message": printable(str(error))}
+  def _fail(self, row: Row, message: str) -> None:
+    self.told[row.name] = {"status": "failed", "message": printable(message)}
 
   def _count(self) -> str:
     return f"{sum(told is not None for told in self.told.values())} of {len(self._rows)}:"

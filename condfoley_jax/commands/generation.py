@@ -108,6 +108,12 @@ class Request:
   job: sampler.Job
   samples: int
 
+  @property
+  def nbytes(self) -> int:
+    """Of the arrays, bytes."""
+    held = (self.job.frames, *self.job.example, self.job.sparse_frames)
+    return sum(array.nbytes for array in held if array is not None)
+
 
 class Maker:
   """Weights that make generations.

@@ -13,7 +13,7 @@ from pathlib import Path
 import condfoley_jax
 from condfoley_jax.commands import page
 from condfoley_jax.commands.generation import Generation, Settings, Take, timed
-from data_pipelines import interrupt, lock, media
+from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError, is_utf8
 
 # In the order in which they come; where generation.json is, all the rest is.

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from condfoley_jax.audio.mel import crop_mel, log_mel
 from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models import sync
-from condfoley_jax.sampling import program, rerank, windows
+from condfoley_jax.sampling import placement, program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.weights.folder import Weights
@@ -23,6 +24,8 @@ from condfoley_jax.weights.folder import Weights
 # What a weights folder must hold to generate, and what it may hold besides.
 COMPONENTS = ("vqgan", "vocoder", "video_encoder", "transformer")
 OPTIONAL = ("event_head", "sync_net", "sync")
+# What a device makes in one call: takes that fill it, and seconds of sound of all takes that its memory holds.
+_TAKES, _SECONDS = 128, 2048.0
 
 
 class Example(NamedTuple):
@@ -67,12 +70,19 @@ class Takes(NamedTuple):
 
 
 class Generator:
-  """The line from frames and an example to takes, with one set of weights."""
+  """The line from frames and an example to takes, with one set of weights.
 
-  def __init__(self, weights: Weights):
+  Args:
+    weights: see there.
+    mesh: the devices that make takes; by default all of this process (`placement.mesh_of`). Of its axes `fsdp` is 1:
+      what is gathered at every step is slow, and XLA's partitioner ends the process where `data` is split by hand.
+  """
+
+  def __init__(self, weights: Weights, mesh: Mesh | None = None):
     self.spec: ClipSpec = weights.clip
     self._conventions: Conventions = weights.conventions
-    self._parts = weights.components
+    self._mesh = placement.mesh_of(weights.components) if mesh is None else mesh
+    self._parts = weights.components if self._mesh.size == 1 else placement.place(weights.components, self._mesh)
 
   @property
   def ranked_by(self) -> str:
@@ -100,6 +110,11 @@ class Generator:
     # The published program cuts the video to whole clips.
     return max(1, frames // self.spec.frames) * self.spec.frames
 
+  def at_once(self, frames: int) -> int:
+    """Takes of queries of `frames` frames that are made in one call."""
+    fitting = int(_SECONDS * self.spec.fps / self.bucket(frames))
+    return max(1, min(_TAKES, fitting)) * self._mesh.shape["data"]
+
   def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: Sequence[int]) -> Takes:
     """Makes one take per seed of one job; see `make`."""
     return self.make([Job(frames, example, seeds)], sampling)[0]
@@ -108,27 +123,46 @@ class Generator:
     """Makes the takes of several jobs in one run; see `begin`."""
     return self.finish(self.begin(jobs, sampling), jobs)
 
-  def begin(self, jobs: Sequence[Job], sampling: Sampling) -> program.Made:
-    """Sets the device to work on several jobs at once, and does not wait for it.
+  def begin(self, jobs: Sequence[Job], sampling: Sampling) -> list[program.Made]:
+    """Sets the devices to work on several jobs at once, and does not wait for them.
 
     Args:
-      jobs: of one bucket; those with fewer seeds than another cost as much as that one.
+      jobs: of one bucket; those with fewer seeds than another cost as much as that one. More takes of each than
+        `at_once` are made in calls one after the other.
       sampling: temperature, limits and guidance, of all.
+
+    Returns:
+      What the calls make, some takes of all jobs each.
 
     Raises:
       ValueError: the jobs are of several buckets.
     """
-    return program.make_takes(
-      self._parts, self._gathered(jobs), sampling, spec=self.spec, conventions=self._conventions
-    )
+    gathered = self._gathered(jobs)
+    takes = gathered.seeds.shape[1]
+    calls = -(-takes // self.at_once(gathered.frames.shape[1]))
+    parts = np.split(_repeated(gathered.seeds, calls * -(-takes // calls), 1), calls, axis=1)
+    return [self._call(gathered._replace(seeds=seeds), sampling) for seeds in parts]
 
-  def finish(self, begun: program.Made, jobs: Sequence[Job]) -> list[Takes]:
+  def _call(self, jobs: program.Jobs, sampling: Sampling) -> program.Made:
+    of = {"spec": self.spec, "conventions": self._conventions}
+    if self._mesh.size == 1:
+      return program.make_takes(self._parts, jobs, sampling, **of)
+    (count, takes), devices = jobs.seeds.shape, self._mesh.shape["data"]
+    up = lambda n: -(-n // devices) * devices
+    # What leaves fewer devices idle; what fills up the number is not looked at.
+    if up(count) * takes <= count * up(takes):
+      split, jobs = "jobs", jax.tree.map(lambda x: _repeated(x, up(count), 0), jobs)
+    else:
+      split, jobs = "takes", jobs._replace(seeds=_repeated(jobs.seeds, up(takes), 1))
+    return program.make_takes_on(self._parts, jobs, sampling, **of, mesh=self._mesh, split=split)
+
+  def finish(self, begun: Sequence[program.Made], jobs: Sequence[Job]) -> list[Takes]:
     """Waits for what was begun for these jobs, or for these and others after them.
 
     Raises:
       FloatingPointError: the weights overflow.
     """
-    made = jax.tree.map(np.asarray, begun)
+    made = _joined([jax.tree.map(np.asarray, part) for part in begun])
     if not (np.isfinite(made.audio).all() and np.isfinite(made.seen).all()):
       raise FloatingPointError("sound that is no number")
     return [self._takes(jax.tree.map(lambda x, i=i: x[i], made), job) for i, job in enumerate(jobs)]
@@ -142,7 +176,7 @@ class Generator:
       lengths=np.array([min(len(job.frames), frames) for job in jobs], np.int32),
       example_frames=np.stack([job.example.frames for job in jobs]),
       example_audio=np.stack([job.example.audio for job in jobs]).astype(np.float32),
-      seeds=np.stack([np.resize(np.asarray(job.seeds, np.uint32), takes) for job in jobs]),
+      seeds=np.stack([_repeated(np.asarray(job.seeds, np.uint32), takes, 0) for job in jobs]),
       **(self._sparse(jobs, frames) if self.ranked_by == "sync" else {}),
     )
 
@@ -204,6 +238,21 @@ def _by_onsets(seen: np.ndarray, audio: np.ndarray, segments: Sequence[tuple[int
   parts = [slice(*segment) for segment in segments]
   found = [[rerank.sync_of(seen[part], curve[part], spec.fps) for part in parts] for curve in heard]
   return Sync(*np.moveaxis(np.array(found, np.float32), -1, 0))
+
+
+def _joined(parts: Sequence[program.Made]) -> program.Made:
+  """Takes of the same jobs together."""
+  if len(parts) == 1:
+    return parts[0]
+  along = lambda *arrays: np.concatenate(arrays, axis=1)
+  syncs = None if parts[0].syncs is None else Sync(*map(along, *(part.syncs for part in parts)))
+  audio, grids = (along(*(getattr(part, name) for part in parts)) for name in ("audio", "grids"))
+  return program.Made(audio, grids, parts[0].seen, syncs)
+
+
+def _repeated(x: np.ndarray, count: int, axis: int) -> np.ndarray:
+  """The first `count` along an axis, begun anew after its end."""
+  return np.take(x, np.arange(count) % x.shape[axis], axis)
 
 
 def _clip_at(frames: np.ndarray, count: int) -> np.ndarray:

@@ -6,11 +6,13 @@ sampler once a window for all takes, codec and vocoder a few takes at a time.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel, rescale_mel
 from condfoley_jax.clip import ClipSpec
@@ -91,6 +93,40 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   elif "sync" in parts:
     syncs = rerank.score_sparse(parts["sync"], jobs.sparse_frames, jobs.sparse_lengths, audio, spec.sample_rate)
   return Made(audio, grids, seen, syncs)
+
+
+@functools.partial(jax.jit, static_argnames=("spec", "conventions", "mesh", "split"))
+def make_takes_on(
+  parts: Parts,
+  jobs: Jobs,
+  sampling: Sampling,
+  *,
+  spec: ClipSpec,
+  conventions: Conventions,
+  mesh: Mesh,
+  split: Literal["jobs", "takes"],
+) -> Made:
+  """`make_takes` on the devices of a mesh: jobs, or the takes of each, split along `data`, along which nothing is sent.
+
+  Args:
+    parts: placed on the mesh (`placement.place`); the compiler splits what is in parts along its other axes.
+    jobs: as many of what is split as divide by the mesh's `data`.
+    sampling, spec, conventions: as for `make_takes`.
+    mesh: axes data, fsdp (1) and tensor.
+    split: what.
+  """
+  whole, first, second = P(), P("data"), P(None, "data")
+  if split == "jobs":
+    given, made = first, first
+  else:
+    shared = [None if x is None else whole for x in jobs]
+    given, made = Jobs(*shared)._replace(seeds=second), Made(second, second, whole, second)
+  make = functools.partial(make_takes, spec=spec, conventions=conventions)
+  # Where no model is in parts there is nothing to be left to the compiler.
+  by_hand = frozenset(mesh.axis_names if mesh.size == mesh.shape["data"] else ("data",))
+  return jax.shard_map(
+    make, mesh=mesh, in_specs=(whole, given, whole), out_specs=made, axis_names=by_hand, check_vma=False
+  )(parts, jobs, sampling)
 
 
 def levelled(audio: jax.Array, conventions: Conventions) -> tuple[jax.Array, jax.Array]:
@@ -254,6 +290,6 @@ def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventi
 
 
 def limit(audio: jax.Array) -> jax.Array:
-  """Audio [J, B, N], all takes of a job turned down together where one would clip."""
-  peak = jnp.abs(audio).max(axis=(1, 2), keepdims=True)
+  """Audio [..., N], each take turned down where it would clip, so that it depends on no other."""
+  peak = jnp.abs(audio).max(axis=-1, keepdims=True)
   return audio / jnp.maximum(peak / 0.99, 1.0)

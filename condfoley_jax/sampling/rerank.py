@@ -24,6 +24,8 @@ from condfoley_jax.sampling.in_parts import map_in_parts
 # network's grid; for ours, and for onsets, what gave the best onsets on 130 pairs of the world's validation split.
 TAU_S = {"sync": 0.2, "sync_net": 0.05, "onsets": 0.1}
 MAX_LAG_S = 0.4
+# Offsets are steps of a grid and means of such steps: what is less than this apart, s, is so by rounding.
+_ROUNDING_S = 1e-5
 # Takes that the published network hears at a time.
 _HEARD_AT_ONCE = 16
 
@@ -140,7 +142,7 @@ def rank(offsets_s: jax.Array, confidences: jax.Array, tau_s: float | jax.Array)
     tau_s: takes this close to the smallest |offset| count as in time.
   """
   far = jnp.abs(offsets_s)
-  late = far > far.min() + tau_s
+  late = far > far.min() + tau_s + _ROUNDING_S
   # Takes in time by confidence; the others after them, by |offset| first.
   return jnp.lexsort((-confidences, jnp.where(late, far, 0), late))
 

@@ -8,7 +8,7 @@ import pytest
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.sampling import program
+from condfoley_jax.sampling import generate, program
 from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights.folder import Weights
@@ -67,6 +67,13 @@ def test_a_quiet_example_gives_a_quiet_take(generator):
   assert np.allclose(quiet, loud / 8, atol=1e-3 * np.abs(loud).max())
 
 
+def test_a_take_that_would_clip_is_turned_down_alone():
+  quiet, loud = np.array([0.5, -0.2], np.float32), np.array([0.3, -2.0], np.float32)
+  limited = np.asarray(program.limit(np.stack([quiet, loud])[None])[0])
+  np.testing.assert_array_equal(limited[0], quiet)
+  np.testing.assert_allclose(limited[1], loud * 0.495, rtol=1e-6)
+
+
 def test_motion_is_where_the_picture_changes():
   frames = np.zeros((1, 5, 4, 4, 3), np.uint8)
   frames[0, 2] = 200
@@ -108,6 +115,21 @@ def test_jobs_together_are_what_each_is_alone(generator):
     assert takes.audio.shape == (len(job.seeds), len(job.frames) * MINI.samples_per_frame)
   with pytest.raises(ValueError, match=r"buckets \[30, 60\]"):
     generator.make([jobs[0], jobs[1]._replace(frames=short[:30])], Sampling())
+
+
+def test_more_takes_than_go_at_once_are_made_in_calls(generator, monkeypatch):
+  inputs = _inputs(30)
+  together = generator(*inputs, Sampling(), range(5))
+  monkeypatch.setattr(generate, "_TAKES", 2)
+  assert generator.at_once(30) == 2 and len(generator.begin([Job(*inputs, range(5))], Sampling())) == 3
+  apart = generator(*inputs, Sampling(), range(5))
+  np.testing.assert_array_equal(apart.grids, together.grids)
+  np.testing.assert_allclose(apart.audio, together.audio, atol=1e-4)
+  np.testing.assert_allclose(apart.syncs, together.syncs, atol=1e-4)
+
+
+def test_long_queries_are_made_a_few_takes_at_a_time(generator):
+  assert generator.at_once(30) == 128 and generator.at_once(15 * 600) == 3 and generator.at_once(10**6) == 1
 
 
 def test_one_program_serves_all_lengths_of_a_bucket_seeds_and_settings(generator):

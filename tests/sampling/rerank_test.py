@@ -52,6 +52,14 @@ def test_rule_of_the_paper():
   assert rank(offsets, confidences, 10.0)[0] == 0
 
 
+@pytest.mark.parametrize("tau", [0.05, 0.1, 0.2])
+def test_means_that_are_tau_apart_but_for_rounding_are_in_time(tau):
+  for steps in range(30):
+    best = steps / 180  # Over three segments, in steps of 1/60 s.
+    offsets = np.array([best, best + tau, best + tau + 1 / 180], np.float32)
+    assert rank(offsets, np.array([0.1, 0.8, 0.9], np.float32), tau).tolist() == [1, 0, 2]
+
+
 _float = functools.partial(st.floats, width=32, allow_subnormal=False)
 _TAKES = st.lists(st.tuples(_float(-2, 2), _float(-1, 1)), min_size=1, max_size=20)
 
@@ -62,6 +70,6 @@ def test_rank_is_a_permutation_whose_first_is_in_time_and_most_confident(takes, 
   offsets, confidences = np.array(takes, np.float32).T
   order = rank(offsets, confidences, tau)
   assert sorted(order) == list(range(len(takes)))
-  in_time = np.abs(offsets) <= np.abs(offsets).min() + tau
+  in_time = np.abs(offsets) <= np.abs(offsets).min() + tau + 1e-5
   assert in_time[order[0]]
   assert confidences[order[0]] == confidences[in_time].max()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 FLAGS = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
@@ -50,11 +51,73 @@ print(json.dumps({name: run(*case) for name, case in json.loads(sys.argv[1]).ite
 """
 
 
+WHOLE = {"one": (1, 1, 1), "data, by takes": (8, 1, 1), "data, by jobs": (2, 1, 1), "in parts": (4, 1, 2)}
+WHOLE_SCRIPT = """
+import json, sys, jax, numpy as np
+from flax import nnx
+from condfoley_jax.clip import MINI
+from condfoley_jax.conventions import Conventions
+from condfoley_jax.sampling import placement
+from condfoley_jax.sampling.generate import Example, Generator, Job
+from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.training import sharding
+from condfoley_jax.weights.folder import Weights
+from tests import small
+
+weights = Weights(MINI, Conventions(), small.parts(), "none")
+rng = np.random.default_rng(0)
+pictures = lambda frames: rng.integers(0, 256, (frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)
+example = Example(pictures(MINI.frames), rng.uniform(-0.5, 0.5, MINI.samples).astype(np.float32))
+jobs = [Job(pictures(52), example, range(3)), Job(pictures(40), example, range(2))]
+
+def run(sizes):
+  mesh = sharding.make_mesh(sharding.MeshConfig(*sizes), jax.devices()[: int(np.prod(sizes))])
+  generator = Generator(weights, mesh)
+  begun = generator.begin(jobs, Sampling(guidance=2.0))
+  made = generator.finish(begun, jobs)
+  told = dict(grids=[m.grids.tolist() for m in made], syncs=[[x.tolist() for x in m.syncs] for m in made])
+  audio = begun[0].audio
+  return told | dict(audio=[m.audio[:, ::500].tolist() for m in made], shard=audio.sharding.shard_shape(audio.shape))
+
+def mesh_where_there_is(room):
+  placement._memory = lambda device: room
+  return list(placement.mesh_of(weights.components).shape.values())
+
+size = sum(x.nbytes for x in jax.tree.leaves(nnx.state(nnx.Dict(weights.components))))
+meshes = [mesh_where_there_is(size * times) for times in (2.0, 1.9, 0.4, 0.1)]
+print(json.dumps({"meshes": meshes} | {name: run(sizes) for name, sizes in json.loads(sys.argv[1]).items()}))
+"""
+
+
+def _on_eight_devices(script, cases):
+  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
+  words = [sys.executable, "-c", script, json.dumps(cases)]
+  return json.loads(subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 @pytest.fixture(scope="module")
 def runs():
-  environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
-  words = [sys.executable, "-c", SCRIPT, json.dumps(CASES)]
-  return json.loads(subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
+  return _on_eight_devices(SCRIPT, CASES)
+
+
+@pytest.fixture(scope="module")
+def whole_runs():
+  return _on_eight_devices(WHOLE_SCRIPT, WHOLE)
+
+
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "one"])
+def test_sound_and_scores_are_those_of_one_device(whole_runs, name):
+  found, expected = whole_runs[name], whole_runs["one"]
+  assert found["grids"] == expected["grids"]
+  for key, most in (("audio", 1e-4), ("syncs", 1e-4)):
+    for mine, theirs in zip(found[key], expected[key], strict=True):
+      np.testing.assert_allclose(mine, theirs, atol=most)
+
+
+def test_whole_takes_or_jobs_are_split(whole_runs):
+  assert whole_runs["one"]["shard"][:2] == [2, 3]
+  assert whole_runs["data, by takes"]["shard"][:2] == [2, 1]
+  assert whole_runs["data, by jobs"]["shard"][:2] == [1, 3]
 
 
 @pytest.mark.parametrize("name", ["data", "fsdp x tensor", "data, jobs"])
@@ -67,3 +130,7 @@ def test_takes_or_jobs_are_split(runs):
   assert runs["fsdp x tensor"]["shard"][:2] == [1, 2]
   whole, part = runs["fsdp x tensor"]["kernel"]
   assert part[-1] == whole[-1] // 2 and part[-2] == whole[-2] // 4
+
+
+def test_weights_are_in_as_few_parts_as_fit_in_half_the_memory(whole_runs):
+  assert whole_runs["meshes"] == [[8, 1, 1], [4, 1, 2], [1, 1, 8], [1, 1, 8]]
