@@ -81,7 +81,7 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
     name = directory.name if directory.name in systems.VARIANTS else "model"
     if name in found:
       raise InputError(f"{directory}: a second folder for {name}; name it after one of {', '.join(systems.VARIANTS)}")
-    found[name] = folder.load(directory, only=generate.COMPONENTS, optional=generate.OPTIONAL)
+    found[name] = generate.load(directory)
     if found[name].clip != next(iter(found.values())).clip:
       raise InputError(f"{directory}: another clip than {directories[0]}; evaluate them apart")
   return found

@@ -1,6 +1,7 @@
 """`condfoley export`: the whole sampler, weights included, as one file that JAX alone runs on a CPU, a GPU or a TPU."""
 
 import functools
+import os
 from pathlib import Path
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from etils import epath
 from jax import export
 
+from condfoley_jax.commands import generation, output
 from condfoley_jax.commands.generation import Maker, Settings
 from condfoley_jax.sampling import program, rerank
 from condfoley_jax.sampling.logits import Sampling
@@ -25,7 +27,10 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
       seeds uint32 [B], temperature float32, top_k int32, top_p float32, min_p float32, tau_s float32
 
   to {"audio": float32 [B, samples], "order": int32 [B], best first, "offset_s", "confidence": float32 [B], "seen":
-  float32 [F]}. F is the whole number of clips that `seconds` takes, and `length` the frames of it that are the query's.
+  float32 [F]}. F is the whole number of clips that `seconds` takes, and `length` the frames of it that are the query's,
+  1 to F (what is beyond is taken for the nearest); then its last frame is held. Sound, the example's and the takes', is
+  in [-1, 1]; temperature and tau_s are 0 or more, top_k too (0 keeps all codes), top_p and min_p in [0, 1]. Nothing is
+  checked: other numbers give takes that mean nothing.
 
   Args:
     out: the file.
@@ -34,12 +39,15 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
     weights_dir: None for the shipped weights.
 
   Raises:
-    InputError: the weights cannot be used or have no synchronisation network, or `out` cannot be written.
+    InputError: the weights cannot be used or have no synchronisation network, so many takes fit into no memory, or
+      `out` is there already or cannot be written.
   """
+  _require_free(out)
   maker = Maker(weights_dir, Settings(None))
   if "sync_net" not in maker.weights.components:
     raise InputError(f"{maker.directory}: has no sync_net to rank takes by; train one with configs/sync.py")
   spec = maker.spec
+  generation.require_room(out, seconds, candidates, spec)
   frames = maker.generator.bucket(max(1, round(seconds * spec.fps)))
   clips = maker.generator.example_clips(frames)
   side = spec.frame_size
@@ -54,11 +62,20 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
   )
   exported = export.export(jax.jit(functools.partial(_serve, maker)), platforms=PLATFORMS)(*arguments)
   out.parent.mkdir(parents=True, exist_ok=True)
+  lock.remove_abandoned(epath.Path(out.parent))
   with lock.aside(epath.Path(out)) as aside:
     aside.write_bytes(exported.serialize())
 
 
+def _require_free(out: Path) -> None:
+  """Says early that the file cannot be written, or that there is one."""
+  if os.path.lexists(out):
+    raise InputError(f"{out}: is there already; remove it or choose another file for --out")
+  output.require_place(out.parent)
+
+
 def _serve(maker: Maker, frames, length, example_frames, example_audio, seeds, temperature, top_k, top_p, min_p, tau_s):
+  length = jnp.clip(length, 1, frames.shape[0])
   one = program.Jobs(*(jnp.asarray(x)[None] for x in (frames, length, example_frames, example_audio, seeds)))
   sampling = Sampling(temperature, top_k, top_p, min_p)
   weights = maker.weights

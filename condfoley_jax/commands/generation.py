@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
 SILENT_PEAK = 1e-3
+# Of all takes' sound, float32, that are in memory at once: what the device made, what is written, and what is between.
+_COPIES = 4
 # Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
 _SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
 
@@ -128,7 +131,7 @@ class Maker:
 
   def __init__(self, weights_dir: Path | None, settings: Settings):
     self.directory = weights_dir or folder.SHIPPED
-    self.weights = folder.load(self.directory, only=sampler.COMPONENTS, optional=sampler.OPTIONAL)
+    self.weights = sampler.load(self.directory)
     _require_fit(self.weights, self.directory)
     if settings.guidance is not None and not self.weights.components["transformer"].config.stand_ins:
       raise InputError(f"{self.directory}: never trained without a condition; leave --guidance out")
@@ -145,6 +148,7 @@ class Maker:
       InputError: one cannot be used.
     """
     spec, samples = self.spec, _query_samples(query, self.spec)
+    require_room(query, samples / spec.sample_rate, settings.candidates, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
     start_s, example = read_example(
       settings.example,
@@ -221,6 +225,19 @@ def _require_fit(weights: folder.Weights, directory: Path) -> None:
   if found := fit.misfits(weights.clip, weights.components):
     remedy = "undo the change, or convert or train the weights again"
     raise InputError(f"{directory / 'config.json'}: what it describes does not fit together ({found}); {remedy}")
+
+
+def require_room(what: Path, seconds: float, candidates: int, spec: ClipSpec) -> None:
+  """Refuses takes whose sound no memory of this machine holds.
+
+  Raises:
+    InputError: names `what` they are for.
+  """
+  needed = _COPIES * 4.0 * seconds * spec.sample_rate * candidates
+  there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+  if needed > there:
+    told = f"{candidates} takes of {seconds:.1f} s need {needed / 2**30:.0f} GiB of memory, of which there are"
+    raise InputError(f"{what}: {told} {there / 2**30:.0f}; choose fewer --candidates")
 
 
 def _query_samples(query: Path, spec: ClipSpec) -> int:

@@ -5,6 +5,7 @@ A query longer than a clip is covered by windows (`sampling/windows.py`); each c
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from condfoley_jax.models import sync
 from condfoley_jax.sampling import placement, program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync
+from condfoley_jax.weights import folder
 from condfoley_jax.weights.folder import Weights
 
 # What a weights folder must hold to generate, and what it may hold besides.
@@ -26,6 +28,21 @@ COMPONENTS = ("vqgan", "vocoder", "video_encoder", "transformer")
 OPTIONAL = ("event_head", "sync_net", "sync")
 # What a device makes in one call: takes that fill it, and seconds of sound of all takes that its memory holds.
 _TAKES, _SECONDS = 128, 2048.0
+
+
+def load(directory: Path, *, narrow: bool | None = None) -> Weights:
+  """The weights of a folder as takes are made with them.
+
+  Args:
+    directory: of the weights.
+    narrow: the transformer in bfloat16; by default on accelerators, which wait for its weights at every step. What is
+      drawn from its logits is drawn in float32.
+
+  Raises:
+    InputError: by `folder.load`.
+  """
+  narrow = jax.default_backend() != "cpu" if narrow is None else narrow
+  return folder.load(directory, only=COMPONENTS, optional=OPTIONAL, narrow=("transformer",) if narrow else ())
 
 
 class Example(NamedTuple):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
@@ -93,9 +94,21 @@ def is_free(directory: Path) -> bool:
 
 
 def load(
-  directory: Path, *, only: tuple[str, ...] | None = None, optional: tuple[str, ...] = (), dtype=jnp.float32
+  directory: Path,
+  *,
+  only: tuple[str, ...] | None = None,
+  optional: tuple[str, ...] = (),
+  narrow: tuple[str, ...] = (),
+  dtype=jnp.float32,
 ) -> Weights:
-  """Reads a folder; `only` names the components wanted, `optional` those wanted besides where they are there.
+  """Reads a folder.
+
+  Args:
+    directory: of the weights.
+    only: components wanted; None for all.
+    optional: those wanted besides where they are there.
+    narrow: those whose weights are held and whose products are computed in bfloat16.
+    dtype: of the products of the others; their weights are float32.
 
   Raises:
     InputError: a file is missing or damaged, or a component is not there or does not fit.
@@ -114,14 +127,17 @@ def load(
   components = {}
   for name in names:
     with _refused_as_input(f"{directory}: component `{name}`"):
-      components[name] = _restored(held[name], data[name], dtype)
+      components[name] = _restored(held[name], data[name], dtype, narrow=name in narrow)
   return Weights(clip, conventions, components, _id(config))
 
 
-def _restored(described: dict, flat: dict[str, np.ndarray], dtype) -> nnx.Module:
+def _restored(described: dict, flat: dict[str, np.ndarray], dtype, *, narrow: bool) -> nnx.Module:
   _refuse_absurd(described["config"])
+  dtype = jnp.bfloat16 if narrow else dtype
   # Shapes only: to compute initial weights and overwrite them would take longer than all the rest.
   module = nnx.eval_shape(lambda: registry.build(described["kind"], described["config"], dtype=dtype, rngs=Keys(0)))
+  if narrow:
+    nnx.update(module, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), nnx.state(module)))
   tree.restore(module, flat)
   if bad := [name for name, value in flat.items() if not np.isfinite(value).all()]:
     raise ValueError(f"{bad[0]} is not finite")

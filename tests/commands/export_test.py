@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
+from condfoley_jax.commands import export
 from condfoley_jax.conventions import OURS
 from condfoley_jax.sampling import rerank
 from condfoley_jax.sampling.generate import Example, Generator
@@ -72,3 +74,20 @@ def test_weights_without_a_sync_net_are_refused(small_weights, tmp_path, capsys)
   assert cli.main(["export", "--weights", str(tmp_path / "w"), "--out", str(tmp_path / "s")]) == 2
   assert f"{tmp_path / 'w'}: has no sync_net to rank takes by" in capsys.readouterr().err
   assert not (tmp_path / "s").exists()
+
+
+def test_a_place_that_cannot_be_is_told_before_the_work(small_weights, tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(export, "Maker", None)
+  (tmp_path / "mine").write_text("mine")
+  for out, told in (("mine", "is there already"), ("mine/s", "lies in a file")):
+    assert cli.main(["export", "--weights", str(small_weights), "--out", str(tmp_path / out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+  assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_more_than_fits_into_memory_is_one_line(small_weights, tmp_path, capsys):
+  words = ["--weights", str(small_weights), "--out", str(tmp_path / "s"), "--candidates", "1000000000"]
+  assert cli.main(["export", *words]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "GiB of memory" in line and not list(tmp_path.iterdir())

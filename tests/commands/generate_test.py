@@ -133,6 +133,12 @@ _UNUSABLE = [
 ]
 
 
+def test_more_takes_than_fit_into_memory_are_one_line(videos, tmp_path, capsys):
+  assert _generate(videos[0], videos[1], tmp_path / "out", "--candidates", "1000000000") == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert "GiB of memory" in line and "fewer --candidates" in line and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("kind", "role"), [*_UNUSABLE, ("silent", "example")])
 def test_unusable_input_is_one_line_and_leaves_nothing(kind, role, videos, tmp_path, capsys):
   bad = _broken(kind, videos[0], tmp_path)

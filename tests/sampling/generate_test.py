@@ -5,12 +5,14 @@ import functools
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate, program
 from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
+from condfoley_jax.weights import folder
 from condfoley_jax.weights.folder import Weights
 from tests import small
 
@@ -72,6 +74,18 @@ def test_a_take_that_would_clip_is_turned_down_alone():
   limited = np.asarray(program.limit(np.stack([quiet, loud])[None])[0])
   np.testing.assert_array_equal(limited[0], quiet)
   np.testing.assert_allclose(limited[1], loud * 0.495, rtol=1e-6)
+
+
+def test_a_narrow_transformer_gives_sound_in_the_usual_width(generator, tmp_path):
+  folder.save(tmp_path / "w", MINI, generator._parts)
+  narrow = generate.load(tmp_path / "w", narrow=True)
+  held = {name: {x.dtype.name for x in jax.tree.leaves(nnx.state(part))} for name, part in narrow.components.items()}
+  assert held["transformer"] == {"bfloat16"} and held["vocoder"] == {"float32"}
+  inputs = _inputs(30)
+  made, wide = (Generator(w)(*inputs, Sampling(), [0, 1]) for w in (narrow, generate.load(tmp_path / "w")))
+  assert made.audio.dtype == np.float32 and made.grids.shape == wide.grids.shape
+  # The same draws from logits that differ by rounding.
+  assert (made.grids[:, :, 0] == wide.grids[:, :, 0]).mean() > 0.5
 
 
 def test_motion_is_where_the_picture_changes():
