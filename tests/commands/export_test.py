@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
