@@ -123,6 +123,7 @@ def sparse_segments(length: int, spec: ClipSpec) -> list[tuple[int, int]]:
   return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
+@jax.jit
 def over_segments(sync: Sync, count: int | jax.Array | None = None) -> Sync:
   """Of takes as a whole, [...], from those of their segments, [..., G]: the mean |offset| and the mean confidence.
 
@@ -134,6 +135,7 @@ def over_segments(sync: Sync, count: int | jax.Array | None = None) -> Sync:
   return Sync(jnp.where(count == 1, sync.offset_s[..., 0], mean(jnp.abs(sync.offset_s))), mean(sync.confidence))
 
 
+@jax.jit
 def rank(offsets_s: jax.Array, confidences: jax.Array, tau_s: float | jax.Array) -> jax.Array:
   """Order of takes, best first, int32 [B].
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -40,9 +39,9 @@ def restore(model: nnx.Module, flat: dict[str, np.ndarray]) -> None:
   if problems:
     more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
     raise ValueError("weights do not fit the model: " + "; ".join(sorted(problems)[:10]) + more)
-  # Converted on the host: on a device each shape would be a program to compile.
-  converted = lambda path, x: jnp.asarray(np.asarray(flat[_name(path)], x.dtype))
-  nnx.update(model, jax.tree_util.tree_map_with_path(converted, state))
+  # Converted on the host and sent as they are: on a device each shape would be a program to compile, or to look up.
+  converted = lambda path, x: np.asarray(flat[_name(path)], x.dtype)
+  nnx.update(model, jax.device_put(jax.tree_util.tree_map_with_path(converted, state)))
 
 
 def _named(state: Any) -> dict[str, jax.Array]:
