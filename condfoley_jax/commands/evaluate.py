@@ -52,7 +52,7 @@ def run(settings: Settings, out: Path) -> None:
   main = named.get("model") or next(iter(named.values()))
   judges = Judges(main.clip, of=settings.weights[0])
   tests = TestSet(settings.data, main.clip)
-  groups = _groups(settings, named, tests)
+  groups = _groups(settings, named, tests, judges)
   for name in RESULTS:
     if (out / name).is_dir():
       raise InputError(f"{out / name}: a folder, where the result goes; move it away or choose another --out")
@@ -87,13 +87,14 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
   return found
 
 
-def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet) -> list[Group]:
+def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet, judges: Judges) -> list[Group]:
   """What is wanted of what there is."""
   wanted = _wanted(settings.only, named)
   groups = [systems.reference_group(tests, settings.seed, wanted)]
   for name, weights in named.items():
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
+      groups.append(systems.style_group(weights, judges.material, judges.id))
       ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
@@ -104,7 +105,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
 
 def _wanted(only: Sequence[str] | None, named: Iterable[str]) -> Sequence[str]:
   """`only`, or all systems that weights of these names give."""
-  given = (systems.CEILINGS + systems.MODEL if name == "model" else (name,) for name in named)
+  given = (systems.CEILINGS + systems.MODEL + systems.STYLE if name == "model" else (name,) for name in named)
   known = (*systems.REFERENCES, *itertools.chain(*given))
   for system in only or ():
     if system not in known:

@@ -16,6 +16,7 @@ from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models.classifier import VGGishish
 from condfoley_jax.models.sync_net import SyncNet
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.weights import folder
@@ -66,6 +67,11 @@ class Judges:
     self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
     self._sync: SyncNet = sync.components["sync_net"]
     self.furthest_s = float(self._sync.config.offsets_s(self.spec.fps).max())
+
+  @property
+  def material(self) -> VGGishish:
+    """The judge of material."""
+    return self._classifiers[0]
 
   def watch(self, frames: np.ndarray) -> jax.Array:
     """What is seen in frames uint8 [T, S, S, 3], the same for all sounds to them."""

@@ -2,7 +2,8 @@
 
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
-weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets.
+weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets;
+`style` is the truth in the example's texture.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from condfoley_jax.evaluation import reference_systems as references
+from condfoley_jax.evaluation.style_transfer import restyled
 from condfoley_jax.evaluation.test_set import Item, TestSet
+from condfoley_jax.models.classifier import VGGishish
 from condfoley_jax.sampling import generate
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import over_segments, rank
@@ -21,6 +24,7 @@ from data_pipelines.errors import InputError
 REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
 MODEL = ("base", "rerank", "onset_transfer")
+STYLE = ("style_transfer",)
 # Systems of weights folders of these names, of which one take is made.
 VARIANTS = ("no_condition", "no_condition_video", "no_augmentation", "random_condition")
 # What skill is measured against.
@@ -86,6 +90,14 @@ def ceiling_group(weights: Weights, seed: int) -> Group:
     }
 
   return Group(CEILINGS, make, dict.fromkeys(CEILINGS, f"seed {seed}, weights {weights.id}"))
+
+
+def style_group(weights: Weights, network: VGGishish, network_id: str) -> Group:
+  """The target's sound in the example's style, by the features of `network`."""
+  make = lambda index, item: {
+    "style_transfer": restyled(weights, network, item.sounds.target.audio_N, item.example.audio)
+  }
+  return Group(STYLE, make, dict.fromkeys(STYLE, f"weights {weights.id}, features {network_id}"))
 
 
 def variant_group(name: str, weights: Weights, seed: int) -> Group:
