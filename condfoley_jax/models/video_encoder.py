@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from condfoley_jax.models.keys import Keys
+from condfoley_jax.models.optical_flow import optical_flow
 from condfoley_jax.models.resnet import Layers
 from condfoley_jax.shapes import Features_BxTxD, Frames_BxTxHxWx3
 
@@ -28,6 +29,9 @@ class VideoEncoderConfig(Layers):
     blocks: residual blocks of each layer.
     motion: whether the stem reads, besides colours, how brightness changes: what a small encoder would have to learn
       first, and learns late.
+    framewise: whether features of a frame are read off that frame alone.
+    flow: whether a second network of the same sizes reads the optical flow; its features follow the first one's. With
+      `framewise` these are the features of SpecVQGAN (Iashin and Rahtu 2021).
   """
 
   stem_kernel: int = 7
@@ -36,6 +40,13 @@ class VideoEncoderConfig(Layers):
   widths: tuple[int, ...] = (64, 128, 256, 512)
   blocks: tuple[int, ...] = (2, 2, 2, 2)
   motion: bool = False
+  framewise: bool = False
+  flow: bool = False
+
+  @property
+  def feature_width(self) -> int:
+    """Of both networks."""
+    return self.widths[-1] * (2 if self.flow else 1)
 
 
 def prepare_frames(frames: Frames_BxTxHxWx3) -> jax.Array:
@@ -54,6 +65,12 @@ def motion(frames: jax.Array) -> jax.Array:
   change /= jnp.sqrt(jnp.mean(change**2, axis=(1, 2, 3), keepdims=True)) + 1e-3
   since, until = (jnp.pad(change, ((0, 0), ends, (0, 0), (0, 0))) for ends in ((1, 0), (0, 1)))
   return jnp.stack([since, until, jnp.abs(since)], axis=-1)
+
+
+def flow_frames(frames: jax.Array) -> jax.Array:
+  """Flow of prepared frames [B, T, H, W, 3] in tenths of their width: right, down and size, [B, T, H, W, 3]."""
+  flow = optical_flow(frames.astype(jnp.float32) @ _LUMA) * (10 / frames.shape[3])
+  return jnp.concatenate([flow, jnp.sqrt(jnp.sum(flow**2, -1, keepdims=True) + 1e-12)], -1).astype(frames.dtype)
 
 
 def middle_width(inputs: int, outputs: int) -> int:
@@ -83,26 +100,28 @@ class SpatialConv(nnx.Module):
 
 
 class TemporalConv(nnx.Module):
-  """Convolution over 3 frames; [B, T, H, W, C] -> [B, T, H, W, C']."""
+  """Convolution over `frames` frames, an odd number; [B, T, H, W, C] -> [B, T, H, W, C']."""
 
-  def __init__(self, inputs: int, outputs: int, *, dtype, rngs: Keys):
+  def __init__(self, inputs: int, outputs: int, frames: int, *, dtype, rngs: Keys):
     self.dtype = dtype
-    self.kernel = nnx.Param(_INIT(rngs.params(), (3, inputs, outputs)))
+    self.kernel = nnx.Param(_INIT(rngs.params(), (frames, inputs, outputs)))
 
   def __call__(self, x: jax.Array) -> jax.Array:
     # On a CPU three matrix products take two thirds of the time of a convolution, forward and backward.
     kernel = self.kernel[...].astype(self.dtype)
-    padded = jnp.pad(x.astype(self.dtype), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
-    return sum(padded[:, i : i + x.shape[1]] @ kernel[i] for i in range(3))
+    reach = len(kernel) // 2
+    padded = jnp.pad(x.astype(self.dtype), ((0, 0), (reach, reach), (0, 0), (0, 0), (0, 0)))
+    return sum(padded[:, i : i + x.shape[1]] @ kernel[i] for i in range(len(kernel)))
 
 
 class Conv2Plus1D(nnx.Module):
   """Spatial convolution, batch norm, ReLU, temporal convolution, batch norm."""
 
-  def __init__(self, inputs: int, mid: int, outputs: int, kernel: int, stride: int, *, dtype, rngs: Keys):
-    self.spatial = SpatialConv(inputs, mid, kernel, stride, dtype=dtype, rngs=rngs)
+  def __init__(self, inputs: int, mid: int, outputs: int, kernel: tuple[int, int], stride: int, *, dtype, rngs: Keys):
+    space, time = kernel
+    self.spatial = SpatialConv(inputs, mid, space, stride, dtype=dtype, rngs=rngs)
     self.spatial_norm = _batch_norm(mid, dtype, rngs)
-    self.temporal = TemporalConv(mid, outputs, dtype=dtype, rngs=rngs)
+    self.temporal = TemporalConv(mid, outputs, time, dtype=dtype, rngs=rngs)
     self.temporal_norm = _batch_norm(outputs, dtype, rngs)
 
   def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
@@ -113,10 +132,10 @@ class Conv2Plus1D(nnx.Module):
 class ResidualBlock(nnx.Module):
   """Two (2+1)D convolutions and a shortcut, projected where stride or width change."""
 
-  def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: Keys):
+  def __init__(self, inputs: int, outputs: int, stride: int, frames: int, *, dtype, rngs: Keys):
     mid = middle_width(inputs, outputs)
-    self.conv1 = Conv2Plus1D(inputs, mid, outputs, 3, stride, dtype=dtype, rngs=rngs)
-    self.conv2 = Conv2Plus1D(outputs, mid, outputs, 3, 1, dtype=dtype, rngs=rngs)
+    self.conv1 = Conv2Plus1D(inputs, mid, outputs, (3, frames), stride, dtype=dtype, rngs=rngs)
+    self.conv2 = Conv2Plus1D(outputs, mid, outputs, (3, frames), 1, dtype=dtype, rngs=rngs)
     self.projected = stride != 1 or inputs != outputs
     if self.projected:
       self.shortcut = SpatialConv(inputs, outputs, 1, stride, dtype=dtype, rngs=rngs)
@@ -134,15 +153,18 @@ class VideoEncoder(nnx.Module):
 
   def __init__(self, config: VideoEncoderConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
-    sizes = (config.stem_mid, config.widths[0], config.stem_kernel, config.stem_stride)
+    frames = 1 if config.framewise else 3
+    sizes = (config.stem_mid, config.widths[0], (config.stem_kernel, frames), config.stem_stride)
     self.stem = Conv2Plus1D(6 if config.motion else 3, *sizes, dtype=dtype, rngs=rngs)
     self.blocks = nnx.List()
     width = config.widths[0]
     for layer, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
       for block in range(count):
         stride = 2 if layer and not block else 1
-        self.blocks.append(ResidualBlock(width, outputs, stride, dtype=dtype, rngs=rngs))
+        self.blocks.append(ResidualBlock(width, outputs, stride, frames, dtype=dtype, rngs=rngs))
         width = outputs
+    if config.flow:
+      self.second = VideoEncoder(dataclasses.replace(config, flow=False), dtype=dtype, rngs=rngs)
 
   def __call__(self, frames: jax.Array, *, use_running_average: bool) -> Features_BxTxD:
     """Features of prepared frames.
@@ -153,14 +175,17 @@ class VideoEncoder(nnx.Module):
         system does even when it generates.
 
     Returns:
-      Features [B, T, widths[-1]], each of them 0 or more.
+      Features [B, T, feature_width], each of them 0 or more.
     """
+    if self.config.flow:
+      second = self.second(flow_frames(frames), use_running_average=use_running_average)
     if self.config.motion:
       frames = jnp.concatenate([frames, motion(frames).astype(frames.dtype)], axis=-1)
     x = jax.nn.relu(self.stem(frames, use_running_average))
     for block in self.blocks:
       x = block(x, use_running_average)
-    return x.mean(axis=(2, 3))
+    features = x.mean(axis=(2, 3))
+    return jnp.concatenate([features, second], -1) if self.config.flow else features
 
 
 @jax.tree_util.register_dataclass

@@ -1,5 +1,7 @@
 """The video encoder: published numbers, its cost at mini size, and what may see what."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from condfoley_jax.models.video_encoder import (
   EventHeadConfig,
   VideoEncoder,
   VideoEncoderConfig,
+  flow_frames,
   middle_width,
   motion,
   prepare_frames,
@@ -141,3 +144,27 @@ def test_event_head_shapes_and_reach():
   assert events.offset.min() >= 0 and events.offset.max() <= 1
   reach = jax.jit(jax.grad(lambda x: head(x).onset[0, 4]))(features)[0]
   assert np.flatnonzero(np.abs(reach).sum(-1)).tolist() == [2, 3, 4, 5, 6]
+
+
+def _changed(config, frame):
+  """Frames whose features change with frame number `frame` of 6."""
+  encoder = filled(lambda: VideoEncoder(config, rngs=Keys(0)))
+  frames = np.random.default_rng(0).standard_normal((1, 6, 16, 16, 3)).astype(np.float32)
+  other = frames.copy()
+  other[:, frame] += np.random.default_rng(1).standard_normal((16, 16, 3))
+  a, b = (np.asarray(_encode(encoder, x, True)) for x in (frames, other))
+  assert a.shape == (1, 6, config.feature_width)
+  return np.flatnonzero(np.abs(a - b).max((0, 2)) > 1e-6).tolist()
+
+
+def test_a_framewise_encoder_sees_a_frame_alone_and_with_flow_the_one_before_too():
+  assert _changed(dataclasses.replace(TINY, framewise=True), 2) == [2]
+  assert _changed(dataclasses.replace(TINY, framewise=True, flow=True), 2) == [2, 3]
+
+
+def test_flow_gives_features_of_its_own_behind_those_of_colour():
+  encoder = filled(lambda: VideoEncoder(dataclasses.replace(TINY, flow=True), rngs=Keys(0)))
+  frames = np.random.default_rng(0).standard_normal((1, 3, 16, 16, 3)).astype(np.float32)
+  both = np.asarray(_encode(encoder, frames, True))
+  second = np.asarray(_encode(encoder.second, flow_frames(jnp.asarray(frames)), True))
+  np.testing.assert_allclose(both[..., TINY.widths[-1] :], second, atol=1e-5)
