@@ -17,6 +17,11 @@ def models(preset: str) -> ConfigDict:
   return ConfigDict({"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}[preset]())
 
 
+def two_stream(encoder: ConfigDict) -> None:
+  """Makes a video encoder one like SpecVQGAN's: frame by frame, colours and optical flow, features twice as wide."""
+  encoder.update({"framewise": True, "flow": True, "motion": False})
+
+
 def clip_config(preset: str) -> ConfigDict:
   """The grid as a config, so that a run can override it."""
   return ConfigDict(dataclasses.asdict(spec(preset)))

@@ -14,7 +14,7 @@ import dataclasses
 from ml_collections import ConfigDict, config_dict
 
 from condfoley_jax.augmentation.sound import SoundAugmentation
-from configs import common
+from configs import common, models
 
 _UNCHANGED = SoundAugmentation()
 _AUGMENTED = {
@@ -38,9 +38,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
   Add `,runlocal` for a few steps, `,key=value` to change a value. Ablations, each trained by itself (paper table 1):
   `,no_condition` sees the query alone, `,no_condition_video` not the condition's frames, `,no_augmentation` sound that
-  is not changed.
+  is not changed, `,random_condition` the condition of another video. `,specvqgan` is that baseline (paper sec. 4.1): no
+  condition, features by a `,two_stream` encoder in out/two_stream, in front of the codes alone.
   """
-  preset, options = common.parse(arg, ("no_augmentation", *_ABSENT))
+  preset, options = common.parse(arg, ("no_augmentation", "random_condition", "specvqgan", *_ABSENT))
   config = common.base("transformer", preset, ("transformer", "vqgan", "video_encoder"))
   config.pretrained = ConfigDict(
     {
@@ -53,10 +54,17 @@ def get_config(arg: str | None = None) -> ConfigDict:
   )
   config.data.update({"cache": "", "cache_epochs": 8})
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
-  for ablation in options & set(_ABSENT):
-    config.model.transformer.update({"stand_ins": True, "absent": _ABSENT[ablation]})
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}
   config.update(recipes[preset]())
+  if "random_condition" in options:
+    config.data.mode = "outside"
+  if "specvqgan" in options:
+    models.two_stream(config.model.video_encoder)
+    config.model.transformer.update({"feature_width": 2 * config.model.transformer.feature_width})
+    config.model.transformer.update({"aligned_frames": False, "stand_ins": True, "absent": _ABSENT["no_condition"]})
+    config.pretrained.video_encoder = "out/two_stream/weights"
+  for ablation in options & set(_ABSENT):
+    config.model.transformer.update({"stand_ins": True, "absent": _ABSENT[ablation]})
   return common.finish(config, options)
 
 

@@ -8,13 +8,19 @@ mini: condfoley train --config configs/video_encoder.py:mini --workdir out/video
 
 from ml_collections import ConfigDict
 
-from configs import common
+from configs import common, models
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-  """Presets: mini, paper_gh; add `,runlocal` for a few steps."""
-  preset, options = common.parse(arg)
+  """Presets: mini, paper_gh; add `,runlocal` for a few steps.
+
+  `,two_stream` is what SpecVQGAN reads, trained with --workdir out/two_stream: colours and flow, frame by frame.
+  """
+  preset, options = common.parse(arg, ("two_stream",))
   config = common.base("video_encoder", preset, ("video_encoder", "event_head"))
+  if "two_stream" in options:
+    models.two_stream(config.model.video_encoder)
+    config.model.event_head.width *= 2
   config.steps = 750
   config.batch_size = 12
   config.onset_weight = 5.0

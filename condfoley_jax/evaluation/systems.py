@@ -26,7 +26,14 @@ CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
 MODEL = ("base", "rerank", "onset_transfer")
 STYLE = ("style_transfer",)
 # Systems of weights folders of these names, of which one take is made.
-VARIANTS = ("no_condition", "no_condition_video", "no_augmentation", "random_condition")
+VARIANTS = (
+  "no_condition",
+  "no_condition_video",
+  "no_augmentation",
+  "random_condition",
+  "specvqgan",
+  "specvqgan_finetuned",
+)
 # What skill is measured against.
 BASELINES = ("random_onsets", "metronome", "onset_transfer")
 

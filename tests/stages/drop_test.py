@@ -9,7 +9,8 @@ from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INPUTS
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Trained
-from configs import transformer
+from condfoley_jax.weights import registry as components
+from configs import transformer, video_encoder
 from tests.stages.descent import metrics_of_steps
 
 
@@ -68,6 +69,22 @@ def test_ablations_never_see_their_part(preset, option, absent):
   assert ablated["model"]["transformer"].pop("stand_ins")
   base["model"]["transformer"].pop("stand_ins", None)
   assert ablated == base
+
+
+def test_a_random_condition_is_of_another_video():
+  base, ablated = (transformer.get_config(f"mini{more}").to_dict() for more in ("", ",random_condition"))
+  assert ablated["data"].pop("mode") == "outside" != base["data"].pop("mode")
+  assert ablated == base
+
+
+def test_specvqgan_reads_two_streams_in_front_of_the_codes_and_no_condition():
+  sizes = transformer.get_config("mini,specvqgan").model
+  assert sizes.transformer.absent == ("condition_codes", "condition_features") and not sizes.transformer.aligned_frames
+  encoder = video_encoder.get_config("mini,two_stream").model
+  assert encoder.video_encoder == sizes.video_encoder and sizes.video_encoder.framewise and sizes.video_encoder.flow
+  build = lambda kind, config: nnx.eval_shape(lambda: components.build(kind, config.to_dict(), rngs=Keys(0))).config
+  width = build("video_encoder", sizes.video_encoder).feature_width
+  assert width == build("event_head", encoder.event_head).width == build("transformer", sizes.transformer).feature_width
 
 
 @pytest.mark.parametrize("preset", ["paper_gh", "paper_countix"])
