@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import io
 import itertools
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -98,9 +99,11 @@ def read_table(table: Path, settings: Settings) -> list[Row]:
   rows = [_row(table, number, line, settings) for number, line in enumerate(lines, 1)]
   if not rows:
     raise InputError(f"{table}: has no rows")
-  for name, same in itertools.groupby(sorted(row.name for row in rows)):
-    if len(list(same)) > 1:
-      raise InputError(f"{table}: two rows are called `{name}`; rename one")
+  # Not every file system tells large letters from small ones.
+  place = lambda name: unicodedata.normalize("NFC", name).casefold()
+  for _, same in itertools.groupby(sorted((row.name for row in rows), key=place), place):
+    if len(names := list(same)) > 1:
+      raise InputError(f"{table}: two rows are called `{names[0]}`; rename one")
   return rows
 
 

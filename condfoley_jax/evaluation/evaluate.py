@@ -93,5 +93,6 @@ def _summary(truth: Sequence[scoring.Record], scores: Mapping[str, Sequence[scor
     "systems": {name: found for name, found in metrics.items() if name not in CEILINGS},
     "ceilings": {name: found for name, found in metrics.items() if name in CEILINGS},
     "comparisons": summary.compare(truth, scores),
+    "preferences": summary.preferences(truth, scores),
     "classifier": summary.judged(truth),
   }

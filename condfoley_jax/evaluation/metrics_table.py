@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Mapping
 
+from condfoley_jax.evaluation import paper_tables
+
 COLUMNS = (
   "material_accuracy",
   "action_accuracy",
@@ -20,7 +22,8 @@ COLUMNS = (
 
 
 def markdown(found: Mapping) -> str:
-  """Values of "systems" and "ceilings" of metrics.json with their intervals, and below what they are to be read by."""
+  """Values of "systems" and "ceilings" of metrics.json with their intervals, what they are to be read by, and the
+  paper's tables."""
   told = {**found["systems"], **found["ceilings"]}
   lines = ["| | " + " | ".join(f"`{name}`" for name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
   lines += [
@@ -30,7 +33,7 @@ def markdown(found: Mapping) -> str:
   lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
   lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
-  return "\n".join(lines) + "\n"
+  return "\n".join(lines) + "\n\n" + paper_tables.markdown(found)
 
 
 def _baselines(told: Mapping[str, Mapping]) -> list[str]:

@@ -101,6 +101,21 @@ def compare(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> 
   return found
 
 
+def preferences(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> dict[str, Told]:
+  """How often judges would choose each system's sound over the first take of the model (the paper's table 2, there by
+  people): `material_chosen`, whose material is the example's, and `sync_chosen`, which is nearer in time; half of it
+  where both are alike. Nothing where there is no `base`."""
+  better = {"material_chosen": ("material_accuracy", 1), "sync_chosen": ("sync_error_s", -1)}
+  found = {}
+  for system in scores.keys() - {"base"} if "base" in scores else ():
+    told = {}
+    for chosen, (metric, sign) in better.items():
+      ours, theirs = (_values(metric, truth, scores[name]) for name in (system, "base"))
+      told[chosen] = intervals.mean((1 + np.sign(sign * (ours - theirs))) / 2, _factors(metric, truth), _SEED)
+    found[system] = _told(told)
+  return {system: found[system] for system in scores if system in found}
+
+
 def judged(truth: Sequence[Record]) -> Told:
   """How often judges are right on true sound (labels: where one holds for all of it), and the onset detector's F1."""
   labels = {"material": MATERIALS, "action": ACTIONS}

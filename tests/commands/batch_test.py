@@ -139,6 +139,7 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
     ("query,example,example_start\nq.mp4,e.mp4,nan\n", "row 1: example_start must be 0 or more"),
     ("query,example,name\nq.mp4,e.mp4,../x\n", "`../x` cannot be the name of a result's folder"),
     ("query,example,name\nq.mp4,e.mp4,a\nq.mp4,e.mp4,a\n", "two rows are called `a`"),
+    ("query,example,name\nq.mp4,e.mp4,a\nq.mp4,e.mp4,A\n", "two rows are called `a`"),
     ("query,example\n\0\n", "holds zero bytes"),
     ("query,example,seed,seed\nq,e,1,2\n", "names a column twice"),
     ("query,example,name\nq,e,.partial-1\n", "`.partial-1` cannot be the name"),

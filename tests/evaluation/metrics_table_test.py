@@ -11,11 +11,13 @@ FOUND = {
     "silence": {"onset_ap": told(0.0, 0.0, 0.0), "frechet_distance": told(3657.8, 3001.2, 4314.4)},
   },
   "ceilings": {"vocoder": {"onset_ap": told(0.998, 0.996, 1.0)}},
+  "preferences": {},
   "classifier": {"material_accuracy": told(0.569, 0.474, 0.664), "action_accuracy": told(1.0, 1.0, 1.0)},
 }
 
 
 def rows(text):
+  text = text.partition("The paper's table 1")[0]
   lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
   head, _, *body = [[cell.strip(" `") for cell in line] for line in lines]
   return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in body}

@@ -152,6 +152,18 @@ def test_p_of_the_material_is_of_both_videos():
   assert found["difference"] == 1 and found["p"] == pytest.approx(2 * (1 + 10 + 45) / 1024, abs=0.015)
 
 
+def test_the_system_that_judges_would_choose_over_base():
+  truth = truths()
+  wrong = lambda t: record(t) | {"material": t["heard_material"] + 1, "sync_error_s": 0.2}
+  scores = {"base": [record(t) | {"sync_error_s": 0.1} for t in truth], "oracle": [wrong(t) for t in truth]}
+  told = summary.preferences(truth, scores | {"rerank": [record(t) | {"sync_error_s": 0.05} for t in truth]})
+  assert {s: {k: x["value"] for k, x in row.items()} for s, row in told.items()} == {
+    "oracle": {"material_chosen": 0.0, "sync_chosen": 0.0},
+    "rerank": {"material_chosen": 0.5, "sync_chosen": 1.0},
+  }
+  assert summary.preferences(truth, {"oracle": scores["oracle"]}) == {}
+
+
 def test_what_no_pair_of_items_has_is_not_compared():
   truth = [t | {"heard_action": None} for t in truths()]
   found = summary.compare(truth, {name: [record(t) for t in truth] for name in ("base", "rerank")})["rerank - base"]
