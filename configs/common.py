@@ -75,7 +75,7 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   )
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4
-  # How devices are used: see condfoley_jax.training.sharding. -1 stands for all that are left.
+  # How devices are used: see condfoley_jax.sharding. -1 stands for all that are left.
   config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
   config.sharding = sharding.RULES
   # Parts that a batch is read in, one after the other.

@@ -1,4 +1,4 @@
-"""How parameters lie on a mesh (see `condfoley_jax.training.sharding`): one table for all stages."""
+"""How parameters lie on a mesh (see `condfoley_jax.sharding`): one table for all stages."""
 
 RULES = (
   # The transformer: heads and hidden units are computed in parts (`tensor`), the other axis stored in parts (`fsdp`).

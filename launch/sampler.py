@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
+from condfoley_jax import sharding
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import TransformerConfig
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.training import sharding
 from condfoley_jax.weights import registry
 from data_pipelines.errors import InputError
 

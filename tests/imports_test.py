@@ -10,7 +10,7 @@ import condfoley_jax
 ROOT = Path(condfoley_jax.__file__).parents[1]
 # Each layer may import those before it, and itself.
 LAYERS = (
-  ("chips", "clip", "conventions", "hlo", "partition", "shapes", "config_tree"),
+  ("chips", "clip", "conventions", "hlo", "partition", "sharding", "shapes", "config_tree"),
   ("audio", "augmentation", "figures"),
   ("models",),
   ("weights",),

@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
-from condfoley_jax.training import sharding
+from condfoley_jax import sharding
 from configs.sharding import RULES
 
 # Of a device's memory, what weights may take: the rest is for takes.

@@ -9,8 +9,9 @@ import jax
 from flax import nnx
 from jax.sharding import Mesh
 
+from condfoley_jax import sharding
 from condfoley_jax.stages.stage import Batch, Stage
-from condfoley_jax.training import input_cache, sharding
+from condfoley_jax.training import input_cache
 from data_pipelines import pipeline
 from data_pipelines.errors import InputError
 

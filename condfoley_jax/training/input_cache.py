@@ -18,9 +18,9 @@ from etils import epath
 from flax import nnx
 from jax.experimental import multihost_utils
 
+from condfoley_jax import sharding
 from condfoley_jax.stages.stage import Batch, Trained
 from condfoley_jax.stages.transformer import TransformerStage
-from condfoley_jax.training import sharding
 from data_pipelines import dataset
 from data_pipelines.errors import InputError
 from data_pipelines.pipeline import Pairs, Share

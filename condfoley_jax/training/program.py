@@ -9,13 +9,12 @@ import jax
 import optax
 from flax import nnx
 
-from condfoley_jax import config_tree
+from condfoley_jax import config_tree, sharding
 from condfoley_jax.models.keys import Keys
+from condfoley_jax.sharding import MeshConfig
 from condfoley_jax.stages import registry
 from condfoley_jax.stages.stage import Batch, Metrics
-from condfoley_jax.training import sharding
 from condfoley_jax.training.optimizer import OptimizerConfig, make_optimizer
-from condfoley_jax.training.sharding import MeshConfig
 from condfoley_jax.training.state import Frozen, Merger, TrainState, create_state, make_train_step, split
 
 

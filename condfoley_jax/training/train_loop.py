@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from condfoley_jax import chips
+from condfoley_jax import chips, sharding
 from condfoley_jax.hlo import cost as hlo_cost
 from condfoley_jax.stages.stage import Stage
-from condfoley_jax.training import parameters, preemption, progress, run_config, sharding
+from condfoley_jax.training import parameters, preemption, progress, run_config
 from condfoley_jax.training.checkpoints import Checkpoints, read_best
 from condfoley_jax.training.data import TrainingData
 from condfoley_jax.training.metrics import MetricWriter, NoWriter

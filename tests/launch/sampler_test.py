@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from condfoley_jax import sharding
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands.train import read_config
 from condfoley_jax.conventions import OURS
@@ -14,7 +15,6 @@ from condfoley_jax.hlo import cost
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.sampling import program
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.training import sharding
 from condfoley_jax.weights import folder, registry
 from launch import sampler, topology
 

@@ -25,7 +25,7 @@ from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.training import sharding
+from condfoley_jax import sharding
 from configs.sharding import RULES
 from tests.fill import filled
 from tests.sampling.decode_loop_test import TINY
@@ -60,7 +60,7 @@ from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import placement
 from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
-from condfoley_jax.training import sharding
+from condfoley_jax import sharding
 from condfoley_jax.weights.folder import Weights
 from tests import small
 

@@ -15,7 +15,7 @@ SCRIPT = f"""
 import json, sys, jax, numpy as np
 from condfoley_jax.training import parameters
 from condfoley_jax.training.program import Program
-from condfoley_jax.training.sharding import place_batch
+from condfoley_jax.sharding import place_batch
 from configs import transformer
 from tests.fill import filled
 

@@ -6,9 +6,9 @@ import pytest
 from jax.sharding import AbstractMesh, AxisType
 from jax.sharding import PartitionSpec as P
 
+from condfoley_jax import sharding
 from condfoley_jax.partition import AXES
-from condfoley_jax.training import sharding
-from condfoley_jax.training.sharding import MeshConfig
+from condfoley_jax.sharding import MeshConfig
 
 RULES = (("attention/qkv/kernel$", ("fsdp", None, "tensor", None)), ("kernel$", ("fsdp",)), ("bias$", ()))
 

@@ -155,7 +155,7 @@ def _with_bad_steps(monkeypatch, bad):
 
     return {"vocoder": loss}
 
-  from condfoley_jax.training import sharding
+  from condfoley_jax import sharding
 
   place = sharding.place_batch
 
