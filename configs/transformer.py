@@ -61,7 +61,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if "specvqgan" in options:
     models.two_stream(config.model.video_encoder)
     config.model.transformer.update({"feature_width": 2 * config.model.transformer.feature_width})
-    config.model.transformer.update({"aligned_frames": False, "stand_ins": True, "absent": _ABSENT["no_condition"]})
+    config.model.transformer.aligned_frames = False
+    options = options | {"no_condition"}
     config.pretrained.video_encoder = "out/two_stream/weights"
   for ablation in options & set(_ABSENT):
     config.model.transformer.update({"stand_ins": True, "absent": _ABSENT[ablation]})

@@ -54,6 +54,7 @@ def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
     Interrupted: a signal came; rows that are done stay.
   """
   rows = read_table(table, settings)
+  output.require_place(out)
   _require_ours(out / SUMMARY)
   with claim.claimed(out):
     batch = _Batch(rows, out, settings, weights_dir)
@@ -168,8 +169,9 @@ class _Batch:
     yield from waiting.values()
 
   def _at_once(self, bucket: int) -> int:
-    """Rows of a bucket that are made together."""
-    return max(1, self._maker.generator.at_once(bucket) // self._settings.candidates)
+    """Rows of a bucket that are made together: a power of two, as `_padded` fills them up to one."""
+    fitting = max(1, self._maker.generator.at_once(bucket) // self._settings.candidates)
+    return 1 << (fitting.bit_length() - 1)
 
   def _read(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Request]]:
     """Rows that can be read, in order."""
@@ -179,7 +181,7 @@ class _Batch:
       except InputError as error:
         self._fail(row, str(error))
       except OSError as error:
-        self._fail(row, f"{row.query}: {error.strerror or error}")
+        self._fail(row, f"{error.filename or row.query}: {error.strerror or error}; check the path")
 
   def _read_one(self, row: Row) -> Request:
     output.check(self._out / row.name, (row.query, row.settings.example))
@@ -189,22 +191,19 @@ class _Batch:
     for (row, request), takes in zip(group, made, strict=False):
       try:
         generation = self._maker.rank(request, takes, {})
-        output.write(generation, self._out / row.name, weights_dir=self._weights_dir)
-        self.told[row.name] = self._earlier(row)
+        self.told[row.name] = _told(output.write(generation, self._out / row.name, weights_dir=self._weights_dir))
       except InputError as error:
         self._fail(row, str(error))
     self._summarise()
 
   def _earlier(self, row: Row) -> dict | None:
-    """What the summary tells of a row that is made; None if it is not."""
+    """What the summary tells of a row that is made; None if it is not, or reading it will tell why not."""
     settings = self._maker.settled(row.settings)
-    record = output.earlier(self._out / row.name, row.query, settings, self._maker.weights.id)
-    if record is None:
+    try:
+      record = output.earlier(self._out / row.name, row.query, settings, self._maker.weights.id)
+    except InputError:
       return None
-    best = record["takes"][0]
-    offsets, confidences = ([s[k] for s in best["segments"]] for k in ("sync_offset_s", "sync_confidence"))
-    sync = over_segments(Sync(np.array(offsets), np.array(confidences)))
-    return {"status": "made", "seed": best["seed"]} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
+    return record and _told(record)
 
   def _fail(self, row: Row, message: str) -> None:
     self.told[row.name] = {"status": "failed", "message": printable(message)}
@@ -221,6 +220,14 @@ class _Batch:
       place = {"name": row.name, "query": str(row.query), "example": str(row.settings.example)}
       writer.writerow(place | (self.told[row.name] or {"status": "left"}))
     interrupt.write_together(self._out, {SUMMARY: text.getvalue()})
+
+
+def _told(record: dict) -> dict:
+  """What the summary tells of a row of which this is the generation.json."""
+  best = record["takes"][0]
+  offsets, confidences = ([s[k] for s in best["segments"]] for k in ("sync_offset_s", "sync_confidence"))
+  sync = over_segments(Sync(np.array(offsets), np.array(confidences)))
+  return {"status": "made", "seed": best["seed"]} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
 
 
 def _padded(group: Sequence[tuple[Row, Request]]) -> list[tuple[Row, Request]]:

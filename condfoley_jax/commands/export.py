@@ -28,9 +28,9 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
 
   to {"audio": float32 [B, samples], "order": int32 [B], best first, "offset_s", "confidence": float32 [B], "seen":
   float32 [F]}. F is the whole number of clips that `seconds` takes, and `length` the frames of it that are the query's,
-  1 to F (what is beyond is taken for the nearest); then its last frame is held. Sound, the example's and the takes', is
-  in [-1, 1]; temperature and tau_s are 0 or more, top_k too (0 keeps all codes), top_p and min_p in [0, 1]. Nothing is
-  checked: other numbers give takes that mean nothing.
+  1 to F (what is beyond is taken for the nearest); frames after them are not looked at. Sound, the example's and the
+  takes', is in [-1, 1]; temperature and tau_s are 0 or more, top_k too (0 keeps all codes), top_p and min_p in [0, 1].
+  Nothing is checked: other numbers give takes that mean nothing.
 
   Args:
     out: the file.
@@ -76,6 +76,7 @@ def _require_free(out: Path) -> None:
 
 def _serve(maker: Maker, frames, length, example_frames, example_audio, seeds, temperature, top_k, top_p, min_p, tau_s):
   length = jnp.clip(length, 1, frames.shape[0])
+  frames = frames[jnp.minimum(jnp.arange(frames.shape[0]), length - 1)]
   one = program.Jobs(*(jnp.asarray(x)[None] for x in (frames, length, example_frames, example_audio, seeds)))
   sampling = Sampling(temperature, top_k, top_p, min_p)
   weights = maker.weights

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import threading
 import time
@@ -78,6 +79,7 @@ class Generation:
 
   Attributes:
     query, settings: what was asked.
+    inputs: both files as they were when they were read (`describe_inputs`).
     example_start_s: where the example's clip starts, s.
     example: its frames and audio.
     takes: ranked.
@@ -90,6 +92,7 @@ class Generation:
 
   query: Path
   settings: Settings
+  inputs: dict[str, dict]
   example_start_s: float
   example: sampler.Example
   takes: list[Take]
@@ -107,6 +110,7 @@ class Request:
 
   query: Path
   settings: Settings
+  inputs: dict[str, dict]
   example_start_s: float
   job: sampler.Job
   samples: int
@@ -148,6 +152,7 @@ class Maker:
       InputError: one cannot be used.
     """
     spec, samples = self.spec, _query_samples(query, self.spec)
+    inputs = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
     require_room(query, samples / spec.sample_rate, settings.candidates, spec)
     frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
     start_s, example = read_example(
@@ -159,7 +164,7 @@ class Maker:
     )
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
-    return Request(query, self.settled(settings), start_s, sampler.Job(frames, example, seeds, sparse), samples)
+    return Request(query, self.settled(settings), inputs, start_s, sampler.Job(frames, example, seeds, sparse), samples)
 
   def settled(self, settings: Settings) -> Settings:
     """With what the weights decide where the user does not."""
@@ -191,6 +196,7 @@ class Maker:
     return Generation(
       request.query,
       request.settings,
+      request.inputs,
       request.example_start_s,
       request.job.example,
       [takes[i] for i in order],
@@ -218,6 +224,24 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
     (made,) = maker.begin([request])()
   with timed("rank", seconds):
     return maker.rank(request, made, seconds)
+
+
+def describe_inputs(query: Path, settings: Settings) -> dict[str, dict]:
+  """Path and content of query and example; where the user chose that the example starts, s, None where it was found."""
+  files = {"query": query, "example": settings.example}
+  told = {name: {"path": str(path), "sha256": _sha256(path)} for name, path in files.items()}
+  return told | {"example": told["example"] | {"chosen_start_s": settings.example_start_s}}
+
+
+def _sha256(path: Path) -> str | None:
+  """None where there is no file that can be read."""
+  try:
+    if not path.is_file():
+      return None
+    with path.open("rb") as file:
+      return hashlib.file_digest(file, "sha256").hexdigest()
+  except OSError:
+    return None
 
 
 def _require_fit(weights: folder.Weights, directory: Path) -> None:

@@ -2,17 +2,15 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import condfoley_jax
 from condfoley_jax.commands import page
-from condfoley_jax.commands.generation import Generation, Settings, Take, timed
+from condfoley_jax.commands.generation import Generation, Settings, Take, describe_inputs, timed
 from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError, is_utf8
 
@@ -21,8 +19,6 @@ NAMES = ("takes", "soundtrack.mp4", "report.html", "generation.json")
 _RECORD_TYPES = {"version": str, "inputs": dict, "settings": dict, "weights": str, "takes": list}
 # In the folder of a result that is being moved: the one that it replaces.
 _EARLIER = "earlier"
-# Besides hidden files, which file managers put everywhere.
-_TAKE = re.compile(r"\d\d+\.(wav|mp4)|\..*")
 
 
 def check(out: Path, inputs: Sequence[Path]) -> None:
@@ -41,7 +37,11 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
   require_place(out)
   _finish_move(out)
-  for path in _foreign(out):
+  _refuse(_foreign(out, _record(out)))
+
+
+def _refuse(foreign: Iterable[Path]) -> None:
+  for path in foreign:
     raise InputError(f"{path}: condfoley did not make it and would replace it; choose another folder for --out")
 
 
@@ -60,36 +60,46 @@ def require_place(out: Path) -> None:
     raise InputError(f"{out}: cannot be written; choose another folder for --out")
 
 
-def _foreign(out: Path) -> Iterator[Path]:
-  """What lies where results go and is not of an earlier result."""
-  ours = _record(out) is not None
-  for path in (out / name for name in NAMES):
+def _foreign(out: Path, record: dict | None, names: Sequence[str] = NAMES) -> Iterator[Path]:
+  """What lies where results of these `names` go and is not of the earlier result of which `record` tells."""
+  for path in (out / name for name in names):
     is_folder = path.is_dir() and not path.is_symlink()
-    if os.path.lexists(path) and not (ours and is_folder == (path.name == "takes")):
+    if os.path.lexists(path) and not (record and is_folder == (path.name == "takes")):
       yield path
-  if ours and (out / "takes").is_dir():
-    yield from (p for p in (out / "takes").iterdir() if not _TAKE.fullmatch(p.name))
+  if record and "takes" in names and (out / "takes").is_dir():
+    ours = set(_takes(len(record["takes"])))
+    for path in (out / "takes").iterdir():
+      # File managers put hidden files everywhere.
+      if path.is_dir() or not (path.name in ours or path.name.startswith(".")):
+        yield path
+
+
+def _takes(count: int) -> Iterator[str]:
+  """Names of the files of so many takes."""
+  return (f"{number:02d}.{kind}" for number in range(1, count + 1) for kind in ("wav", "mp4"))
 
 
 def _record(out: Path) -> dict | None:
   """The generation.json that `write` wrote to `out`; None if there is none, or it is damaged."""
+  path = out / "generation.json"
   try:
-    record = json.loads((out / "generation.json").read_text())
+    record = json.loads(path.read_text()) if path.is_file() else None
   except (OSError, ValueError, RecursionError):
     return None
   if not isinstance(record, dict) or any(not isinstance(record.get(k), kind) for k, kind in _RECORD_TYPES.items()):
     return None
   inputs_are = all(isinstance(told, dict) for told in record["inputs"].values())
   takes_are = record["takes"] and all(_is_take(take) for take in record["takes"])
-  return record if inputs_are and takes_are else None
+  return record if inputs_are and takes_are and len(record["takes"]) == record["settings"].get("candidates") else None
 
 
 def _is_take(take: object) -> bool:
   """Whether `take` is what `_describe_take` gives, as far as it is read again."""
-  number = lambda x: isinstance(x, int | float)
+  # Neither NaN nor what no float holds.
+  number = lambda x: type(x) in (int, float) and abs(x) < 2**32
   return (
     isinstance(take, dict)
-    and number(take.get("seed"))
+    and type(take.get("seed")) is int
     and isinstance(take.get("segments"), list)
     and len(take["segments"]) > 0
     and all(
@@ -104,7 +114,11 @@ def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict
 
   Inputs are known by their content; of the result, all files must be there. `settings` are as `Maker.settled` gives
   them.
+
+  Raises:
+    InputError: what a killed process left half moved cannot be moved.
   """
+  _finish_move(out)
   record = _record(out)
   if record is None or not _is_whole(out, len(record["takes"])):
     return None
@@ -113,34 +127,40 @@ def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict
     record["version"] == condfoley_jax.__version__
     and record["weights"] == weights_id
     and all(record["settings"].get(k, "") == v for k, v in chosen.items())
-    and _without_paths(record["inputs"]) == _without_paths(_described_inputs(query, settings))
+    and _without_paths(record["inputs"]) == _without_paths(describe_inputs(query, settings))
   )
   return record if same else None
 
 
 def _is_whole(out: Path, takes: int) -> bool:
-  files = (f"takes/{number:02d}.{kind}" for number in range(1, takes + 1) for kind in ("wav", "mp4"))
-  return all((out / name).exists() for name in (*NAMES, *files))
+  files = [out / name for name in NAMES if name != "takes"] + [out / "takes" / name for name in _takes(takes)]
+  return all(path.is_file() and path.stat().st_size for path in files)
 
 
 def _without_paths(inputs: dict[str, dict]) -> dict[str, dict]:
   return {name: {k: v for k, v in told.items() if k != "path"} for name, told in inputs.items()}
 
 
-def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
-  """Writes the result aside, then moves it to `out`, in place of an earlier one.
+def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> dict:
+  """Writes the result aside, then moves it to `out`, in place of an earlier one; returns generation.json's content.
 
   Raises:
-    InputError: the disk is full, or `out` cannot be written.
+    InputError: the disk is full, `out` cannot be written or holds what no run made, or an input has changed since it
+      was read.
     Interrupted: a signal came before the result was moved.
   """
+  if (now := describe_inputs(generation.query, generation.settings)) != generation.inputs:
+    changed = next(name for name in now if now[name] != generation.inputs[name])
+    raise InputError(f"{now[changed]['path']}: has changed since it was read; run the command again")
   with _refused(out), interrupt.partial_folder(out) as aside:
     with timed("write", generation.seconds) as so_far:
       _write_media(generation, aside)
       command = page.command_of(generation, out, weights_dir)
       page.write([generation], aside, title=generation.query.name, command=command, seconds=so_far, home=out)
-      _write_record(generation, aside / "generation.json", so_far)
+      record = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in so_far().items()}}
+      (aside / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
     _move(aside, out)
+  return record
 
 
 @contextlib.contextmanager
@@ -153,8 +173,9 @@ def _refused(out: Path) -> Iterator[None]:
 
 def _move(aside: Path, out: Path) -> None:
   """Moves the result in `aside` to `out`, the earlier one to `aside`: generation.json goes first and comes last."""
-  earlier = aside / _EARLIER
-  earlier.mkdir()
+  # What has come since `check` looked is nobody's to replace.
+  _refuse(_foreign(out, _record(out)))
+  (aside / _EARLIER).mkdir()
   done: list[tuple[Path, Path]] = []
   with interrupt.held():
     try:
@@ -175,12 +196,22 @@ def _moves(aside: Path, out: Path) -> list[tuple[Path, Path]]:
 
 
 def _finish_move(out: Path) -> None:
-  """Does what is left of a move in the midst of which a process was killed: both results are there, in two places."""
+  """Does what is left of a move in the midst of which a process was killed: both results are there, in two places.
+
+  Raises:
+    InputError: somebody put something there since, or it cannot be moved.
+  """
   for aside in interrupt.abandoned(out):
-    if (aside / _EARLIER).is_dir():
-      with _refused(out), interrupt.held():
-        for source, target in _moves(aside, out):
-          os.replace(source, target)
+    earlier = aside / _EARLIER
+    if not earlier.is_dir():
+      continue
+    left = [name for name in NAMES if os.path.lexists(aside / name)]
+    _refuse(out / name for name in left if os.path.lexists(out / name) and os.path.lexists(earlier / name))
+    _refuse(_foreign(out, _record(out) or _record(earlier), left))
+    with _refused(out), interrupt.held():
+      for source, target in _moves(aside, out):
+        os.replace(source, target)
+      shutil.rmtree(aside)
 
 
 def _write_media(generation: Generation, directory: Path) -> None:
@@ -193,18 +224,13 @@ def _write_media(generation: Generation, directory: Path) -> None:
   shutil.copyfile(directory / "takes" / "01.mp4", directory / "soundtrack.mp4")
 
 
-def _write_record(generation: Generation, path: Path, so_far: Callable[[], dict[str, float]]) -> None:
-  described = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in so_far().items()}}
-  path.write_text(json.dumps(described, indent=1) + "\n")
-
-
 def _describe(generation: Generation) -> dict:
   """Content of generation.json: all that is needed to repeat the result, less seconds."""
   settings = dataclasses.asdict(generation.settings)
   settings |= {"example": str(generation.settings.example), "example_start_s": generation.example_start_s}
   return {
     "version": condfoley_jax.__version__,
-    "inputs": _described_inputs(generation.query, generation.settings),
+    "inputs": generation.inputs,
     "settings": settings,
     "weights": generation.weights_id,
     "conventions": dataclasses.asdict(generation.conventions),
@@ -213,21 +239,9 @@ def _describe(generation: Generation) -> dict:
   }
 
 
-def _described_inputs(query: Path, settings: Settings) -> dict[str, dict]:
-  """With where the user chose that the example starts, None where it was found."""
-  files = {"query": query, "example": settings.example}
-  told = {name: {"path": str(p), "sha256": _sha256(p) if p.is_file() else None} for name, p in files.items()}
-  return told | {"example": told["example"] | {"chosen_start_s": settings.example_start_s}}
-
-
 def _describe_take(take: Take, rank_: int) -> dict:
   segments = [
     {"start_s": a, "end_s": b, "sync_offset_s": s.offset_s, "sync_confidence": s.confidence}
     for a, b, s in take.segments
   ]
   return {"seed": take.seed, "rank": rank_, "onsets_s": take.onsets_s.tolist(), "segments": segments}
-
-
-def _sha256(path: Path) -> str:
-  with open(path, "rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Tables 1 and 2 of the paper, with our numbers beside its own (Du et al. 2023).
 
 Its numbers are of real videos (Greatest Hits) and, in table 2, of people; ours of the procedural world, and of judges:
-what agrees is the order of systems, not their numbers.
+their orders can be compared, not the numbers.
 """
 
 from collections.abc import Mapping
@@ -46,14 +46,11 @@ def markdown(found: Mapping) -> str:
   """Both tables of metrics.json, in per cent, the paper's numbers in brackets; rows of systems that are there."""
   first = {name: _with(found["systems"].get(name), _COLUMNS_1, _told_1(told)) for name, told in TABLE_1.items()}
   second = {name: _with(found["preferences"].get(name), _COLUMNS_2, _told_2(told)) for name, told in TABLE_2.items()}
-  texts = [
+  heads = (
     "The paper's table 1: per cent, in brackets the paper's, on real videos.",
-    "",
-    *_table(first, _COLUMNS_1),
-    "",
-  ]
-  texts += ["Its table 2: how often judges, in brackets people, choose a system over `base`, per cent.", ""]
-  return "\n".join([*texts, *_table(second, _COLUMNS_2)]) + "\n"
+    "Its table 2: how often judges, in brackets people, choose a system over `base`, per cent.",
+  )
+  return "\n\n".join([heads[0], _table(first, _COLUMNS_1), heads[1], _table(second, _COLUMNS_2)]) + "\n"
 
 
 def _told_1(told: tuple) -> list[str]:
@@ -71,9 +68,10 @@ def _with(row: Mapping | None, columns: Mapping[str, str], paper: list[str]) -> 
   return [f"{_cell(row.get(name))} [{other}]" for name, other in zip(columns, paper, strict=True)]
 
 
-def _table(rows: Mapping[str, list[str]], columns: Mapping[str, str]) -> list[str]:
+def _table(rows: Mapping[str, list[str]], columns: Mapping[str, str]) -> str:
   lines = ["| | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
-  return lines + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items() if cells]
+  lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items() if cells]
+  return "\n".join(lines)
 
 
 def _cell(told: Mapping | None) -> str:

@@ -29,7 +29,7 @@ class VideoEncoderConfig(Layers):
     blocks: residual blocks of each layer.
     motion: whether the stem reads, besides colours, how brightness changes: what a small encoder would have to learn
       first, and learns late.
-    framewise: whether features of a frame are read off that frame alone.
+    framewise: whether no convolution reads other frames (`motion` and `flow` still look at the next ones).
     flow: whether a second network of the same sizes reads the optical flow; its features follow the first one's. With
       `framewise` these are the features of SpecVQGAN (Iashin and Rahtu 2021).
   """

@@ -1,7 +1,7 @@
 """Where weights, jobs and takes lie on the devices of one process."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 from flax import nnx
@@ -14,9 +14,12 @@ from configs.sharding import RULES
 _SHARE = 0.5
 
 
-def mesh_of(parts: Mapping[str, nnx.Module], devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Devices, all of this process unless given, as copies of the weights: whole ones, or in as few parts as fit."""
-  devices = jax.local_devices() if devices is None else devices
+def mesh_of(parts: Mapping[str, nnx.Module]) -> Mesh:
+  """The devices of this process as copies of the weights: whole ones, or in as few parts as fit.
+
+  What is not in parts (`place`) is small beside the transformer, and counted with it.
+  """
+  devices = jax.local_devices()
   room = _memory(devices[0])
   size = sum(x.nbytes for x in jax.tree.leaves(nnx.state(nnx.Dict(parts))))
   divisors = (n for n in range(1, len(devices) + 1) if len(devices) % n == 0)
@@ -30,7 +33,7 @@ def _memory(device: jax.Device) -> float:
 
 
 def place(parts: Mapping[str, nnx.Module], mesh: Mesh) -> dict[str, nnx.Module]:
-  """The same modules on every device of the mesh, a copy's transformer in parts along `fsdp` and `tensor`."""
+  """The same modules on every device of the mesh, a copy's transformer in parts along `tensor`."""
   return {name: _placed(name, module, mesh) for name, module in parts.items()}
 
 

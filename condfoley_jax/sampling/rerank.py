@@ -26,6 +26,8 @@ TAU_S = {"sync": 0.2, "sync_net": 0.05, "onsets": 0.1}
 MAX_LAG_S = 0.4
 # Offsets are steps of a grid and means of such steps: what is less than this apart, s, is so by rounding.
 _ROUNDING_S = 1e-5
+# A part of such a step that is no fraction of whole numbers, as offsets are.
+_NO_OFFSET = 0.381966
 # Takes that the published network hears at a time.
 _HEARD_AT_ONCE = 16
 
@@ -145,8 +147,10 @@ def rank(offsets_s: jax.Array, confidences: jax.Array, tau_s: float | jax.Array)
   """
   far = jnp.abs(offsets_s)
   late = far > far.min() + tau_s + _ROUNDING_S
+  # In steps with bounds where no offset lies, so that what differs by rounding is alike.
+  steps = jnp.floor(far / _ROUNDING_S + _NO_OFFSET)
   # Takes in time by confidence; the others after them, by |offset| first.
-  return jnp.lexsort((-confidences, jnp.where(late, far, 0), late))
+  return jnp.lexsort((-confidences, jnp.where(late, steps, 0), late))
 
 
 def _overlap(seen: np.ndarray, heard: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
-from condfoley_jax.commands import batch
+from condfoley_jax.commands import batch, generation
 from condfoley_jax.sampling import program
 
 
@@ -174,11 +174,32 @@ def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path)
   assert [row["status"] for row in summary(tmp_path / "out")] == ["failed", "failed"]
 
 
-def test_a_row_whose_files_are_gone_is_made_again(made, generate, monkeypatch):
+def test_a_row_whose_files_are_gone_or_empty_is_made_again(made, generate):
   folder, _ = made
-  (folder / "out" / "first" / "takes" / "02.wav").unlink()
-  generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
-  assert (folder / "out" / "first" / "takes" / "02.wav").exists()
+  wav, report = (folder / "out" / "first" / name for name in ("takes/02.wav", "report.html"))
+  for damage in (wav.unlink, lambda: report.write_text("")):
+    damage()
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
+    assert wav.exists() and report.stat().st_size
+
+
+def test_a_made_row_whose_input_cannot_be_had_any_more_fails_alone(videos, generate, tmp_path):
+  for i, video in enumerate(videos[:2]):
+    shutil.copy(video, tmp_path / f"{i}.mp4")
+  table, out = tmp_path / "jobs.csv", tmp_path / "out"
+  write_table(table, [["0.mp4", "1.mp4", "", "", "a"]])
+  assert generate(table, out) == 0
+  (tmp_path / "0.mp4").rename(tmp_path / "2.mp4")
+  write_table(table, [["x" * 300, "1.mp4", "", "", "a"], ["2.mp4", "1.mp4", "", "", "b"]])
+  assert generate(table, out) == 2
+  assert [row["status"] for row in summary(out)] == ["failed", "made"]
+
+
+def test_groups_are_no_larger_than_a_call(generate, monkeypatch, videos, tmp_path, small_weights):
+  made = batch._Batch([], tmp_path, generation.Settings(None, candidates=3), small_weights)
+  for fitting, rows in ((128, 32), (16, 4), (2, 1)):
+    monkeypatch.setattr(type(made._maker.generator), "at_once", lambda self, frames, fitting=fitting: fitting)
+    assert made._at_once(30) == rows
 
 
 @pytest.mark.parametrize(

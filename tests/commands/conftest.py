@@ -24,7 +24,9 @@ def write(generation_made, plain_pictures, monkeypatch):
 
   def make(query, settings, *, weights_dir=None):
     settings = dataclasses.replace(generation_made.settings, example=settings.example)
-    return dataclasses.replace(generation_made, query=query, settings=settings, seconds=dict(generation_made.seconds))
+    inputs = generation.describe_inputs(query, settings)
+    made = dataclasses.replace(generation_made, query=query, settings=settings, inputs=inputs)
+    return dataclasses.replace(made, seconds=dict(generation_made.seconds))
 
   monkeypatch.setattr(generate, "make", make)
   query, example = generation_made.query, generation_made.settings.example

@@ -86,7 +86,6 @@ def test_inputs_where_results_go_are_refused_and_kept(write, nothing_is_made, vi
 
 
 def test_an_earlier_result_is_replaced_and_nothing_else(write, earlier, videos):
-  (earlier / "takes" / "03.wav").write_text("of a run with more takes")
   (earlier / "takes" / ".DS_Store").touch()
   assert write(earlier, example=videos[2]) == 0
   takes = {f"takes/{number}.{kind}" for number in ("01", "02") for kind in ("mp4", "wav")}
@@ -189,6 +188,46 @@ def test_a_signal_between_the_moves_waits_for_the_rest(signals, write, earlier, 
   assert not list(earlier.glob(".*"))
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "20241224.mp4", "03.wav", ".git/config", "77.wav/x"])
+def test_in_takes_only_those_of_the_record_are_ours(name, write, earlier, nothing_is_made, capsys):
+  path = earlier / "takes" / name
+  path.parent.mkdir(exist_ok=True)
+  path.write_text("mine")
+  assert write(earlier) == 2 and path.read_text() == "mine"
+  assert "condfoley did not make it" in one_line(capsys)
+
+
+@pytest.mark.parametrize("name", ["takes/notes.txt", "soundtrack.mp4"])
+def test_what_comes_while_a_run_is_at_work_is_kept(name, write, earlier, monkeypatch, tmp_path, capsys):
+  out, write_page = earlier if "/" in name else tmp_path / "new", page.write
+
+  def meanwhile(*args, **kwargs):
+    (out / name).write_text("mine")
+    return write_page(*args, **kwargs)
+
+  monkeypatch.setattr(page, "write", meanwhile)
+  assert write(out) == 2 and (out / name).read_text() == "mine"
+  assert "condfoley did not make it" in one_line(capsys)
+
+
+@pytest.mark.parametrize("replaced", ["query", "example"])
+def test_an_input_that_changed_since_it_was_read_is_one_line(replaced, write, videos, tmp_path, monkeypatch, capsys):
+  inputs = {
+    name: shutil.copy(video, tmp_path / f"{name}.mp4")
+    for name, video in zip(("query", "example"), videos[:2], strict=True)
+  }
+  make = generate.make
+
+  def then(*args, **kwargs):
+    made = make(*args, **kwargs)
+    shutil.copy(videos[2], inputs[replaced])
+    return made
+
+  monkeypatch.setattr(generate, "make", then)
+  assert write(tmp_path / "out", **inputs) == 2
+  assert f"{replaced}.mp4: has changed since it was read" in one_line(capsys) and not (tmp_path / "out").exists()
+
+
 class _Killed(BaseException):
   """Ends a process where it stands, as kill -9 does."""
 
@@ -215,7 +254,49 @@ def test_a_move_that_a_kill_cut_off_is_finished_by_the_next_run(moves, write, ea
 
 
 @pytest.mark.parametrize(
-  "text", ["[" * 100_000, "{}", '{"settings": []}', '{"takes": []}', '{"takes": [{"seed": 1, "segments": [{}]}]}']
+  ("moves", "name"),
+  [(2, "report.html"), (3, "soundtrack.mp4"), (4, "report.html"), (6, "report.html")]
+  + [(moves, "takes/notes.txt") for moves in (3, 4, 6)],
+)
+def test_what_comes_after_a_kill_in_the_midst_of_a_move_is_kept(
+  moves, name, write, earlier, videos, monkeypatch, capsys
+):
+  count, replace = iter(range(1, 100)), os.replace
+
+  def killed(source, target):
+    replace(source, target)
+    if Path(target).parent.name == earlier.name == "earlier" and next(count) == moves:
+      raise _Killed
+
+  with monkeypatch.context() as patched:
+    patched.setattr(os, "replace", killed)
+    patched.setattr(interrupt, "_remove", lambda *_: None)
+    with pytest.raises(_Killed):
+      write(earlier, example=videos[2])
+  (earlier / name).parent.mkdir(exist_ok=True)
+  (earlier / name).write_text("mine")
+  capsys.readouterr()
+  assert write(earlier) == 2
+  assert (earlier / name).read_text() == "mine" and "condfoley did not make it" in one_line(capsys)
+  (earlier / name).unlink()
+  if (moves, name) == (4, "takes/notes.txt"):
+    (earlier / "takes").rmdir()
+  assert write(earlier) == 0
+
+
+@pytest.mark.parametrize(
+  "text",
+  [
+    "[" * 100_000,
+    "{}",
+    '{"settings": []}',
+    '{"takes": []}',
+    '{"takes": [{"seed": 1, "segments": [{}]}]}',
+    *(
+      json.dumps({"takes": [{"seed": 1, "segments": [{"sync_offset_s": offset, "sync_confidence": 0.5}]}] * 2})
+      for offset in (10**400, float("nan"), "0.1")
+    ),
+  ],
 )
 def test_a_record_that_is_none_is_one_line(text, write, earlier, nothing_is_made, capsys):
   path = earlier / "generation.json"

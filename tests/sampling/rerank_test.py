@@ -60,6 +60,17 @@ def test_means_that_are_tau_apart_but_for_rounding_are_in_time(tau):
     assert rank(offsets, np.array([0.1, 0.8, 0.9], np.float32), tau).tolist() == [1, 0, 2]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 16), st.lists(st.integers(0, 40), min_size=2, max_size=8), st.integers(0, 2**31))
+def test_late_takes_are_ordered_by_offset_and_alike_but_for_rounding_by_confidence(segments, steps, seed):
+  rng = np.random.default_rng(seed)
+  far = np.array([0, *(step / (60 * segments) + 1 for step in steps)])
+  offsets = (far * (1 + rng.uniform(-1, 1, len(far)) * 1e-7)).astype(np.float32)
+  confidences = rng.permutation(len(far)).astype(np.float32)
+  expected = sorted(range(len(far)), key=lambda i: (round(far[i], 9), -confidences[i]))
+  assert rank(offsets, confidences, 0.05).tolist() == expected
+
+
 _float = functools.partial(st.floats, width=32, allow_subnormal=False)
 _TAKES = st.lists(st.tuples(_float(-2, 2), _float(-1, 1)), min_size=1, max_size=20)
 
