@@ -95,7 +95,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     "--min-p", type=_fraction, default=0.0, metavar="P", help="codes less likely than this share of the likeliest go"
   )
   parser.add_argument(
-    "--guidance", type=_not_negative, metavar="G", help="above 1 follows the example more than training did"
+    "--guidance", type=_guidance, metavar="G", help="above 1 follows the example more than training did"
   )
   parser.add_argument("--tau", type=_not_negative, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
@@ -305,6 +305,10 @@ def _natural(text: str) -> int:
 
 def _not_negative(text: str) -> float:
   return _in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
+
+
+def _guidance(text: str) -> float:
+  return _in_range(float, text, "in [0, 100]", lambda value: 0 <= value <= 100)
 
 
 def _above_zero(text: str) -> float:

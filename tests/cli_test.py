@@ -26,6 +26,7 @@ from condfoley_jax import cli
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--loud"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--temperature", "nan"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--example-start", "-1"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--guidance", "1e39"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", ""],
     ["generate", "a.mp4", "--example=", "--out", "o"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--two\nlines"],

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import io
 import itertools
+import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ from data_pipelines.errors import InputError, printable
 SUMMARY = "summary.csv"
 _COLUMNS = ("query", "example", "example_start", "seed", "name")
 _TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
+# Columns that hold numbers: of which setting, and of what kind.
+_NUMBERS = {"example_start": ("example_start_s", float), "seed": ("seed", int)}
+_TOLD_LETTERS = 60
 _LONGEST_NAME = 255  # Bytes; what file systems take.
 # Threads that read rows ahead, and the pictures of rows that are held to be made, bytes.
 _READERS, _HELD = 2, 2**30
@@ -69,9 +73,9 @@ def _require_ours(summary: Path) -> None:
   try:
     with summary.open(encoding="utf-8") as file:
       first = file.readline()
-  except FileNotFoundError:
-    return
   except (OSError, UnicodeDecodeError):
+    if not os.path.lexists(summary):
+      return
     first = ""
   if first.strip() != ",".join(_TOLD):
     raise InputError(f"{summary}: no batch wrote it and this one would replace it; choose another folder for --out")
@@ -116,13 +120,13 @@ def _row(table: Path, number: int, line: dict, settings: Settings) -> Row:
     raise InputError(f"{where} lacks a query or an example")
   query, example = (table.parent / line[name] for name in ("query", "example"))
   change = {"example": example}
-  try:
-    if line.get("example_start"):
-      change["example_start_s"] = float(line["example_start"])
-    if line.get("seed"):
-      change["seed"] = int(line["seed"])
-  except ValueError as error:
-    raise InputError(f"{where}: {error}; example_start is in seconds, seed a whole number") from error
+  for column, (field, kind) in _NUMBERS.items():
+    if text := line.get(column):
+      try:
+        change[field] = kind(text)
+      except ValueError as error:
+        told = f"{column} `{_short(text)}` is no number"
+        raise InputError(f"{where}: {told}; example_start is in seconds, seed a whole number") from error
   settings = dataclasses.replace(settings, **change)
   if not (0 <= settings.seed < 2**32 and 0 <= (settings.example_start_s or 0) < float("inf")):
     raise InputError(f"{where}: example_start must be 0 or more, seed in 0..2^32-1")
@@ -131,8 +135,13 @@ def _row(table: Path, number: int, line: dict, settings: Settings) -> Row:
   if (
     name.startswith(".") or Path(name).name != name or name.casefold() == SUMMARY or len(name.encode()) > _LONGEST_NAME
   ):
-    raise InputError(f"{where}: `{name}` cannot be the name of a result's folder")
+    told = f"`{_short(name)}` cannot be the name of a result's folder"
+    raise InputError(f"{where}: {told}; give the row another one in a column `name`")
   return Row(name, query, settings)
+
+
+def _short(text: str) -> str:
+  return text if len(text) <= _TOLD_LETTERS else f"{text[:_TOLD_LETTERS]}..."
 
 
 class _Batch:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from etils import epath
 from jax import export
 
 from condfoley_jax.commands import generation, output
@@ -14,10 +13,11 @@ from condfoley_jax.commands.generation import Maker, Settings
 from condfoley_jax.sampling import program, rerank
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import over_segments
-from data_pipelines import lock
+from data_pipelines import interrupt
 from data_pipelines.errors import InputError
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+_FILE = "exported"  # Until it has its name.
 
 
 def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None = None) -> None:
@@ -61,15 +61,17 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
     *(number(dtype) for dtype in (jnp.float32, jnp.int32, jnp.float32, jnp.float32, jnp.float32)),
   )
   exported = export.export(jax.jit(functools.partial(_serve, maker)), platforms=PLATFORMS)(*arguments)
-  out.parent.mkdir(parents=True, exist_ok=True)
-  lock.remove_abandoned(epath.Path(out.parent))
-  with lock.aside(epath.Path(out)) as aside:
-    aside.write_bytes(exported.serialize())
+  with output.refused(out), interrupt.partial_folder(out.parent) as aside:
+    (aside / _FILE).write_bytes(exported.serialize())
+    with interrupt.held():
+      _require_free(out)  # One may have come meanwhile.
+      os.replace(aside / _FILE, out)
 
 
 def _require_free(out: Path) -> None:
-  """Says early that the file cannot be written, or that there is one."""
-  if os.path.lexists(out):
+  """Says that the file cannot be written, or that there is one."""
+  # `exists` tells of names that no file system takes, `lexists` does not.
+  if out.exists() or out.is_symlink():
     raise InputError(f"{out}: is there already; remove it or choose another file for --out")
   output.require_place(out.parent)
 

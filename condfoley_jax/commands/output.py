@@ -152,7 +152,7 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
   if (now := describe_inputs(generation.query, generation.settings)) != generation.inputs:
     changed = next(name for name in now if now[name] != generation.inputs[name])
     raise InputError(f"{now[changed]['path']}: has changed since it was read; run the command again")
-  with _refused(out), interrupt.partial_folder(out) as aside:
+  with refused(out), interrupt.partial_folder(out) as aside:
     with timed("write", generation.seconds) as so_far:
       _write_media(generation, aside)
       command = page.command_of(generation, out, weights_dir)
@@ -164,11 +164,16 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
 
 
 @contextlib.contextmanager
-def _refused(out: Path) -> Iterator[None]:
+def refused(out: Path) -> Iterator[None]:
+  """Tells what the system refuses to write of `out`, not of the file aside that has no name yet.
+
+  Raises:
+    InputError: instead of OSError.
+  """
   try:
     yield
   except OSError as error:
-    raise InputError(f"{out}: {error.strerror or error}; free some room or choose another folder for --out") from error
+    raise InputError(f"{out}: {error.strerror or error}; free some room or choose another place for --out") from error
 
 
 def _move(aside: Path, out: Path) -> None:
@@ -208,7 +213,7 @@ def _finish_move(out: Path) -> None:
     left = [name for name in NAMES if os.path.lexists(aside / name)]
     _refuse(out / name for name in left if os.path.lexists(out / name) and os.path.lexists(earlier / name))
     _refuse(_foreign(out, _record(out) or _record(earlier), left))
-    with _refused(out), interrupt.held():
+    with refused(out), interrupt.held():
       for source, target in _moves(aside, out):
         os.replace(source, target)
       shutil.rmtree(aside)

@@ -134,7 +134,8 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
     ("query,example\n", "has no rows"),
     ("query,example\nq.mp4\n", "row 1 has more or fewer cells"),
     ("query,example\nq.mp4,\n", "row 1 lacks a query or an example"),
-    ("query,example,seed\nq.mp4,e.mp4,x\n", "row 1: invalid literal"),
+    ("query,example,seed\nq.mp4,e.mp4,x\n", "row 1: seed `x` is no number"),
+    (f"query,example,seed\nq.mp4,e.mp4,{'9' * 5000}\n", f"seed `{'9' * 60}...` is no number"),
     ("query,example,seed\nq.mp4,e.mp4,-1\n", "row 1: example_start must be 0 or more, seed in"),
     ("query,example,example_start\nq.mp4,e.mp4,nan\n", "row 1: example_start must be 0 or more"),
     ("query,example,name\nq.mp4,e.mp4,../x\n", "`../x` cannot be the name of a result's folder"),
@@ -144,7 +145,8 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
     ("query,example,seed,seed\nq,e,1,2\n", "names a column twice"),
     ("query,example,name\nq,e,.partial-1\n", "`.partial-1` cannot be the name"),
     ("query,example,name\nq,e,Summary.CSV\n", "`Summary.CSV` cannot be the name"),
-    (f"query,example,name\nq,e,{'ä' * 128}\n", "cannot be the name"),
+    (f"query,example,name\nq,e,{'ä' * 128}\n", f"`{'ä' * 60}...` cannot be the name"),
+    (f"query,example\n{'q' * 251}.mp4,e\n", "give the row another one in a column `name`"),
   ],
 )
 def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told):
@@ -165,6 +167,13 @@ def test_a_summary_that_is_the_users_is_kept(text, generate, tmp_path, capsys):
   assert generate(table, tmp_path) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert "no batch wrote it" in line and (tmp_path / batch.SUMMARY).read_text() == before
+
+
+def test_a_summary_that_is_a_link_to_nowhere_is_kept(generate, tmp_path, capsys):
+  (tmp_path / "jobs.csv").write_text("query,example\nq.mp4,e.mp4\n")
+  (tmp_path / batch.SUMMARY).symlink_to("elsewhere")
+  assert generate(tmp_path / "jobs.csv", tmp_path) == 2
+  assert "no batch wrote it" in capsys.readouterr().err and (tmp_path / batch.SUMMARY).is_symlink()
 
 
 def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path):

@@ -79,11 +79,27 @@ def test_weights_without_a_sync_net_are_refused(small_weights, tmp_path, capsys)
 def test_a_place_that_cannot_be_is_told_before_the_work(small_weights, tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(export, "Maker", None)
   (tmp_path / "mine").write_text("mine")
-  for out, told in (("mine", "is there already"), ("mine/s", "lies in a file")):
+  places = (("mine", "is there already"), ("mine/s", "lies in a file"), ("x" * 256, "name too long"))
+  for out, told in places:
     assert cli.main(["export", "--weights", str(small_weights), "--out", str(tmp_path / out)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert told in line.lower()
   assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_file_that_comes_while_it_works_is_kept(small_weights, tmp_path, capsys, monkeypatch):
+  out = tmp_path / ("s" * 255)  # As long as a name may be.
+
+  class Exported:
+    def serialize(self):
+      out.write_text("mine")
+      return b"exported"
+
+  monkeypatch.setattr(export.export, "export", lambda *_, **__: lambda *_: Exported())
+  assert cli.main(["export", "--weights", str(small_weights), "--out", str(out)]) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{out}: is there already" in line
+  assert out.read_text() == "mine" and list(tmp_path.iterdir()) == [out]
 
 
 def test_more_than_fits_into_memory_is_one_line(small_weights, tmp_path, capsys):
