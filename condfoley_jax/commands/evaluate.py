@@ -27,7 +27,8 @@ class Settings:
 
   Attributes:
     data: prepared test split.
-    weights: folders; one named after a variant (`systems.VARIANTS`) gives that system, one other `base` and `rerank`.
+    weights: folders; one named after a variant (`systems.VARIANTS`), or `weights` in such a one, gives that system,
+      one other `base` and `rerank`.
     only: systems wanted; None for all.
     candidates: takes that are ranked.
     seed: of the first take and of all draws.
@@ -78,7 +79,9 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
   """By name of a variant, or under "model"."""
   found: dict[str, folder.Weights] = {}
   for directory in directories:
-    name = directory.name if directory.name in systems.VARIANTS else "model"
+    # A run of `train` leaves its weights in a folder of that name in its own.
+    name = directory.parent.name if directory.name == "weights" else directory.name
+    name = name if name in systems.VARIANTS else "model"
     if name in found:
       raise InputError(f"{directory}: a second folder for {name}; name it after one of {', '.join(systems.VARIANTS)}")
     found[name] = generate.load(directory)

@@ -13,6 +13,7 @@ from condfoley_jax.models.block import REMAT, Block, KeysValues, stacked, unstac
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import (
   INIT,
+  BothTokens,
   CodebookTokens,
   GridPositions,
   LearnedPositions,
@@ -55,7 +56,8 @@ class Transformer(nnx.Module):
     if config.audio_token == "learned":
       self.tokens = nnx.Embed(config.vocab, config.width, embedding_init=INIT, dtype=dtype, rngs=rngs)
     else:
-      self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
+      kind = CodebookTokens if config.audio_token == "codebook" else BothTokens
+      self.tokens = kind(config, dtype=dtype, rngs=rngs)
     if config.stand_ins:
       self.stand_ins = StandIns(config, rngs=rngs)
     positions = LearnedPositions if config.positions == "learned" else GridPositions
@@ -73,7 +75,7 @@ class Transformer(nnx.Module):
     Raises:
       ValueError: the model has learned audio tokens, or the codebook another shape.
     """
-    if self.config.audio_token != "codebook":
+    if self.config.audio_token == "learned":
       raise ValueError("a transformer with learned audio tokens has no codebook")
     have = self.tokens.codebook
     if codebook_VxC.shape != have.shape:
@@ -124,14 +126,26 @@ class Transformer(nnx.Module):
     x_BxSxD = self._hidden(condition_features, query_features, codes)
     return self._logits(x_BxSxD[:, self.config.prefix - 1 :])
 
+  def computed_as(self, config: TransformerConfig) -> "Transformer":
+    """The same model with blocks one by one or as one, and computed again, as `config` says.
+
+    Raises:
+      ValueError: it is of other sizes.
+    """
+    how = {"scan_layers": config.scan_layers, "remat": config.remat}
+    if dataclasses.replace(self.config, **how) != config:
+      raise ValueError(f"the transformer has the sizes {self.config}, not {config}")
+    same = nnx.clone(self)
+    same.config = config
+    if self.config.scan_layers and not config.scan_layers:
+      same.blocks = nnx.List(unstacked(self.blocks, config.layers))
+    if config.scan_layers and not self.config.scan_layers:
+      same.blocks = stacked(self.blocks)
+    return same
+
   def unstacked(self) -> "Transformer":
     """The same model with a list of blocks and nothing computed again: what is saved, and what decodes."""
-    config = dataclasses.replace(self.config, scan_layers=False, remat="none")
-    plain = nnx.clone(self)
-    plain.config = config
-    if self.config.scan_layers:
-      plain.blocks = nnx.List(unstacked(self.blocks, config.layers))
-    return plain
+    return self.computed_as(dataclasses.replace(self.config, scan_layers=False, remat="none"))
 
   def prefill(
     self, condition_features: jax.Array, query_features: jax.Array, codes: jax.Array
@@ -235,4 +249,8 @@ class Transformer(nnx.Module):
       raise ValueError(f"{codes.shape[1]} codes are more than the {most} that can be read")
 
   def _logits(self, x) -> jax.Array:
-    return self.head(self.norm(x)).astype(jnp.float32)
+    x = self.norm(x)
+    logits = self.head(x)
+    if self.config.audio_token == "both":
+      logits += self.tokens.alike(x)
+    return logits.astype(jnp.float32)

@@ -219,8 +219,10 @@ def test_the_table_has_a_row_for_each_system(results):
   assert float(oracle["legacy_ap"].split()[0]) == round(told["systems"]["oracle"]["legacy_ap"]["value"], 2)
 
 
-def test_a_folder_named_after_an_ablation_is_that_system(data, tmp_path, monkeypatch):
-  weights = tmp_path / "no_condition"
+@pytest.mark.parametrize("name", ["no_condition", "no_condition/weights"])
+def test_a_folder_named_after_an_ablation_is_that_system(name, data, tmp_path, monkeypatch):
+  weights = tmp_path / name
+  weights.parent.mkdir(exist_ok=True)
   weights.symlink_to(folder.SHIPPED)
   both = f"{folder.SHIPPED},{weights}"
   asked = []

@@ -20,7 +20,7 @@ from tests.fill import filled
 TINY = TransformerConfig(
   frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
 )
-KINDS = [("learned", "learned", False), ("codebook", "grid", True)]
+KINDS = [("learned", "learned", False), ("codebook", "grid", True), ("both", "grid", True)]
 GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
 )
@@ -192,6 +192,21 @@ def test_the_codebook_is_saved_but_not_trained():
   np.testing.assert_allclose(projected[0], codebook[3] @ model.tokens.projection.kernel[...], atol=1e-5)
 
 
+def test_codes_that_sound_alike_are_alike_to_a_model_that_has_both():
+  model = tiny("both")
+  codebook = np.random.default_rng(2).standard_normal((TINY.vocab, model.config.codebook_width)).astype(np.float32)
+  codebook[1] = codebook[0]
+  model.set_codebook(codebook)
+  # With tables of their own that say nothing, only the codebook tells codes apart.
+  model.tokens.own.embedding[...] = jnp.zeros_like(model.tokens.own.embedding[...])
+  model.head.kernel[...] = jnp.zeros_like(model.head.kernel[...])
+  condition, query, codes = tiny_inputs()
+  logits = forward(model, condition, query, jnp.where(codes == 1, 0, codes))
+  np.testing.assert_allclose(logits, forward(model, condition, query, jnp.where(codes == 0, 1, codes)), atol=1e-5)
+  np.testing.assert_allclose(logits[..., 0], logits[..., 1], atol=1e-5)
+  assert (jnp.abs(logits[..., 0] - logits[..., 2]) > 1e-3).any()
+
+
 def test_set_codebook_refuses_what_does_not_fit():
   with pytest.raises(ValueError, match="no codebook"):
     tiny().set_codebook(np.zeros((11, 5)))
@@ -266,6 +281,15 @@ def test_unstacked_is_the_model_that_decodes():
   for name, value in expected.items():
     np.testing.assert_array_equal(found[name], value)
   prefilled(plain, *tiny_inputs(codes=TINY.codes))
+
+
+def test_a_saved_model_goes_on_as_its_config_wants_it_computed():
+  scanned = dataclasses.replace(TINY, scan_layers=True, remat="full")
+  found, expected = (Transformer(TINY, rngs=Keys(0)).computed_as(scanned), Transformer(scanned, rngs=Keys(0)))
+  assert found.config == scanned
+  jax.tree.map(np.testing.assert_array_equal, nnx.to_pure_dict(nnx.state(found)), nnx.to_pure_dict(nnx.state(expected)))
+  with pytest.raises(ValueError, match="has the sizes"):
+    found.computed_as(dataclasses.replace(TINY, layers=TINY.layers + 1))
 
 
 def test_unknown_remat_is_refused():

@@ -5,9 +5,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from condfoley_jax.augmentation.sound import SoundAugmentation
+from condfoley_jax.clip import MINI
+from condfoley_jax.conventions import OURS
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
+from condfoley_jax.weights import folder, tree
 from configs import transformer, vqgan
 
 
@@ -32,3 +37,18 @@ def test_no_augmentation_removes_the_changes_of_sound_and_nothing_else():
   base, without = (transformer.get_config(name).to_dict() for name in ("mini", "mini,no_augmentation"))
   assert without.pop("sound") == dataclasses.asdict(SoundAugmentation()) != base.pop("sound")
   assert without == base
+
+
+def test_training_begins_with_the_transformer_that_is_named(tmp_path):
+  config = transformer.get_config("mini,model.transformer.layers=1").to_dict()
+  config["pretrained"] |= dict.fromkeys(("vqgan", "video_encoder", "vocoder"), str(folder.SHIPPED))
+  given = registry.create(config).build("transformer", Keys(1))
+  folder.save(tmp_path, MINI, {"transformer": given}, conventions=OURS)
+  config["pretrained"]["transformer"] = str(tmp_path)
+  found, wanted = (tree.flatten(model) for model in (registry.create(config).create(Keys(0)).transformer, given))
+  assert found.keys() == wanted.keys()
+  for name, value in wanted.items():
+    np.testing.assert_allclose(found[name], value, rtol=1e-2, atol=1e-6)  # Stored in 16 bits.
+  config["model"]["transformer"]["layers"] = 2
+  with pytest.raises(ValueError, match=f"{tmp_path}: the transformer has the sizes .* pretrained.transformer"):
+    registry.create(config).create(Keys(0))

@@ -27,11 +27,12 @@ from data_pipelines.errors import InputError
 from data_pipelines.pipeline import Share
 
 SHIPPED = str(folder.SHIPPED)
+FROZEN = ("vqgan", "video_encoder", "vocoder", "sync_net")
 
 
 def _config(world, cache, **changes):
   config = transformer.get_config("mini,runlocal").to_dict()
-  config["pretrained"] = dict.fromkeys(config["pretrained"], SHIPPED)
+  config["pretrained"] |= dict.fromkeys(FROZEN, SHIPPED)
   config["model"]["transformer"] |= {"layers": 1, "width": 32, "heads": 2}
   config["data"] |= {"train": str(world), "validation": str(world), "cache": str(cache), "cache_epochs": 2}
   return config | {"steps": 100} | changes
@@ -212,7 +213,7 @@ def test_training_reads_the_cache(filled, world, tmp_path):
   cache = tmp_path / "cache"
   shutil.copytree(filled[0]["data"]["cache"], cache)
   arguments = ["train", "--config", "configs/transformer.py:mini,runlocal", "--workdir", str(tmp_path / "run")]
-  options = [f"--config.pretrained.{part}={SHIPPED}" for part in filled[0]["pretrained"]]
+  options = [f"--config.pretrained.{part}={SHIPPED}" for part in FROZEN]
   options += [f"--config.data.{split}={world}" for split in ("train", "validation")]
   options += [f"--config.data.cache={cache}", "--config.data.cache_epochs=2"]
   options += [f"--config.model.transformer.{size}" for size in ("layers=1", "width=32", "heads=2")]
