@@ -132,9 +132,10 @@ class Transformer(nnx.Module):
     Raises:
       ValueError: it is of other sizes.
     """
-    how = {"scan_layers": config.scan_layers, "remat": config.remat}
-    if dataclasses.replace(self.config, **how) != config:
-      raise ValueError(f"the transformer has the sizes {self.config}, not {config}")
+    have, wanted = dataclasses.asdict(self.config), dataclasses.asdict(config)
+    for name in have.keys() - {"scan_layers", "remat"}:
+      if have[name] != wanted[name]:
+        raise ValueError(f"the transformer's {name} is {have[name]}, not {wanted[name]}")
     same = nnx.clone(self)
     same.config = config
     if self.config.scan_layers and not config.scan_layers:
