@@ -86,7 +86,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument("--candidates", type=_positive, default=1, metavar="N", help="takes to make (default: 1)")
   parser.add_argument("--seed", type=_natural, default=0, help="of the first take (default: 0)")
-  parser.add_argument("--temperature", type=_not_negative, default=1.0, help="0 is greedy (default: 1)")
+  parser.add_argument("--temperature", type=_strength, default=1.0, help="0 is greedy (default: 1)")
   parser.add_argument(
     "--top-k", type=_natural, metavar="K", help="likeliest codes kept; 0 keeps all (default: what the weights say)"
   )
@@ -95,7 +95,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     "--min-p", type=_fraction, default=0.0, metavar="P", help="codes less likely than this share of the likeliest go"
   )
   parser.add_argument(
-    "--guidance", type=_guidance, metavar="G", help="above 1 follows the example more than training did"
+    "--guidance", type=_strength, metavar="G", help="above 1 follows the example more than training did"
   )
   parser.add_argument("--tau", type=_not_negative, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")
@@ -296,7 +296,7 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 
 def _positive(text: str) -> int:
-  return _in_range(int, text, "1 or more", lambda value: value >= 1)
+  return _in_range(int, text, "in 1..2^32-1", lambda value: 1 <= value < 2**32)
 
 
 def _natural(text: str) -> int:
@@ -307,7 +307,7 @@ def _not_negative(text: str) -> float:
   return _in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
 
 
-def _guidance(text: str) -> float:
+def _strength(text: str) -> float:
   return _in_range(float, text, "in [0, 100]", lambda value: 0 <= value <= 100)
 
 

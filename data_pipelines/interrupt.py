@@ -7,7 +7,6 @@ or computes, so a second signal ends the process, unless that is about to end an
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from data_pipelines import lock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PARTIAL = ".partial-"
+_PARTIAL = ".partial-"  # And eight digits: other programs have such names too.
 _NEW_S = 60.0
 GRACE_S = 1.0  # for the command to end by itself after a second signal
 _noted: list[int] = []
@@ -97,7 +96,7 @@ def partial_folder(parent: Path) -> Iterator[Path]:
   killed go too.
   """
   made = [p for p in (parent, *parent.parents) if not p.exists()]
-  folder = parent / f"{_PARTIAL}{secrets.token_hex(4)}"
+  folder = parent / f"{_PARTIAL}{lock.token()}"
   with undone(lambda: _remove(folder, made)):
     parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(parent)
@@ -118,7 +117,9 @@ def write_together(folder: Path, texts: Mapping[str, str]) -> None:
 
 def abandoned(parent: Path) -> Iterator[Path]:
   """What killed processes left of `partial_folder`, locked while it is looked at."""
-  for folder in parent.glob(f"{_PARTIAL}*"):
+  for folder in parent.glob(_PARTIAL + lock.TOKEN_GLOB):
+    if folder.is_symlink() or not folder.is_dir():
+      continue
     with lock.locked(folder) as ours:
       if ours:
         yield folder

@@ -9,6 +9,13 @@ from collections.abc import Iterator
 from etils import epath
 
 _PARTIAL = ".partial"
+# What `token` gives, in the words of `glob`.
+TOKEN_GLOB = "[0-9a-f]" * 8
+
+
+def token() -> str:
+  """Makes a name that no other process uses."""
+  return secrets.token_hex(4)
 
 
 @contextlib.contextmanager
@@ -31,7 +38,7 @@ def locked(path: str | os.PathLike) -> Iterator[bool | None]:
 @contextlib.contextmanager
 def aside(path: epath.Path) -> Iterator[epath.Path]:
   """A file of this process alone, beside `path`, to write: renamed to `path` after the block, removed if that fails."""
-  new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+  new = path.with_name(f".{path.name}.{token()}")
   partial = new.with_name(f"{new.name}{_PARTIAL}")
   try:
     new.touch()
@@ -46,7 +53,7 @@ def aside(path: epath.Path) -> Iterator[epath.Path]:
 
 def remove_abandoned(directory: epath.Path) -> None:
   """Removes what killed processes left of `aside`; files that others still write stay."""
-  for path in directory.glob(f".*{_PARTIAL}"):
+  for path in directory.glob(f".*.{TOKEN_GLOB}{_PARTIAL}"):
     with locked(path) as abandoned:
       if abandoned:
         with contextlib.suppress(OSError):  # It is gone already, or another user's.

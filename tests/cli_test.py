@@ -27,6 +27,8 @@ from condfoley_jax import cli
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--temperature", "nan"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--example-start", "-1"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--guidance", "1e39"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--temperature", "1e39"],
+    ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--candidates", "1" + "0" * 320],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", ""],
     ["generate", "a.mp4", "--example=", "--out", "o"],
     ["generate", "a.mp4", "--example", "b.mp4", "--out", "o", "--two\nlines"],

@@ -70,12 +70,11 @@ def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
 
 def _require_ours(summary: Path) -> None:
   """Refuses to replace a file that no batch wrote."""
+  if not os.path.lexists(summary):
+    return
   try:
-    with summary.open(encoding="utf-8") as file:
-      first = file.readline()
+    first = summary.read_text(encoding="utf-8").partition("\n")[0] if summary.is_file() else ""
   except (OSError, UnicodeDecodeError):
-    if not os.path.lexists(summary):
-      return
     first = ""
   if first.strip() != ",".join(_TOLD):
     raise InputError(f"{summary}: no batch wrote it and this one would replace it; choose another folder for --out")
@@ -210,7 +209,7 @@ class _Batch:
     settings = self._maker.settled(row.settings)
     try:
       record = output.earlier(self._out / row.name, row.query, settings, self._maker.weights.id)
-    except InputError:
+    except (InputError, OSError):
       return None
     return record and _told(record)
 
@@ -226,8 +225,9 @@ class _Batch:
     writer = csv.DictWriter(text, _TOLD)
     writer.writeheader()
     for row in self._rows:
-      place = {"name": row.name, "query": str(row.query), "example": str(row.settings.example)}
+      place = {"name": row.name, "query": printable(row.query), "example": printable(row.settings.example)}
       writer.writerow(place | (self.told[row.name] or {"status": "left"}))
+    _require_ours(self._out / SUMMARY)  # Another one may have come meanwhile.
     interrupt.write_together(self._out, {SUMMARY: text.getvalue()})
 
 

@@ -19,6 +19,8 @@ NAMES = ("takes", "soundtrack.mp4", "report.html", "generation.json")
 _RECORD_TYPES = {"version": str, "inputs": dict, "settings": dict, "weights": str, "takes": list}
 # In the folder of a result that is being moved: the one that it replaces.
 _EARLIER = "earlier"
+# What file managers put into every folder that they show.
+_LITTER = {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
 
 
 def check(out: Path, inputs: Sequence[Path]) -> None:
@@ -42,7 +44,8 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
 
 def _refuse(foreign: Iterable[Path]) -> None:
   for path in foreign:
-    raise InputError(f"{path}: condfoley did not make it and would replace it; choose another folder for --out")
+    told = "condfoley did not make it, or it is damaged, and it would be replaced"
+    raise InputError(f"{path}: {told}; move it away or choose another folder for --out")
 
 
 def require_place(out: Path) -> None:
@@ -62,15 +65,15 @@ def require_place(out: Path) -> None:
 
 def _foreign(out: Path, record: dict | None, names: Sequence[str] = NAMES) -> Iterator[Path]:
   """What lies where results of these `names` go and is not of the earlier result of which `record` tells."""
-  for path in (out / name for name in names):
+  # generation.json first: where it is damaged, the others are not known for that.
+  for path in (out / name for name in reversed(names)):
     is_folder = path.is_dir() and not path.is_symlink()
     if os.path.lexists(path) and not (record and is_folder == (path.name == "takes")):
       yield path
   if record and "takes" in names and (out / "takes").is_dir():
     ours = set(_takes(len(record["takes"])))
     for path in (out / "takes").iterdir():
-      # File managers put hidden files everywhere.
-      if path.is_dir() or not (path.name in ours or path.name.startswith(".")):
+      if path.is_dir() or path.name not in ours | _LITTER:
         yield path
 
 
@@ -149,9 +152,6 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
       was read.
     Interrupted: a signal came before the result was moved.
   """
-  if (now := describe_inputs(generation.query, generation.settings)) != generation.inputs:
-    changed = next(name for name in now if now[name] != generation.inputs[name])
-    raise InputError(f"{now[changed]['path']}: has changed since it was read; run the command again")
   with refused(out), interrupt.partial_folder(out) as aside:
     with timed("write", generation.seconds) as so_far:
       _write_media(generation, aside)
@@ -159,8 +159,17 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
       page.write([generation], aside, title=generation.query.name, command=command, seconds=so_far, home=out)
       record = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in so_far().items()}}
       (aside / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
+    # At the end: each take was made with the query's pictures as they were then.
+    _require_unchanged(generation)
     _move(aside, out)
   return record
+
+
+def _require_unchanged(generation: Generation) -> None:
+  now = describe_inputs(generation.query, generation.settings)
+  for name, told in now.items():
+    if told != generation.inputs[name]:
+      raise InputError(f"{told['path']}: is gone, or has changed since it was read; put it back and run this again")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
-from condfoley_jax.commands import batch, generation
+from condfoley_jax.commands import batch, generation, output
 from condfoley_jax.sampling import program
 
 
@@ -157,6 +158,33 @@ def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told
   assert not (tmp_path / "out").exists()
 
 
+def test_a_row_that_cannot_be_looked_at_fails_alone(videos, generate, tmp_path, monkeypatch):
+  write_table(tmp_path / "jobs.csv", [[videos[0], videos[1], "", "", name] for name in ("shut", "open")])
+  record, shut = output._record, lambda out: out.name == "shut"
+
+  def refused(out):
+    if shut(out):
+      raise PermissionError(13, "Permission denied", str(out / "takes"))
+    return record(out)
+
+  monkeypatch.setattr(output, "_record", refused)
+  assert generate(tmp_path / "jobs.csv", tmp_path / "out") == 2
+  assert [row["status"] for row in summary(tmp_path / "out")] == ["failed", "made"]
+
+
+def test_a_summary_that_comes_while_a_batch_is_at_work_is_kept(videos, generate, tmp_path, monkeypatch, capsys):
+  write_table(tmp_path / "jobs.csv", [[videos[0], videos[1], "", "", "a"]])
+  write, out = output.write, tmp_path / "out"
+
+  def meanwhile(*args, **kwargs):
+    (out / batch.SUMMARY).write_text("mine")
+    return write(*args, **kwargs)
+
+  monkeypatch.setattr(output, "write", meanwhile)
+  assert generate(tmp_path / "jobs.csv", out) == 2
+  assert "no batch wrote it" in capsys.readouterr().err and (out / batch.SUMMARY).read_text() == "mine"
+
+
 @pytest.mark.parametrize("text", ["mine\n", "name,query\n", None])
 def test_a_summary_that_is_the_users_is_kept(text, generate, tmp_path, capsys):
   table = tmp_path / ("jobs.csv" if text else batch.SUMMARY)
@@ -169,11 +197,14 @@ def test_a_summary_that_is_the_users_is_kept(text, generate, tmp_path, capsys):
   assert "no batch wrote it" in line and (tmp_path / batch.SUMMARY).read_text() == before
 
 
-def test_a_summary_that_is_a_link_to_nowhere_is_kept(generate, tmp_path, capsys):
+def test_a_summary_that_is_no_file_is_kept(generate, tmp_path, capsys):
   (tmp_path / "jobs.csv").write_text("query,example\nq.mp4,e.mp4\n")
-  (tmp_path / batch.SUMMARY).symlink_to("elsewhere")
-  assert generate(tmp_path / "jobs.csv", tmp_path) == 2
-  assert "no batch wrote it" in capsys.readouterr().err and (tmp_path / batch.SUMMARY).is_symlink()
+  summary_path = tmp_path / batch.SUMMARY
+  for make in (lambda: summary_path.symlink_to("elsewhere"), lambda: os.mkfifo(summary_path), summary_path.mkdir):
+    make()
+    assert generate(tmp_path / "jobs.csv", tmp_path) == 2
+    assert "no batch wrote it" in capsys.readouterr().err
+    summary_path.rmdir() if summary_path.is_dir() else summary_path.unlink()
 
 
 def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path):

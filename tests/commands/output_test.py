@@ -188,7 +188,7 @@ def test_a_signal_between_the_moves_waits_for_the_rest(signals, write, earlier, 
   assert not list(earlier.glob(".*"))
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "20241224.mp4", "03.wav", ".git/config", "77.wav/x"])
+@pytest.mark.parametrize("name", ["notes.txt", ".notes.txt", "20241224.mp4", "03.wav", ".git/config", "77.wav/x"])
 def test_in_takes_only_those_of_the_record_are_ours(name, write, earlier, nothing_is_made, capsys):
   path = earlier / "takes" / name
   path.parent.mkdir(exist_ok=True)
@@ -210,22 +210,26 @@ def test_what_comes_while_a_run_is_at_work_is_kept(name, write, earlier, monkeyp
   assert "condfoley did not make it" in one_line(capsys)
 
 
-@pytest.mark.parametrize("replaced", ["query", "example"])
-def test_an_input_that_changed_since_it_was_read_is_one_line(replaced, write, videos, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("replaced", "when"), [("query", "read"), ("example", "read"), ("query", "written")])
+def test_an_input_that_changed_since_it_was_read_is_one_line(
+  replaced, when, write, videos, tmp_path, monkeypatch, capsys
+):
   inputs = {
     name: shutil.copy(video, tmp_path / f"{name}.mp4")
     for name, video in zip(("query", "example"), videos[:2], strict=True)
   }
-  make = generate.make
+  owner, name = {"read": (generate, "make"), "written": (page, "write")}[when]
+  before = getattr(owner, name)
 
   def then(*args, **kwargs):
-    made = make(*args, **kwargs)
+    made = before(*args, **kwargs)
     shutil.copy(videos[2], inputs[replaced])
     return made
 
-  monkeypatch.setattr(generate, "make", then)
+  monkeypatch.setattr(owner, name, then)
   assert write(tmp_path / "out", **inputs) == 2
-  assert f"{replaced}.mp4: has changed since it was read" in one_line(capsys) and not (tmp_path / "out").exists()
+  assert f"{replaced}.mp4: is gone, or has changed since it was read" in one_line(capsys)
+  assert not (tmp_path / "out").exists()
 
 
 class _Killed(BaseException):
@@ -304,7 +308,7 @@ def test_a_record_that_is_none_is_one_line(text, write, earlier, nothing_is_made
     text = json.dumps(json.loads(path.read_text()) | json.loads(text) if text != "{}" else {})
   path.write_text(text)
   assert write(earlier) == 2
-  assert "condfoley did not make it" in one_line(capsys)
+  assert f"{path}: condfoley did not make it, or it is damaged" in one_line(capsys)
 
 
 class _Caught:

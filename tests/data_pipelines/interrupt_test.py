@@ -63,17 +63,21 @@ def test_a_partial_folder_goes_and_so_do_empty_ones_made_for_it(made, tmp_path):
 
 
 def test_partial_folders_of_killed_processes_go_and_those_of_live_ones_stay(tmp_path):
-  killed = tmp_path / ".partial-killed"
+  killed = tmp_path / ".partial-00000001"
   killed.mkdir()
   (killed / "file").touch()
-  empty, new = tmp_path / ".partial-empty", tmp_path / ".partial-new"
+  empty, new = tmp_path / ".partial-00000002", tmp_path / ".partial-00000003"
   for folder in (empty, new):
     folder.mkdir()
   os.utime(empty, (0, 0))
+  others = {tmp_path / ".partial-dir", tmp_path / ".partial-00000004"}
+  (tmp_path / ".partial-dir").mkdir()
+  (tmp_path / ".partial-dir" / "film.mp4").touch()
+  (tmp_path / ".partial-00000004").touch()
   with interrupt.partial_folder(tmp_path) as first:
     (first / "file").touch()
     with interrupt.partial_folder(tmp_path) as second:
-      assert set(tmp_path.iterdir()) == {first, second, new} and (first / "file").exists()
+      assert set(tmp_path.iterdir()) == {first, second, new} | others and (first / "file").exists()
 
 
 def test_what_is_written_together_replaces_all_or_nothing(tmp_path):

@@ -2,6 +2,8 @@ import signal
 import subprocess
 import sys
 
+from etils import epath
+
 from data_pipelines import lock
 
 HOLDER = """
@@ -28,3 +30,11 @@ def test_one_process_has_a_folder_until_it_ends_even_if_killed(tmp_path):
 def test_nobody_knows_who_works_in_a_bucket():
   with lock.locked("gs://bucket/data") as alone:
     assert alone is None
+
+
+def test_what_killed_processes_left_is_removed_and_no_other_file(tmp_path):
+  left, others = tmp_path / ".a.tfrecord.0123abcd.partial", [tmp_path / ".movie.mp4.partial", tmp_path / "b.partial"]
+  for path in (left, *others):
+    path.touch()
+  lock.remove_abandoned(epath.Path(tmp_path))
+  assert sorted(tmp_path.iterdir()) == sorted(others)
