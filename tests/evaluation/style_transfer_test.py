@@ -8,6 +8,8 @@ from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation import judges
 from condfoley_jax.evaluation.style_transfer import restyled, style_transfer
+from condfoley_jax.models.classifier import VGGishish, VGGishishConfig
+from condfoley_jax.models.keys import Keys
 from condfoley_jax.weights import folder
 from tests.evaluation import strikes
 
@@ -50,7 +52,8 @@ def test_a_sound_in_its_own_style_stays_as_it_is():
 
 def test_its_sound_has_the_targets_length_and_the_examples_level():
   weights = folder.load(folder.SHIPPED, only=("vocoder",))
+  small = VGGishish(VGGishishConfig(classes=2, n_mels=MINI.n_mels, widths=((4,), (4,)), pool=(2, 2)), rngs=Keys(0))
   target, example = (t.target.audio_N[: MINI.samples].astype(np.float32) for t in strikes.trials()[:2])
-  loud, quiet = (restyled(weights, network(), target, example * gain) for gain in (1.0, 0.25))
+  loud, quiet = (restyled(weights, small, target, example * gain) for gain in (1.0, 0.25))
   assert loud.shape == target.shape and 0.01 < np.abs(loud).max() < 1
   np.testing.assert_allclose(quiet, loud / 4, atol=0.05 * np.abs(loud).max())
