@@ -96,6 +96,7 @@ def knowing(left: str, right: str) -> str:
   return left if left in ("oracle", "rerank") else right
 
 
+@pytest.mark.slow
 def test_two_whole_studies_and_their_analysis(show, tmp_path, capsys):
   page = show()
   begin(page, "1")

@@ -216,6 +216,7 @@ def test_a_folder_with_neither_is_an_input_error(tmp_path):
     nnx.eval_shape(lambda: stage.create(Keys(0)))
 
 
+@pytest.mark.slow
 def test_losses_go_down_with_an_averaged_codebook_and_a_discriminator():
   sizes = thin_sizes()
   sizes["vqgan"]["quantizer"] |= {"vocab": 16, "loss": "averages"}
