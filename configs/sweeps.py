@@ -1,7 +1,9 @@
 """Named sweeps: runs of `condfoley train`, in order, where one may begin with what another has trained.
 
-mini:            the weights that ship, part by part; `base` is what `condfoley generate` reads.
+mini:            the next weights to ship, part by part; `base` is what `condfoley generate` reads.
 paper_ablations: the same, and the systems of the paper's tables that are trained, each named as `evaluate` names it.
+
+Neither has been run to its end yet.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +34,7 @@ _TWO_STREAM = _PARTS | {"video_encoder": "two_stream"}
 
 
 def mini() -> tuple[Run, ...]:
-  """Another seed than the judges', where a network is their like."""
+  """Where a network is like a judge, it has another seed than that."""
   return (
     Run("classifier", "configs/classifier.py:mini", changes={"seed": 1}),
     Run("vqgan", "configs/vqgan.py:mini", {"lpaps": "classifier"}),

@@ -152,6 +152,7 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
       was read.
     Interrupted: a signal came before the result was moved.
   """
+  require_place(out)  # Something else may have come there meanwhile.
   with refused(out), interrupt.partial_folder(out) as aside:
     with timed("write", generation.seconds) as so_far:
       _write_media(generation, aside)

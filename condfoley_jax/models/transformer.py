@@ -13,7 +13,6 @@ from condfoley_jax.models.block import REMAT, Block, KeysValues, stacked, unstac
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import (
   INIT,
-  BothTokens,
   CodebookTokens,
   GridPositions,
   LearnedPositions,
@@ -56,8 +55,7 @@ class Transformer(nnx.Module):
     if config.audio_token == "learned":
       self.tokens = nnx.Embed(config.vocab, config.width, embedding_init=INIT, dtype=dtype, rngs=rngs)
     else:
-      kind = CodebookTokens if config.audio_token == "codebook" else BothTokens
-      self.tokens = kind(config, dtype=dtype, rngs=rngs)
+      self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
     if config.stand_ins:
       self.stand_ins = StandIns(config, rngs=rngs)
     positions = LearnedPositions if config.positions == "learned" else GridPositions
@@ -75,7 +73,7 @@ class Transformer(nnx.Module):
     Raises:
       ValueError: the model has learned audio tokens, or the codebook another shape.
     """
-    if self.config.audio_token == "learned":
+    if self.config.audio_token != "codebook":
       raise ValueError("a transformer with learned audio tokens has no codebook")
     have = self.tokens.codebook
     if codebook_VxC.shape != have.shape:
@@ -133,8 +131,8 @@ class Transformer(nnx.Module):
       ValueError: it is of other sizes.
     """
     have, wanted = dataclasses.asdict(self.config), dataclasses.asdict(config)
-    for name in have.keys() - {"scan_layers", "remat"}:
-      if have[name] != wanted[name]:
+    for name in have:
+      if name not in ("scan_layers", "remat") and have[name] != wanted[name]:
         raise ValueError(f"the transformer's {name} is {have[name]}, not {wanted[name]}")
     same = nnx.clone(self)
     same.config = config
@@ -250,8 +248,4 @@ class Transformer(nnx.Module):
       raise ValueError(f"{codes.shape[1]} codes are more than the {most} that can be read")
 
   def _logits(self, x) -> jax.Array:
-    x = self.norm(x)
-    logits = self.head(x)
-    if self.config.audio_token == "both":
-      logits += self.tokens.alike(x)
-    return logits.astype(jnp.float32)
+    return self.head(self.norm(x)).astype(jnp.float32)

@@ -42,8 +42,8 @@ class Stage(abc.ABC):
   Args:
     config: as above.
     read: whether pretrained parts are read. Otherwise they are built as config.model describes them, or left out where
-      it does not: enough for compiling. An LPAPS and a classifier to begin from, where the config names one, are read
-      all the same.
+      it does not: enough for compiling. An LPAPS, and what training begins from, are read all the same where the
+      config names them.
   """
 
   batches: str

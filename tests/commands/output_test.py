@@ -210,6 +210,19 @@ def test_what_comes_while_a_run_is_at_work_is_kept(name, write, earlier, monkeyp
   assert "condfoley did not make it" in one_line(capsys)
 
 
+def test_a_file_that_comes_in_place_of_the_folder_is_kept(write, monkeypatch, tmp_path, capsys):
+  out, make = tmp_path / "out", generate.make
+
+  def then(*args, **kwargs):
+    made = make(*args, **kwargs)
+    out.write_text("mine")
+    return made
+
+  monkeypatch.setattr(generate, "make", then)
+  assert write(out) == 2 and out.read_text() == "mine"
+  assert f"{out}: is or lies in a file; choose a folder for --out" in one_line(capsys)
+
+
 @pytest.mark.parametrize(("replaced", "when"), [("query", "read"), ("example", "read"), ("query", "written")])
 def test_an_input_that_changed_since_it_was_read_is_one_line(
   replaced, when, write, videos, tmp_path, monkeypatch, capsys

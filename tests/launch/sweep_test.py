@@ -63,5 +63,11 @@ def test_a_sweep_stops_where_a_run_fails_and_goes_on_there(tmp_path, monkeypatch
   assert go() == 0 and trained == names[names.index("vocoder") :]
   trained.clear()
   assert go() == 0 and not trained
+  # So does whatever reads a run whose config has changed.
+  classifier, *rest = SWEEPS["mini"]()
+  changed = classifier._replace(changes={"seed": 2})
+  monkeypatch.setitem(sweep.SWEEPS, "mini", lambda: (changed, *rest))
+  assert go() == 0 and trained == ["classifier", "vqgan", "base"]
+  trained.clear()
   # Other numbers of steps are other runs.
   assert go("--limit-steps", "5") == 0 and trained == names
