@@ -55,6 +55,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     }
   )
   config.data.update({"cache": "", "cache_epochs": 8})
+  # How far labels spread over codes that sound alike, in distances of neighbours; 0: the very code.
+  config.label_spread = 0.0
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}
   config.update(recipes[preset]())

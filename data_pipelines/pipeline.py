@@ -52,8 +52,8 @@ def pair_batches(
     data_dir: folder written by `data_pipelines.prepare`.
     batch_size: examples per global batch, a multiple of share.count.
     seed: of everything random, in [0, 2**32).
-    train: shuffled and endless, with other windows each epoch. Otherwise each example once, in order, always the same;
-      the last batch may be smaller.
+    train: endless, with other windows each epoch. Otherwise each example once; the last batch may be smaller. Both are
+      shuffled, so that the first batches are of many videos, and neighbours seldom of one.
     mode, overlap: as for `pairs.make_chooser`.
     share: what this process reads of each batch.
 
@@ -152,8 +152,8 @@ def _batches(
   """Batches of `load(epoch, index)` for `count` examples an epoch."""
   if batch_size % share.count:
     raise InputError(f"{source}: a batch of {batch_size} cannot be shared by {share.count} processes; choose another")
-  order = grain.MapDataset.range(count)
-  order = order.shuffle(seed).repeat() if train else order
+  order = grain.MapDataset.range(count).shuffle(seed)
+  order = order.repeat() if train else order
   numbers = grain.MapDataset.source(_Numbers(batch_size // share.count, share, sys.maxsize if train else count))
   examples = numbers.map(lambda number: load(number // count, order[number]))
   return examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD)

@@ -32,8 +32,9 @@ class TransformerConfig:
     layers, heads, width: of the transformer; width is D.
     feature_width: width of the video features.
     audio_token: `learned` embeds a code by a table of its own (the published system), `codebook` projects the
-      quantised vector of the VQGAN's codebook (the paper's text).
-    codebook_width: width of that vector; read only where audio_token is `codebook`.
+      quantised vector of the VQGAN's codebook (the paper's text), `both` adds the two, and to the logits what the
+      codebook gives: codes that sound alike are alike from the start.
+    codebook_width: width of that vector; not read where audio_token is `learned`.
     positions: `learned` is one table over the whole sequence (published), `grid` sums tables of segment, time and row.
     aligned_frames: adds to each code the features of the frame that the code it predicts sounds with, so that the model
       need not first learn which frame that is.
@@ -54,7 +55,7 @@ class TransformerConfig:
   heads: int
   width: int
   feature_width: int
-  audio_token: Literal["learned", "codebook"] = "learned"
+  audio_token: Literal["learned", "codebook", "both"] = "learned"
   codebook_width: int = 256
   positions: Literal["learned", "grid"] = "learned"
   aligned_frames: bool = False
@@ -66,8 +67,8 @@ class TransformerConfig:
   def __post_init__(self):
     if self.width % self.heads:
       raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
-    if self.audio_token not in ("learned", "codebook"):
-      raise ValueError(f"audio_token must be learned or codebook, not {self.audio_token}")
+    if self.audio_token not in ("learned", "codebook", "both"):
+      raise ValueError(f"audio_token must be learned, codebook or both, not {self.audio_token}")
     if self.positions not in ("learned", "grid"):
       raise ValueError(f"positions must be learned or grid, not {self.positions}")
     if unknown := set(self.absent) - set(INPUTS):
@@ -108,6 +109,23 @@ class CodebookTokens(nnx.Module):
   def __call__(self, codes: jax.Array) -> jax.Array:
     """codes [...] -> [..., D]."""
     return self.projection(jnp.take(self.codebook[...], codes, axis=0))
+
+
+class BothTokens(CodebookTokens):
+  """Embeds a code by its vector of the codebook and by a table of its own."""
+
+  def __init__(self, config: TransformerConfig, *, dtype, rngs: Keys):
+    super().__init__(config, dtype=dtype, rngs=rngs)
+    self.own = nnx.Embed(config.vocab, config.width, embedding_init=INIT, dtype=dtype, rngs=rngs)
+    self.unprojection = nnx.Linear(config.width, config.codebook_width, kernel_init=INIT, dtype=dtype, rngs=rngs)
+
+  def __call__(self, codes: jax.Array) -> jax.Array:
+    """codes [...] -> [..., D]."""
+    return self.own(codes) + super().__call__(codes)
+
+  def alike(self, x: jax.Array) -> jax.Array:
+    """What outputs [..., D] of the last block add to the logits [..., V]: products with the codebook's vectors."""
+    return self.unprojection(x) @ self.codebook[...].astype(x.dtype).T
 
 
 class StandIns(nnx.Module):

@@ -13,6 +13,7 @@ from condfoley_jax.models.block import REMAT, Block, KeysValues, stacked, unstac
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import (
   INIT,
+  BothTokens,
   CodebookTokens,
   GridPositions,
   LearnedPositions,
@@ -55,7 +56,8 @@ class Transformer(nnx.Module):
     if config.audio_token == "learned":
       self.tokens = nnx.Embed(config.vocab, config.width, embedding_init=INIT, dtype=dtype, rngs=rngs)
     else:
-      self.tokens = CodebookTokens(config, dtype=dtype, rngs=rngs)
+      kind = CodebookTokens if config.audio_token == "codebook" else BothTokens
+      self.tokens = kind(config, dtype=dtype, rngs=rngs)
     if config.stand_ins:
       self.stand_ins = StandIns(config, rngs=rngs)
     positions = LearnedPositions if config.positions == "learned" else GridPositions
@@ -68,17 +70,22 @@ class Transformer(nnx.Module):
     self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=INIT, dtype=dtype, rngs=rngs)
 
   def set_codebook(self, codebook_VxC: jax.Array) -> None:
-    """Copies the VQGAN's codebook, float [V, codebook_width], in.
+    """Copies the VQGAN's codebook, float [V, codebook_width], in; at unit variance where tokens are `both`.
 
     Raises:
       ValueError: the model has learned audio tokens, or the codebook another shape.
     """
-    if self.config.audio_token != "codebook":
+    if self.config.audio_token == "learned":
       raise ValueError("a transformer with learned audio tokens has no codebook")
     have = self.tokens.codebook
     if codebook_VxC.shape != have.shape:
       raise ValueError(f"the codebook is {codebook_VxC.shape}, expected {have.shape}")
-    have[...] = jnp.asarray(codebook_VxC, jnp.float32)
+    book = jnp.asarray(codebook_VxC, jnp.float32)
+    if self.config.audio_token == "both":
+      # However wide it lies, so that what it gives is neither drowned by the codes' own table nor drowns it.
+      book -= book.mean(0)
+      book /= jnp.sqrt(jnp.mean(book**2))
+    have[...] = book
 
   def replace(
     self,
@@ -131,8 +138,8 @@ class Transformer(nnx.Module):
       ValueError: it is of other sizes.
     """
     have, wanted = dataclasses.asdict(self.config), dataclasses.asdict(config)
-    for name in have:
-      if name not in ("scan_layers", "remat") and have[name] != wanted[name]:
+    for name in have.keys() - {"scan_layers", "remat"}:
+      if have[name] != wanted[name]:
         raise ValueError(f"the transformer's {name} is {have[name]}, not {wanted[name]}")
     same = nnx.clone(self)
     same.config = config
@@ -248,4 +255,8 @@ class Transformer(nnx.Module):
       raise ValueError(f"{codes.shape[1]} codes are more than the {most} that can be read")
 
   def _logits(self, x) -> jax.Array:
-    return self.head(self.norm(x)).astype(jnp.float32)
+    x = self.norm(x)
+    logits = self.head(x)
+    if self.config.audio_token == "both":
+      logits += self.tokens.alike(x)
+    return logits.astype(jnp.float32)

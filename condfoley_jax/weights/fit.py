@@ -39,7 +39,7 @@ def _sizes(owner: str, config: Any) -> dict[str, Any]:
         "samples of a mel frame": config.hop,
       }
     case "transformer":
-      width = {"width of a code": config.codebook_width} if config.audio_token == "codebook" else {}
+      width = {"width of a code": config.codebook_width} if config.audio_token != "learned" else {}
       return width | {
         "frames of a clip": config.frames,
         "codes of a clip": (config.code_rows, config.code_columns),

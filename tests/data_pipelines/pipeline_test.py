@@ -139,6 +139,12 @@ def test_evaluation_is_fixed_and_finite(data_dir):
   assert 3 + 2 + 3 <= sum(sizes) <= sum(n // T for n in FRAMES)
 
 
+def test_the_first_examples_are_of_many_videos_in_evaluation_too(data_dir):
+  evaluated = batches(pipeline.clip_batches, data_dir, train=False, batch_size=2)
+  order = [i for batch in evaluated for i in identity(batch)]
+  assert order != sorted(order)
+
+
 @pytest.mark.parametrize("train", [True, False])
 def test_resumes_in_the_middle_of_an_epoch(data_dir, train):
   iterator = batches(pipeline.pair_batches, data_dir, batch_size=2, train=train)

@@ -20,7 +20,7 @@ from tests.fill import filled
 TINY = TransformerConfig(
   frames=4, code_rows=2, code_columns=4, vocab=11, layers=2, heads=2, width=16, feature_width=6, codebook_width=5
 )
-KINDS = [("learned", "learned", False), ("codebook", "grid", True)]
+KINDS = [("learned", "learned", False), ("codebook", "grid", True), ("both", "grid", True)]
 GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
 )
@@ -190,6 +190,21 @@ def test_the_codebook_is_saved_but_not_trained():
   assert len(jax.tree.leaves(nnx.state(model, Frozen))) == 1
   projected = model.tokens(jnp.array([3])) - model.tokens.projection.bias[...]
   np.testing.assert_allclose(projected[0], codebook[3] @ model.tokens.projection.kernel[...], atol=1e-5)
+
+
+def test_codes_that_sound_alike_are_alike_to_a_model_that_has_both():
+  model = tiny("both")
+  codebook = np.random.default_rng(2).standard_normal((TINY.vocab, model.config.codebook_width)).astype(np.float32)
+  codebook[1] = codebook[0]
+  model.set_codebook(codebook)
+  # With tables of their own that say nothing, only the codebook tells codes apart.
+  model.tokens.own.embedding[...] = jnp.zeros_like(model.tokens.own.embedding[...])
+  model.head.kernel[...] = jnp.zeros_like(model.head.kernel[...])
+  condition, query, codes = tiny_inputs()
+  logits = forward(model, condition, query, jnp.where(codes == 1, 0, codes))
+  np.testing.assert_allclose(logits, forward(model, condition, query, jnp.where(codes == 0, 1, codes)), atol=1e-5)
+  np.testing.assert_allclose(logits[..., 0], logits[..., 1], atol=1e-5)
+  assert (jnp.abs(logits[..., 0] - logits[..., 2]) > 1e-3).any()
 
 
 def test_set_codebook_refuses_what_does_not_fit():
