@@ -54,7 +54,8 @@ class TestSet:
   """Trials of a prepared folder, read one by one.
 
   Args:
-    directory: holds dataset.json and, there or in `videos/`, the files of the published evaluation.
+    directory: holds dataset.json and maybe, there or in `videos/`, the files of the published evaluation. Without them
+      its videos are cut into clips that each get three from other videos (`protocol.cover`).
     spec: grid of the models.
 
   Raises:
@@ -66,14 +67,18 @@ class TestSet:
   def __init__(self, directory: str | os.PathLike, spec: ClipSpec):
     self.spec, self.directory = spec, Path(directory)
     self._data = dataset.open_dataset(directory, spec)
-    folder = _protocol_folder(self.directory)
-    self.trials = protocol.read_protocol(folder)
-    if not self.trials:
-      raise InputError(f"{folder / protocol.CONDITIONS_FILE}: lists no trial; a test split needs 2 videos or more")
-    self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]
     self._videos = {video.id: video for video in self._data.videos}
-    self._check(folder / protocol.CONDITIONS_FILE)
-    self.identity = dataset.sha256(self.directory / dataset.FILE_NAME, *(folder / n for n in _FILES))[:16]
+    lists = _lists(self.directory)
+    if lists:
+      where, self.trials = lists[0], protocol.read_protocol(lists[0].parent)
+    else:
+      where = self._data.directory
+      self.trials = protocol.cover({v.id: (v.frames / spec.fps, v.events) for v in self._data.videos}, spec.seconds)
+    if not self.trials:
+      raise InputError(f"{where}: no trial; a test split needs 2 videos or more, each of {spec.seconds:g} s or more")
+    self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]
+    self._check(where)
+    self.identity = dataset.sha256(self.directory / dataset.FILE_NAME, *lists)[:16]
 
   def __len__(self) -> int:
     return len(self.trials)
@@ -142,17 +147,12 @@ class TestSet:
     return [e for e in events if 0 <= e.time_s - start_s < self.spec.seconds]
 
 
-_FILES = (protocol.CONDITIONS_FILE, protocol.MATCH_FILE)
-
-
-def _protocol_folder(directory: Path) -> Path:
+def _lists(directory: Path) -> list[Path]:
+  """The files that list trials, where there are any."""
   for folder in (directory, directory / "videos"):
     if (folder / protocol.CONDITIONS_FILE).exists():
-      return folder
-  raise InputError(
-    f"{directory}: no {protocol.CONDITIONS_FILE} in it or in its `videos`; "
-    "prepare a test split, or put the published lists there"
-  )
+      return [folder / protocol.CONDITIONS_FILE, folder / protocol.MATCH_FILE]
+  return []
 
 
 def _sound(audio: np.ndarray, rate: int) -> Sound:

@@ -5,6 +5,7 @@ of them, the matches, the same actions are labelled in both clips (hits, scratch
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -80,6 +81,30 @@ def draw_protocol(videos: Mapping[str, tuple[float, Sequence[Event]]], seed: int
       for other in rng.permutation(others)[:CONDITIONS].tolist():
         condition = Clip(other, rng.choice(starts[other]).item())
         trials.append(Trial(target, condition, match=_kinds(target, videos) == _kinds(condition, videos)))
+  return trials
+
+
+def cover(videos: Mapping[str, tuple[float, Sequence[Event]]], seconds: float) -> list[Trial]:
+  """Trials of videos that no list is about: each is cut into clips, and each clip gets three from other videos.
+
+  Args:
+    videos: length, s, and events of each, by id; shorter ones than a clip are left out.
+    seconds: length of a clip, s.
+
+  Returns:
+    Trials of the clips in order. Their conditions go round the other videos and all clips of those in turn; of fewer
+    clips than three each is taken once. None from fewer than two videos.
+  """
+  clips = {
+    v: [Clip(v, n * seconds) for n in range(int(length // seconds))] for v, (length, _) in sorted(videos.items())
+  }
+  trials = []
+  for video, targets in clips.items():
+    rounds = itertools.zip_longest(*(found for other, found in clips.items() if other != video))
+    pool = [condition for turn in rounds for condition in turn if condition is not None]
+    for number, target in enumerate(targets):
+      chosen = [pool[(number * CONDITIONS + k) % len(pool)] for k in range(min(CONDITIONS, len(pool)))]
+      trials += [Trial(target, c, match=_kinds(target, videos) == _kinds(c, videos)) for c in chosen]
   return trials
 
 

@@ -6,6 +6,7 @@ import pytest
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation.test_set import TestSet
 from data_pipelines.builders.events import MATERIALS
+from data_pipelines.dataset import open_dataset
 from data_pipelines.errors import InputError
 from tests.evaluation import trials
 
@@ -41,14 +42,19 @@ def test_items_repeat(directory):
   assert TestSet(directory, MINI).identity == TestSet(directory, MINI).identity
 
 
-def test_no_list_of_trials(world):
-  with pytest.raises(InputError, match=r"no AMT_test_set\.json in it or in its `videos`; prepare a test split"):
-    TestSet(world, MINI)
+def test_videos_that_no_list_is_about_are_covered(world):
+  tests = TestSet(world, MINI)
+  videos = {video.id: video for video in open_dataset(world, MINI).videos}
+  covered = {(t.target.video, t.target.start_s) for t in tests.trials}
+  assert covered == {(name, 2.0 * n) for name, v in videos.items() for n in range(v.frames // MINI.frames)}
+  assert len(tests) == 3 * len(covered)
+  assert all(t.target.video != t.condition.video for t in tests.trials)
+  assert len(tests[len(tests) - 1].sounds.target.audio_N) == MINI.samples
 
 
 def test_a_list_without_trials(directory):
   change(directory, lambda text: "{}")
-  with pytest.raises(InputError, match="lists no trial"):
+  with pytest.raises(InputError, match=r"AMT_test_set\.json: no trial; a test split needs 2 videos"):
     TestSet(directory, MINI)
 
 

@@ -98,3 +98,17 @@ def test_two_videos_make_trials_and_one_makes_none(videos):
   two = {name: videos[name] for name in ("v-0", "v-1")}
   assert {t.condition.video for t in protocol.draw_protocol(two, 0)} == {"v-0", "v-1"}
   assert protocol.draw_protocol({"v-0": videos["v-0"]}, 0) == []
+
+
+def test_cover_goes_round_the_other_videos():
+  hit, scratch = Event(0.5, "wood", "hit", "static"), Event(0.5, "wood", "scratch", "static")
+  videos = {"a": (4.1, [hit]), "b": (6.0, [hit]), "c": (2.0, [scratch]), "short": (1.9, [])}
+  trials = protocol.cover(videos, 2.0)
+  named = [(f"{t.target.video}{t.target.start_s:g}", f"{t.condition.video}{t.condition.start_s:g}") for t in trials]
+  # Others of a: b0, c0, b2, b4; the second clip goes on where the first one ended.
+  assert named[:6] == [("a0", "b0"), ("a0", "c0"), ("a0", "b2"), ("a2", "b4"), ("a2", "b0"), ("a2", "c0")]
+  assert [t.match for t in trials[:3]] == [True, False, False]
+  assert len(trials) == 3 * 6 and len(set(named)) == len(named)
+  assert protocol.cover({"a": (9.0, [])}, 2.0) == []
+  two = protocol.cover({"a": (2.0, []), "b": (2.0, [])}, 2.0)
+  assert [(t.target.video, t.condition.video) for t in two] == [("a", "b"), ("b", "a")]
