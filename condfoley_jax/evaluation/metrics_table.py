@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 
-from condfoley_jax.evaluation import paper_tables
+from condfoley_jax.evaluation import paper_tables, substitutions
 
 COLUMNS = (
   "material_accuracy",
@@ -20,10 +20,14 @@ COLUMNS = (
   "legacy_ap",
 )
 
+_LOST = """\
+The truth in place of parts: per cent. `material` is as the judge hears it in what the sound was made from: the query's
+own for the first two, else the example's."""
+
 
 def markdown(found: Mapping) -> str:
-  """Values of "systems" and "ceilings" of metrics.json with their intervals, what they are to be read by, and the
-  paper's tables."""
+  """Values of "systems" and "ceilings" of metrics.json with their intervals, what they are to be read by, which part
+  loses what, and the paper's tables."""
   told = {**found["systems"], **found["ceilings"]}
   lines = ["| | " + " | ".join(f"`{name}`" for name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
   lines += [
@@ -33,7 +37,8 @@ def markdown(found: Mapping) -> str:
   lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
   lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
-  return "\n".join(lines) + "\n\n" + paper_tables.markdown(found)
+  lost = f"{_LOST}\n\n{substitutions.markdown(found)}"
+  return "\n\n".join(["\n".join(lines), lost, paper_tables.markdown(found)])
 
 
 def _baselines(told: Mapping[str, Mapping]) -> list[str]:

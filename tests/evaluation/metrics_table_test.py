@@ -17,7 +17,7 @@ FOUND = {
 
 
 def rows(text):
-  text = text.partition("The paper's table 1")[0]
+  text = text.partition("The truth in place of parts")[0]
   lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
   head, _, *body = [[cell.strip(" `") for cell in line] for line in lines]
   return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in body}
