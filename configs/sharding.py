@@ -8,7 +8,7 @@ RULES = (
   (r"^transformer/blocks/.*mlp_in/kernel$", ("fsdp", "tensor")),
   (r"^transformer/blocks/.*mlp_in/bias$", ("tensor",)),
   (r"^transformer/blocks/.*mlp_out/kernel$", ("tensor", "fsdp")),
-  (r"^transformer/tokens/embedding$", ("tensor", "fsdp")),
+  (r"^transformer/tokens/(own/)?embedding$", ("tensor", "fsdp")),
   (r"^transformer/head/kernel$", ("fsdp", "tensor")),
   # Networks of convolutions: stored in parts along their output channels, computed whole.
   (r"kernel$", ("fsdp",)),
