@@ -1,9 +1,9 @@
 """Conditional transformer over codes and frames.
 
-mini:          condfoley train --config configs/transformer.py:mini --workdir out/transformer
-               24 minutes on 2 shared CPU cores; validation cross-entropy 3.22 per code (6.24 untrained), 3.65 with
-               another clip's example, 3.86 with another clip's frames. That was the shipped run, with gain and shifts
-               of the picture in place of the augmentation below, which is not trained with yet.
+mini:          condfoley train --config configs/transformer.py:mini --workdir out/transformer \\
+                   --config.data.cache=out/cache --config.pretrained.sync_net=out/ranker/weights
+               44 minutes on 2 CPU cores, of which 9 fill the cache; validation cross-entropy 4.86 per code (6.93
+               untrained), 5.01 with another clip's example, 5.47 with another clip's frames.
 paper_gh:      the authors' sizes and recipe, 50 epochs of Greatest Hits; never run.
 paper_countix: the same network on Countix-AV, 1000 epochs of 25 steps; never run.
 large:         1.6 B parameters, 5.2 s of 44.1 kHz sound; for v5e:16x16 or v4:4x4x8, never run.
@@ -54,9 +54,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
       "transformer": config_dict.placeholder(str),
     }
   )
-  config.data.update({"cache": "", "cache_epochs": 8})
-  # How far labels spread over codes that sound alike, in distances of neighbours; 0: the very code.
-  config.label_spread = 0.0
+  config.data.update({"cache": "", "cache_epochs": 6})
   config.sound = ConfigDict(dataclasses.asdict(_UNCHANGED if "no_augmentation" in options else _AUGMENTED[preset]))
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper_countix, "large": _large}
   config.update(recipes[preset]())
@@ -76,9 +74,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def _mini() -> ConfigDict:
   return ConfigDict(
     {
-      "steps": 1300,
+      "steps": 3000,
       "batch_size": 8,
       "drop": _DROP,
+      # Of the 1,024 that noise may fall on; picked by ear of the judges on videos of another seed than the tests'.
+      "conventions": {"top_k": 32},
       "optimizers": {
         "transformer": {
           "learning_rate": 1e-3,

@@ -15,7 +15,6 @@ from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
-from condfoley_jax.shapes import Codes_BxL
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
@@ -68,12 +67,7 @@ class TransformerStage(Stage):
     # A cache gives what `inputs` makes.
     inputs = batch if "target_codes" in batch else self.inputs(model, batch, input_key)
     missing = self.missing(len(inputs["target_codes"]), drop_key) if self.config["drop"] else None
-    logits = self._logits(model, inputs, missing)
-    if not (spread := self.config["label_spread"]):
-      loss = _of_codes(logits, inputs["target_codes"]).mean()
-    else:
-      labels = neighbours(model.vqgan.quantizer.codebook[...], spread)[inputs["target_codes"]]
-      loss = optax.softmax_cross_entropy(logits, labels).mean()
+    loss = self._cross_entropy(model, inputs, missing)[0].mean()
     return loss, {"loss": loss}
 
   def missing(self, pairs: int, key: jax.Array) -> dict[str, jax.Array]:
@@ -109,11 +103,14 @@ class TransformerStage(Stage):
     codes = {f"{name}_codes": codes_to_sequence(model.vqgan.encode(mel)) for name, mel in mels.items()}
     return codes | {f"{name}_features": self._features(model, f) for name, f in frames.items()}
 
-  def _logits(self, model, inputs: Batch, missing: Mapping | None = None) -> jax.Array:
-    """Of the target's codes, float32 [B, L, V]; `missing` as for `Transformer.replace`."""
-    fed = jnp.concatenate([inputs["condition_codes"], inputs["target_codes"][:, :-1]], 1)
+  def _cross_entropy(self, model, inputs: Batch, missing: Mapping | None = None) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and whether the likeliest code is right, [B, L] each; `missing` as for `Transformer.replace`."""
+    target = inputs["target_codes"]
+    fed = jnp.concatenate([inputs["condition_codes"], target[:, :-1]], 1)
     read = inputs["condition_features"], inputs["target_features"], fed
-    return model.transformer.target_logits(*(model.transformer.replace(*read, missing) if missing else read))
+    logits = model.transformer.target_logits(*(model.transformer.replace(*read, missing) if missing else read))
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), target)
+    return losses, logits.argmax(-1) == target
 
   def _features(self, model, frames: jax.Array) -> jax.Array:
     # A copy: statistics that move belong to nobody, the encoder being frozen.
@@ -125,38 +122,20 @@ class TransformerStage(Stage):
     mels = {name: self.mel(batch[f"{name}_audio"]) for name in ("target", "condition")}
     frames = {name: center_crop(batch[f"{name}_frames"], self.clip.frame_size) for name in ("target", "condition")}
     inputs = self._frozen(model, mels, frames)
-    codes, logits = inputs["target_codes"], self._logits(model, inputs)
+    losses, right = self._cross_entropy(model, inputs)
     # The same with another clip's frames or example: how much each of them is used.
-    loss = lambda changed, missing=None: _of_codes(self._logits(model, inputs | changed, missing), codes).mean()
-    with_other = lambda name: loss({name: jnp.roll(inputs[name], 1, 0)})
+    with_other = lambda name: self._cross_entropy(model, {**inputs, name: jnp.roll(inputs[name], 1, 0)})[0].mean()
     scores = {
-      "loss": _of_codes(logits, codes).mean(),
-      "code_accuracy": jnp.mean(logits.argmax(-1) == codes),
+      "loss": losses.mean(),
+      "code_accuracy": right.astype(jnp.float32).mean(),
       "loss_other_query": with_other("target_features"),
       "loss_other_example": with_other("condition_codes"),
     }
     # The same with an input missing that training leaves out at times: what guidance compares with.
-    return scores | {f"loss_without_{name}": loss({}, {name: True}) for name in self.config["drop"]}
+    without = lambda name: self._cross_entropy(model, inputs, {name: True})[0].mean()
+    return scores | {f"loss_without_{name}": without(name) for name in self.config["drop"]}
 
   def components(self, model):
     names = ("vqgan", "vocoder", "video_encoder", "event_head", "sync_net")
     passed = {name: getattr(model, name) for name in names if hasattr(model, name)}
     return passed | {"transformer": model.transformer.unstacked()}
-
-
-def _of_codes(logits: jax.Array, codes: Codes_BxL) -> jax.Array:
-  """Cross-entropy [B, L] of logits [B, L, V]."""
-  return optax.softmax_cross_entropy_with_integer_labels(logits, codes)
-
-
-def neighbours(codebook_VxC: jax.Array, spread: float) -> jax.Array:
-  """What is learned for each code instead of that code alone, float32 [V, V] with rows that add up to 1.
-
-  Codes that lie near each other sound alike, and which of them noise fell on cannot be predicted (soft labels, Lee et
-  al. 2022, sec. 3.3): weights exp(-d^2 / s), d being the distance of two entries and s `spread` times the mean square
-  distance of an entry to the one nearest to it.
-  """
-  book = codebook_VxC.astype(jnp.float32)
-  squared = jnp.sum((book[:, None] - book[None]) ** 2, -1)
-  nearest = jnp.min(jnp.where(jnp.eye(len(book), dtype=bool), jnp.inf, squared), 1).mean()
-  return jax.nn.softmax(-squared / (spread * nearest), axis=-1)

@@ -212,7 +212,7 @@ def test_weights_that_overflow_are_one_line_and_leave_nothing(videos, tmp_path, 
 @pytest.mark.parametrize(
   ("component", "field", "value", "words"),
   [
-    ("transformer", "vocab", 511, "codes in all: vqgan 512, transformer 511"),
+    ("transformer", "vocab", 1023, "codes in all: vqgan 1024, transformer 1023"),
     ("vqgan", "patch", (5, 1), "mel bins and frames of a code: clip (20, 6), vqgan (20, 3)"),
     ("vocoder", "hop", 128, "samples of a mel frame: clip 245, vocoder 128"),
     ("event_head", "width", 12, "width of a frame's features: video_encoder 96, event_head 12, transformer 96"),

@@ -196,7 +196,10 @@ def test_codes_that_sound_alike_are_alike_to_a_model_that_has_both():
   model = tiny("both")
   codebook = np.random.default_rng(2).standard_normal((TINY.vocab, model.config.codebook_width)).astype(np.float32)
   codebook[1] = codebook[0]
-  model.set_codebook(codebook)
+  model.set_codebook(5 + 1e-3 * codebook)
+  # However small and far away the VQGAN's numbers are.
+  np.testing.assert_allclose(np.mean(model.tokens.codebook[...], 0), 0, atol=1e-3)
+  np.testing.assert_allclose(np.mean(model.tokens.codebook[...] ** 2), 1, rtol=1e-3)
   # With tables of their own that say nothing, only the codebook tells codes apart.
   model.tokens.own.embedding[...] = jnp.zeros_like(model.tokens.own.embedding[...])
   model.head.kernel[...] = jnp.zeros_like(model.head.kernel[...])
