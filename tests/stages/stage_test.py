@@ -43,6 +43,7 @@ def test_training_begins_with_the_transformer_that_is_named(tmp_path):
   config = transformer.get_config("mini,model.transformer.layers=1").to_dict()
   config["pretrained"] |= dict.fromkeys(("vqgan", "video_encoder", "vocoder"), str(folder.SHIPPED))
   given = registry.create(config).build("transformer", Keys(1))
+  given.set_codebook(folder.load(folder.SHIPPED, only=("vqgan",)).components["vqgan"].quantizer.codebook[...])
   folder.save(tmp_path, MINI, {"transformer": given}, conventions=OURS)
   config["pretrained"]["transformer"] = str(tmp_path)
   found, wanted = (tree.flatten(model) for model in (registry.create(config).create(Keys(0)).transformer, given))
