@@ -115,9 +115,13 @@ class TestSet:
     return told | {"id": self.identity, "items": len(self), "videos": videos}
 
   def onsets_hz(self) -> float:
-    """Labelled contacts a second in the whole videos."""
+    """Contacts a second: those labelled in the whole videos or, where none is, those heard in the targets."""
     videos = self._data.videos
-    return sum(len(v.events) for v in videos) / sum(v.seconds for v in videos)
+    if labelled := sum(len(v.events) for v in videos):
+      return labelled / sum(v.seconds for v in videos)
+    targets = {trial.target: self._window(trial.target)[1] for trial in self.trials}
+    heard = sum(len(detect_onsets(audio, self.spec.sample_rate)) for audio in targets.values())
+    return heard / (len(targets) * self.spec.seconds)
 
   def _check(self, path: Path) -> None:
     counted = Counter(self.names)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -87,3 +88,11 @@ def test_two_items_of_one_name(directory):
   path.write_text(json.dumps(table))
   with pytest.raises(InputError, match=r"has .* twice; remove one of them"):
     TestSet(directory, MINI)
+
+
+def test_onsets_are_counted_by_ear_where_none_is_labelled(directory):
+  tests = TestSet(directory, MINI)
+  labelled = tests.onsets_hz()
+  heard = {trial.target: len(tests[i].sounds.target.onsets_s) for i, trial in enumerate(tests.trials)}
+  tests._data.videos = tuple(dataclasses.replace(video, events=()) for video in tests._data.videos)
+  assert tests.onsets_hz() == pytest.approx(sum(heard.values()) / (2 * len(heard))) != labelled
