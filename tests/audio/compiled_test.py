@@ -18,5 +18,6 @@ def test_processes_that_load_it_at_once_into_an_empty_cache_leave_it_whole(tmp_p
   assert list(tmp_path.rglob("*.nbi"))
 
 
+@pytest.mark.slow
 def test_it_is_the_library():
   np.testing.assert_allclose(librosa().hz_to_mel(1000.0), 15.0)

@@ -84,6 +84,7 @@ class Killed(BaseException):
   """What nothing catches."""
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_gives_the_same(data, results, tmp_path, monkeypatch):
   calls, score = itertools.count(), scoring.score
 
@@ -102,6 +103,7 @@ def test_killed_and_started_again_it_gives_the_same(data, results, tmp_path, mon
   assert contents(tmp_path) == contents(results)
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_shown_and_the_rest_can_follow(data, results, tmp_path):
   assert evaluate(data, tmp_path, "--systems", "silence,rerank,vocoder") == 0
   told = json.loads((tmp_path / "metrics.json").read_text())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
@@ -29,6 +30,7 @@ print(json.dumps(served.platforms))
 """
 
 
+@pytest.mark.slow
 def test_a_file_serves_without_our_code(small_weights, tmp_path):
   rng = np.random.default_rng(0)
   pictures = lambda frames: rng.integers(0, 256, (frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)

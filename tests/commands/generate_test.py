@@ -102,6 +102,7 @@ def test_another_example_and_another_seed_give_another_sound(made, videos, tmp_p
     assert not np.allclose(_sound(tmp_path / other / "soundtrack.mp4"), first, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_real_clips(clips, tmp_path):
   query, example = clips["chopping"], clips["hitting_metal"]
   assert _generate(query, example, tmp_path / "x") == 0

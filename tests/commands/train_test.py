@@ -21,6 +21,7 @@ SHRUNK = {
     "--config.model.vqgan.widths=(32, 32)",
     "--config.model.vqgan.strides=((2, 3),)",
     "--config.model.vqgan.z_channels=32",
+    "--config.model.vqgan.quantizer.vocab=64",
     "--config.model.discriminator.layers=1",
   ],
   "vocoder": [
@@ -35,6 +36,7 @@ SHRUNK = {
   ],
   "transformer": [
     "--config.model.transformer.layers=1",
+    "--config.model.transformer.vocab=64",
     "--config.model.transformer.feature_width=16",
     f"--config.pretrained.sync_net={SHIPPED / 'sync'}",
   ],

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
@@ -35,6 +36,7 @@ def apart(a, b):
   return sum(((x - y) ** 2).mean() for x, y in zip(grams(a), grams(b), strict=True))
 
 
+@pytest.mark.slow
 def test_texture_becomes_the_styles_and_places_stay_the_contents():
   content, style = mels()
   made = style_transfer(network(), content, style, 20)

@@ -105,6 +105,7 @@ def whole_runs():
   return _on_eight_devices(WHOLE_SCRIPT, WHOLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WHOLE if name != "one"])
 def test_sound_and_scores_are_those_of_one_device(whole_runs, name):
   found, expected = whole_runs[name], whole_runs["one"]

@@ -58,6 +58,7 @@ def flashes(clip, clips):
   return {"frames": frames, "audio": audio.astype(np.float32)}
 
 
+@pytest.mark.slow
 def test_loss_goes_down():
   stage = stage_of(clip=sync.get_config("mini").clip.to_dict() | {"frame_resize": 16, "frame_size": 16})
   model = created(stage)

@@ -55,6 +55,7 @@ def test_published_crops_are_8192_samples_at_a_peak_from_a_range():
   assert (peaks >= 0.285 - 1e-6).all() and (peaks <= 0.95 + 1e-6).all() and np.ptp(peaks) > 0
 
 
+@pytest.mark.slow
 def test_published_loss_is_adversarial_alone_and_its_discriminators_learn():
   stage = stage_of("paper_gh", crop_frames=8)
   assert list(stage.losses(stage.phase(0))) == ["discriminator", "vocoder"]

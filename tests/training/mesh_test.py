@@ -23,7 +23,7 @@ def run(sizes):
   config = transformer.get_config("mini,batch_size=8,steps={STEPS},data.cache=unread").to_dict()
   # What a cache spares the step takes no part.
   config["model"] = {{"transformer": config["model"]["transformer"]}}
-  config["model"]["transformer"] |= dict(layers=2, width=32, heads=4, vocab=64, feature_width=8)
+  config["model"]["transformer"] |= dict(layers=2, width=32, heads=4, vocab=64, feature_width=8, audio_token="learned")
   config["model"]["transformer"] |= dict(scan_layers=True, remat="full")
   # Few steps, so at the full rate from the first.
   config["optimizers"]["transformer"]["warmup_steps"] = 0
