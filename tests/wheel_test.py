@@ -38,6 +38,7 @@ def test_it_is_the_wheel_that_is_imported(installed):
   assert str(installed[0] / "site") in result.stdout
 
 
+@pytest.mark.slow
 def test_it_generates(installed, videos):
   out = installed[0] / "out"
   arguments = ["generate", str(videos[0]), "--example", str(videos[1]), "--out", str(out)]

@@ -102,6 +102,7 @@ def test_the_published_example_is_as_long_as_the_query_in_whole_clips(generator)
   assert generator.example_clips(121) == 1
 
 
+@pytest.mark.slow
 def test_published_windows_see_the_first_clip_of_an_example_that_is_encoded_as_a_whole(generator):
   published = Generator(Weights(MINI, Conventions(bn_mode="batch", windows="half"), generator._parts, "none"))
   frames, example = _inputs(60)
