@@ -62,6 +62,7 @@ def _losses(workdir, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.slow
 def test_loss_goes_down(runs, stage):
   losses = _losses(runs / stage, stage)
   assert len(losses) == STEPS
@@ -84,18 +85,21 @@ def test_what_judges_trains_from_its_shipped_config(stage, world, tmp_path):
   assert folder.load(tmp_path / "weights").components
 
 
+@pytest.mark.slow
 def test_the_discriminator_joins_in(runs):
   lines = [json.loads(line) for line in (runs / "vqgan" / "metrics.jsonl").read_text().splitlines()]
   playing = [line["step"] for line in lines if "train/discriminator_loss" in line]
   assert playing == [21, 22, 23, 24]
 
 
+@pytest.mark.slow
 def test_pictures_and_sound_are_logged(runs):
   events = b"".join(p.read_bytes() for p in (runs / "vocoder" / "tensorboard").iterdir())
   assert b"PNG" in events
   assert b"WAVE" in events
 
 
+@pytest.mark.slow
 def test_the_last_weights_folder_is_complete_and_generates(runs, videos, tmp_path):
   weights = runs / "transformer" / "weights"
   assert set(folder.load(weights).components) == PARTS
@@ -106,6 +110,7 @@ def test_the_last_weights_folder_is_complete_and_generates(runs, videos, tmp_pat
   assert media.probe(out / "soundtrack.mp4").has_audio
 
 
+@pytest.mark.slow
 def test_frozen_parts_stay_as_they_were(runs):
   before = folder.load(runs / "vqgan" / "weights").components["vqgan"]
   after = folder.load(runs / "transformer" / "weights").components["vqgan"]
