@@ -20,10 +20,6 @@ COLUMNS = (
   "legacy_ap",
 )
 
-_LOST = """\
-The truth in place of parts: per cent. `material` is as the judge hears it in what the sound was made from: the query's
-own for the first two, else the example's."""
-
 
 def markdown(found: Mapping) -> str:
   """Values of "systems" and "ceilings" of metrics.json with their intervals, what they are to be read by, which part
@@ -37,8 +33,7 @@ def markdown(found: Mapping) -> str:
   lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
   lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
-  lost = f"{_LOST}\n\n{substitutions.markdown(found)}"
-  return "\n\n".join(["\n".join(lines), lost, paper_tables.markdown(found)])
+  return "\n\n".join(["\n".join(lines), substitutions.markdown(found), paper_tables.markdown(found)])
 
 
 def _baselines(told: Mapping[str, Mapping]) -> list[str]:

@@ -14,11 +14,14 @@ ROWS = {
 # Systems that are made from the query's own sound, and are to keep its material rather than take on the example's.
 _OF_TARGET = ("vocoder", "codes_vocoder")
 _CEILING = "codes_vocoder"
+_HEAD = """\
+The truth in place of parts: per cent. `material` is as the judge hears it in what the sound was made from: the query's
+own for the first two, else the example's."""
 _COLUMNS = ("material", "action", "onset F1, 100 ms", "50 ms", "number of onsets", "as a share of the true codes'")
 
 
 def markdown(found: Mapping) -> str:
-  """Table of metrics.json, per cent; rows of systems that are there."""
+  """What the table says, and the table, of the content of metrics.json, per cent; rows of systems that are there."""
   told = {**found["systems"], **found["ceilings"]}
   ceiling = told.get(_CEILING, {}).get("onset_count_accuracy")
   lines = ["| | what is made | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 2) + "|"]
@@ -26,7 +29,7 @@ def markdown(found: Mapping) -> str:
     if name in told:
       cells = _cells(name, {metric: row["value"] for metric, row in told[name].items()}, ceiling and ceiling["value"])
       lines.append(f"| {name} | {what} | " + " | ".join(cells) + " |")
-  return "\n".join(lines) + "\n"
+  return f"{_HEAD}\n\n" + "\n".join(lines) + "\n"
 
 
 def _cells(name: str, values: Mapping[str, float], ceiling: float | None) -> list[str]:

@@ -14,7 +14,7 @@ def test_material_is_that_of_what_a_sound_was_made_from():
     },
     "ceilings": {"codes_vocoder": row(material_accuracy=0.05, material_retained=0.6, onset_count_accuracy=0.8)},
   }
-  head, _, *lines = substitutions.markdown(found).splitlines()
+  head, _, *lines = (line for line in substitutions.markdown(found).splitlines() if line.startswith("|"))
   names = [cell.strip() for cell in head.split("|")[1:-1]]
   table = {
     cells[0]: dict(zip(names, cells, strict=True)) for cells in ([c.strip() for c in x.split("|")[1:-1]] for x in lines)
