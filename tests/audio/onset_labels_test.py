@@ -28,7 +28,6 @@ def expected_labels(audio, rate=RATE):
   return labels
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rate", [RATE, 44100])
 def test_labels_are_those_of_the_detected_onsets(rate):
   audio = np.stack([*(strikes(seed, rate) for seed in range(6)), np.zeros(2 * rate, np.float32)])

@@ -56,13 +56,9 @@ def run(files, out, source="last.ckpt", *options) -> dict:
   return json.loads((out / "config.json").read_text())["conventions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-  ("source", "option"),
-  [
-    ("last.ckpt", None),
-    pytest.param("last.ckpt", "--published", marks=pytest.mark.slow),
-    pytest.param("sixty.ckpt", None, marks=pytest.mark.slow),
-  ],
+  ("source", "option"), [("last.ckpt", None), ("last.ckpt", "--published"), ("sixty.ckpt", None)]
 )
 def test_a_checkpoint_makes_a_folder_that_generates(files, videos, tmp_path, source, option):
   run(files, tmp_path / "w", source, *([option] if option else []))

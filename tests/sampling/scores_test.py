@@ -71,6 +71,7 @@ def test_a_sound_that_is_moved_is_told_to_be_later(videos):
   np.testing.assert_allclose(moved, 3 / MINI.fps, atol=0.05)
 
 
+@pytest.mark.slow
 def test_sparsesync_scores_5_s_at_a_time():
   config = dataclasses.replace(tiny.SYNC, video_grid=(64, 16, 16), audio_grid=(256, 320))
   network = filled(lambda: sync.SparseSync(config, rngs=Keys(0)))

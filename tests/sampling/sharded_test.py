@@ -115,6 +115,7 @@ def test_sound_and_scores_are_those_of_one_device(whole_runs, name):
       np.testing.assert_allclose(mine, theirs, atol=most)
 
 
+@pytest.mark.slow
 def test_whole_takes_or_jobs_are_split(whole_runs):
   assert whole_runs["one"]["shard"][:2] == [2, 3]
   assert whole_runs["data, by takes"]["shard"][:2] == [2, 1]
@@ -133,5 +134,6 @@ def test_takes_or_jobs_are_split(runs):
   assert part[-1] == whole[-1] // 2 and part[-2] == whole[-2] // 4
 
 
+@pytest.mark.slow
 def test_weights_are_in_as_few_parts_as_fit_in_half_the_memory(whole_runs):
   assert whole_runs["meshes"] == [[8, 1, 1], [4, 1, 2], [1, 1, 8], [1, 1, 8]]
