@@ -21,6 +21,7 @@ class Conventions:
       samples to half of full scale, `rms` its RMS to 0.1 (what Greatest Hits models are trained on), `as_is` nothing.
     vocoder_mel: what the vocoder reads. `as_decoded` is whatever the VQGAN gives, out of range or on another mel scale
       as it may be; `slaney` and `htk` is that, clipped to [-1, 1] and carried over to the scale named.
+    mel_passes: how often the vocoder's sound is brought nearer to the mel decoded (`audio/mel_consistency.py`).
     windows: how a query longer than a clip is covered. `sliding` moves frames and codes together by half a clip. `half`
       and `last` are the published ways: codes slide column by column, the new one in the middle of its window or at the
       end of it.
@@ -28,6 +29,8 @@ class Conventions:
       condition and the query frames stay those of the first clip, as published.
     denoise: the example's noise is removed before it is read (published for Countix-AV).
     top_k: likeliest codes that sampling keeps where the user does not say; the published system keeps half of them.
+    guidance: how far sampling goes beyond what the model says without its condition, where the user does not say; 1 is
+      as trained (`Sampling.guidance`).
   """
 
   bn_mode: Literal["running", "batch"] = "running"
@@ -38,13 +41,19 @@ class Conventions:
   moving_condition: bool = False
   denoise: bool = False
   top_k: int = 128
+  guidance: float = 1.0
+  mel_passes: int = 0
 
   def __post_init__(self):
     for name, allowed in _ALLOWED.items():
       if getattr(self, name) not in allowed:
         raise ValueError(f"Conventions.{name} is one of {', '.join(map(str, allowed))}, not {getattr(self, name)}")
-    if not isinstance(self.top_k, int) or self.top_k < 0:
-      raise ValueError(f"Conventions.top_k is a whole number that is 0 or more, not {self.top_k}")
+    for name in ("top_k", "mel_passes"):
+      value = getattr(self, name)
+      if not isinstance(value, int) or value < 0:
+        raise ValueError(f"Conventions.{name} is a whole number that is 0 or more, not {value}")
+    if not 0 <= self.guidance < float("inf"):
+      raise ValueError(f"Conventions.guidance is a number that is 0 or more, not {self.guidance}")
     if self.moving_condition and self.windows == "sliding":
       raise ValueError("Conventions.moving_condition needs windows half or last")
 

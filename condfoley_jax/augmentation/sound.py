@@ -1,10 +1,11 @@
 """Augmentation of sound, on the device: the paper's "augment", on in base and off in `no_augmentation` (paper table 1).
 
 The paper does not say what it is made of; this is our definition. Both clips of a pair share the draws that an example
-tells about the target (level, speed); noise and masks are drawn for each clip.
+tells about the target (level, speed, how loud and how dull the noise is); the noise itself and masks are of each clip.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ class SoundAugmentation:
     gain_db: range of the level, uniform in dB.
     speed: largest relative change of speed and, with it, pitch.
     noise_db: range of the RMS of added noise, dB below full scale, from white to pink; None adds none.
-    mask_frames, mask_bins: most mel frames and bins of the condition that one stripe of each kind silences.
+    mask_frames, mask_bins: most mel frames and bins that one stripe of each kind silences, of a condition or of what a
+      classifier hears.
 
   Raises:
     ValueError: a range is none, or a number out of its range.
@@ -43,23 +45,24 @@ class SoundAugmentation:
         raise ValueError(f"sound.{name} is {getattr(self, name)}; it is 0 or more")
 
 
-def augment_pair(
-  condition_BxN: Audio_BxN, target_BxN: Audio_BxN, key: jax.Array, change: SoundAugmentation
-) -> tuple[Audio_BxN, Audio_BxN]:
-  """Both clips of a pair, changed alike but for the noise; clipped to [-1, 1]."""
-  gain_key, speed_key, *noise_keys = jax.random.split(key, 4)
-  rows = condition_BxN.shape[0]
+def augment(clips: Sequence[Audio_BxN], key: jax.Array, change: SoundAugmentation) -> list[Audio_BxN]:
+  """Clips that belong together, as the two of a pair: row by row changed alike, each with noise of its own.
+
+  Clipped to [-1, 1].
+  """
+  gain_key, speed_key, kind_key, noise_key = jax.random.split(key, 4)
+  rows = clips[0].shape[0]
   gain = draw_gain(rows, gain_key, change.gain_db)
   speed = 1 + change.speed * jax.random.uniform(speed_key, (rows,), minval=-1, maxval=1)
 
-  def changed(audio, noise_key):
+  def changed(audio, key):
     audio = change_speed(audio, speed) if change.speed else audio
     audio = audio * gain
     if change.noise_db is not None:
-      audio += noise(noise_key, audio.shape, change.noise_db)
+      audio += noise(kind_key, key, audio.shape, change.noise_db)
     return jnp.clip(audio, -1, 1)
 
-  return changed(condition_BxN, noise_keys[0]), changed(target_BxN, noise_keys[1])
+  return [changed(audio, key) for audio, key in zip(clips, jax.random.split(noise_key, len(clips)), strict=True)]
 
 
 def random_gain(audio_BxN: Audio_BxN, key: jax.Array, gain_db: tuple[float, float]) -> Audio_BxN:
@@ -89,12 +92,19 @@ def change_speed(audio_BxN: Audio_BxN, speed_B: jax.Array) -> Audio_BxN:
   return jnp.where((at >= 0) & (at <= length - 1), cubic, 0)
 
 
-def noise(key: jax.Array, shape: tuple[int, int], noise_db: tuple[float, float]) -> Audio_BxN:
-  """Noise [B, N] at an RMS drawn per clip, dB below full scale, its spectrum between white and 3 dB an octave down."""
-  level_key, slope_key, noise_key = jax.random.split(key, 3)
+def noise(kind_key: jax.Array, key: jax.Array, shape: tuple[int, int], noise_db: tuple[float, float]) -> Audio_BxN:
+  """Noise [B, N], its spectrum between white and 3 dB an octave down.
+
+  Args:
+    kind_key: draws RMS and slope of each clip.
+    key: draws the noise.
+    shape: (B, N).
+    noise_db: range of the RMS, dB below full scale.
+  """
+  level_key, slope_key = jax.random.split(kind_key)
   # A power of two: a TPU computes the transform of another length as a product with a matrix of that size squared.
   length = 1 << (shape[1] - 1).bit_length()
-  spectrum = jnp.fft.rfft(jax.random.normal(noise_key, (shape[0], length)))
+  spectrum = jnp.fft.rfft(jax.random.normal(key, (shape[0], length)))
   slope = jax.random.uniform(slope_key, (shape[0], 1), maxval=0.5)
   shaped = jnp.fft.irfft(spectrum * jnp.maximum(jnp.arange(spectrum.shape[1]), 1) ** -slope, length)[:, : shape[1]]
   level = draw_gain(shape[0], level_key, noise_db)

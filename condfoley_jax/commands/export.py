@@ -30,6 +30,7 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
   float32 [F]}. F is the whole number of clips that `seconds` takes, and `length` the frames of it that are the query's,
   1 to F (what is beyond is taken for the nearest); frames after them are not looked at. Sound, the example's and the
   takes', is in [-1, 1]; temperature and tau_s are 0 or more, top_k too (0 keeps all codes), top_p and min_p in [0, 1].
+  Guidance is as the weights say.
   Nothing is checked: other numbers give takes that mean nothing.
 
   Args:
@@ -80,7 +81,7 @@ def _serve(maker: Maker, frames, length, example_frames, example_audio, seeds, t
   length = jnp.clip(length, 1, frames.shape[0])
   frames = frames[jnp.minimum(jnp.arange(frames.shape[0]), length - 1)]
   one = program.Jobs(*(jnp.asarray(x)[None] for x in (frames, length, example_frames, example_audio, seeds)))
-  sampling = Sampling(temperature, top_k, top_p, min_p)
+  sampling = Sampling(temperature, top_k, top_p, min_p, maker.sampling.guidance)
   weights = maker.weights
   made = program.make_takes(weights.components, one, sampling, spec=maker.spec, conventions=weights.conventions)
   whole = over_segments(rerank.Sync(*(x[0] for x in made.syncs)), -(-length // maker.spec.frames))

@@ -18,7 +18,6 @@ from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models import sync
 from condfoley_jax.sampling import generate as sampler
-from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.weights import fit, folder
 from data_pipelines import interrupt, media
@@ -42,7 +41,7 @@ class Settings:
     example_start_s: where its clip starts, s; None takes the loudest one.
     candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
     seed: of the first take.
-    temperature, top_k, top_p, min_p, guidance: of the sampler; top_k None is what the weights say.
+    temperature, top_k, top_p, min_p, guidance: of the sampler; top_k and guidance None are what the weights say.
     tau_s: takes whose |offset| is this close to the smallest count as in time, s; None is what goes with the ranking.
   """
 
@@ -127,7 +126,7 @@ class Maker:
 
   Args:
     weights_dir: their folder; None for the shipped ones.
-    settings: what all generations share; `guidance` must be possible with these weights.
+    settings: what all generations share; guidance other than 1 must be possible with these weights.
 
   Raises:
     InputError: the weights cannot be used, or not so.
@@ -137,13 +136,17 @@ class Maker:
     self.directory = weights_dir or folder.SHIPPED
     self.weights = sampler.load(self.directory)
     _require_fit(self.weights, self.directory)
-    if settings.guidance is not None and not self.weights.components["transformer"].config.stand_ins:
-      raise InputError(f"{self.directory}: never trained without a condition; leave --guidance out")
-    self.spec, self.generator = self.weights.clip, sampler.Generator(self.weights)
-    top_k = self.weights.conventions.top_k if settings.top_k is None else settings.top_k
-    self.sampling = Sampling(
-      settings.temperature, min(top_k, 2**31 - 1), settings.top_p, settings.min_p, settings.guidance
+    self.sampling = sampler.sampling_of(
+      self.weights.conventions,
+      temperature=settings.temperature,
+      top_k=settings.top_k,
+      top_p=settings.top_p,
+      min_p=settings.min_p,
+      guidance=settings.guidance,
     )
+    if self.sampling.guidance is not None and not self.weights.components["transformer"].config.stand_ins:
+      raise InputError(f"{self.directory}: never trained without a condition; choose --guidance 1")
+    self.spec, self.generator = self.weights.clip, sampler.Generator(self.weights)
 
   def read(self, query: Path, settings: Settings) -> Request:
     """Reads a query and its example.
@@ -169,7 +172,8 @@ class Maker:
   def settled(self, settings: Settings) -> Settings:
     """With what the weights decide where the user does not."""
     tau_s = self.generator.tau_s if settings.tau_s is None else settings.tau_s
-    return dataclasses.replace(settings, top_k=int(self.sampling.top_k), tau_s=tau_s)
+    guidance = 1.0 if self.sampling.guidance is None else self.sampling.guidance
+    return dataclasses.replace(settings, top_k=self.sampling.top_k, guidance=guidance, tau_s=tau_s)
 
   def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
     """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.

@@ -60,11 +60,8 @@ def command_of(generation: Generation, out: Path, weights_dir: Path | None) -> s
   # With `=`, because a path can begin with a dash.
   words = ["condfoley", "generate", f"--example={s.example}", "--example-start", repr(generation.example_start_s)]
   words += ["--candidates", s.candidates, "--seed", s.seed, "--temperature", s.temperature, "--top-k", s.top_k]
-  words += ["--top-p", s.top_p, "--min-p", s.min_p, "--tau", s.tau_s]
-  words += [
-    *([f"--guidance={s.guidance}"] if s.guidance is not None else []),
-    *([f"--weights={weights_dir}"] if weights_dir else []),
-  ]
+  words += ["--top-p", s.top_p, "--min-p", s.min_p, "--guidance", s.guidance, "--tau", s.tau_s]
+  words += [f"--weights={weights_dir}"] if weights_dir else []
   return shlex.join(str(w) for w in [*words, f"--out={out}", "--", generation.query])
 
 

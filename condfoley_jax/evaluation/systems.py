@@ -16,7 +16,6 @@ from condfoley_jax.evaluation.style_transfer import restyled
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from condfoley_jax.models.classifier import VGGishish
 from condfoley_jax.sampling import generate
-from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import over_segments, rank
 from condfoley_jax.weights.folder import Weights
 from data_pipelines.errors import InputError
@@ -110,7 +109,7 @@ def style_group(weights: Weights, network: VGGishish, network_id: str) -> Group:
 def variant_group(name: str, weights: Weights, seed: int) -> Group:
   """One take of other weights, as the system `name`."""
   generator = generate.Generator(weights)
-  sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
+  sampling = generate.sampling_of(weights.conventions)
   make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
   return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
 
@@ -126,7 +125,7 @@ def model_group(
   tau_s = generator.tau_s if tau_s is None else tau_s
   wanted = tuple(s for s in MODEL if s in systems)
   seeds = [(seed + k) % 2**32 for k in range(candidates if "rerank" in wanted else 1)]
-  sampling = Sampling(1.0, weights.conventions.top_k, 1.0)
+  sampling = generate.sampling_of(weights.conventions)
 
   def make(index: int, item: Item) -> Sounds:
     takes = generator(item.query, item.example, sampling, seeds)

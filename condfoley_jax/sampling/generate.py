@@ -45,6 +45,21 @@ def load(directory: Path, *, narrow: bool | None = None) -> Weights:
   return folder.load(directory, only=COMPONENTS, optional=OPTIONAL, narrow=("transformer",) if narrow else ())
 
 
+def sampling_of(
+  conventions: Conventions,
+  *,
+  temperature: float = 1.0,
+  top_k: int | None = None,
+  top_p: float = 1.0,
+  min_p: float = 0.0,
+  guidance: float | None = None,
+) -> Sampling:
+  """How takes are drawn, by what the weights say where top_k or guidance is None."""
+  top_k = conventions.top_k if top_k is None else top_k
+  guidance = conventions.guidance if guidance is None else guidance
+  return Sampling(temperature, min(top_k, 2**31 - 1), top_p, min_p, None if guidance == 1 else guidance)
+
+
 class Example(NamedTuple):
   """frames: uint8 [T, S, S, 3] and audio: float32 [N] of one clip."""
 

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from condfoley_jax.audio.mel import MIN_RMS, RMS, crop_mel, log_mel, rescale_mel
+from condfoley_jax.audio.mel_consistency import closer_to_mel
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_frames
@@ -164,9 +165,10 @@ def see(encoder: VideoEncoder, frames: jax.Array, conventions: Conventions) -> j
 
 def vocode(vocoder: nnx.Module, mel: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
   """Mel [B, F, M] -> audio [B, N]."""
+  read = mel
   if conventions.vocoder_mel != "as_decoded":
-    mel = rescale_mel(jnp.clip(mel, -1, 1), spec, conventions.vocoder_mel)
-  return vocoder(mel)
+    read = rescale_mel(jnp.clip(mel, -1, 1), spec, conventions.vocoder_mel)
+  return closer_to_mel(vocoder(read), jnp.clip(mel, -1, 1), spec, conventions.mel_passes)
 
 
 def motion(frames: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ from flax import nnx
 
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
-from condfoley_jax.augmentation.sound import draw_gain, noise
+from condfoley_jax.augmentation.sound import augment
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.shapes import Audio_BxN, Frames_BxTxHxWx3
@@ -28,17 +28,11 @@ class SyncStage(Stage):
   def _loss(self, model, batch: Batch, key: jax.Array):
     picture_key, sound_key, window_key = jax.random.split(key, 3)
     frames = augment_frames(batch["frames"], picture_key, self.clip.frame_size, self.picture)
-    frames, audio, classes = self.windows(model, frames, self._changed(batch["audio"], sound_key), window_key)
+    (audio,) = augment((batch["audio"],), sound_key, self.sound)
+    frames, audio, classes = self.windows(model, frames, audio, window_key)
     logits = self._logits(model, frames, audio, running=False)
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
     return loss, {"loss": loss, "accuracy": jnp.mean(logits.argmax(-1) == classes)}
-
-  def _changed(self, audio: Audio_BxN, key: jax.Array) -> Audio_BxN:
-    gain_key, noise_key = jax.random.split(key)
-    audio = audio * draw_gain(len(audio), gain_key, self.sound.gain_db)
-    if self.sound.noise_db is not None:
-      audio += noise(noise_key, audio.shape, self.sound.noise_db)
-    return jnp.clip(audio, -1, 1)
 
   def windows(self, model, frames: Frames_BxTxHxWx3, audio: Audio_BxN, key: jax.Array):
     """Windows of picture and sound that are a random offset apart, and its class.

@@ -9,7 +9,7 @@ from flax import nnx
 
 from condfoley_jax import config_tree
 from condfoley_jax.augmentation.picture import augment_frames, center_crop
-from condfoley_jax.augmentation.sound import augment_pair, mask_mel
+from condfoley_jax.augmentation.sound import augment, mask_mel
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.transformer import Transformer
@@ -82,7 +82,7 @@ class TransformerStage(Stage):
       {"target_codes", "condition_codes": int32 [B, L], "target_features", "condition_features": [B, T, D]}.
     """
     sound_key, mask_key, query_key, condition_key = jax.random.split(key, 4)
-    condition, target = augment_pair(batch["condition_audio"], batch["target_audio"], sound_key, self.sound)
+    condition, target = augment((batch["condition_audio"], batch["target_audio"]), sound_key, self.sound)
     mels = {"condition": mask_mel(self.mel(condition), mask_key, self.sound), "target": self.mel(target)}
     frames = {
       name: augment_frames(batch[f"{name}_frames"], key, self.clip.frame_size, self.picture)

@@ -1,30 +1,39 @@
-"""Optimiser of one player: AdamW with warm-up, a constant or cosine rate, and clipping by global norm."""
+"""Optimiser of one player: AdamW or Muon, with warm-up, a constant or cosine rate, and clipping by global norm."""
 
 import dataclasses
 import re
 
 import jax
 import optax
+from optax import contrib
 
 from condfoley_jax.partition import path_name
+
+# Kernels of the transformer's layers; they have more axes than two where heads are apart or layers are scanned.
+_IN_BLOCK = re.compile(r"(attention/(?:qkv|out)|mlp_in|mlp_out)/kernel$")
+# How large AdamW's updates are, as a share of the rate.
+_ADAM_RMS = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-  """AdamW as optax has it.
+  """AdamW or Muon as optax has them.
 
   Attributes:
     learning_rate: peak rate.
+    method: `adamw`, or `muon`: the momentum of each kernel of the transformer's layers made orthogonal, at AdamW's size
+      (Jordan et al. 2024; Liu et al. 2025, eq. 4), AdamW for all else.
     warmup_steps: steps of linear warm-up from 0.
     schedule: `constant` or `cosine` (to 0 at the last step).
     b1, b2: decay of the moments.
     weight_decay: how much weights are drawn to 0.
     decay: `decoupled` from the gradient, on kernels of linear layers alone (AdamW, as the transformer was published),
-      or `l2`, added to the gradient of every parameter (as the classifiers were).
+      or with `adamw` `l2`, added to the gradient of every parameter (as the classifiers were).
     clip_norm: global gradient norm above which gradients are scaled down; 0 for none.
   """
 
   learning_rate: float
+  method: str = "adamw"
   warmup_steps: int = 0
   schedule: str = "constant"
   b1: float = 0.9
@@ -62,16 +71,26 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
   """The optax chain for a run of `steps` steps.
 
   Raises:
-    ValueError: on an unknown schedule or kind of decay.
+    ValueError: on an unknown schedule, or a method and kind of decay that do not go together.
   """
   schedule, moments = make_schedule(config, steps), (config.b1, config.b2)
-  if config.decay == "l2":
-    adam = optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(schedule, *moments))
-  elif config.decay == "decoupled":
-    adam = optax.adamw(schedule, *moments, weight_decay=config.weight_decay, mask=linear_kernels)
-  else:
-    raise ValueError(f"decay is `decoupled` or `l2`, not `{config.decay}`")
-  return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
+  match config.method, config.decay:
+    case "adamw", "l2":
+      optimizer = optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(schedule, *moments))
+    case "adamw", "decoupled":
+      optimizer = optax.adamw(schedule, *moments, weight_decay=config.weight_decay, mask=linear_kernels)
+    case "muon", "decoupled":
+      optimizer = contrib.muon(
+        schedule,
+        weight_decay=config.weight_decay,
+        adam_b1=config.b1,
+        adam_b2=config.b2,
+        muon_weight_dimension_numbers=_matrices,
+        consistent_rms=_ADAM_RMS,
+      )
+    case _:
+      raise ValueError(f"no optimizer of method `{config.method}` with decay `{config.decay}`; see OptimizerConfig")
+  return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer) if config.clip_norm else optimizer
 
 
 def linear_kernels(params):
@@ -80,7 +99,21 @@ def linear_kernels(params):
 
 
 def _is_linear(name: str, axes: int) -> bool:
-  # A block's kernels have more axes where heads are apart or layers are scanned; the embedder was published as a
-  # convolution over time.
-  in_block = re.search(r"(attention/(qkv|out)|mlp_in|mlp_out)/kernel$", name)
-  return bool(in_block) or (axes == 2 and name.endswith("kernel") and "embedder" not in name)
+  # The embedder was published as a convolution over time.
+  return bool(_IN_BLOCK.search(name)) or (axes == 2 and name.endswith("kernel") and "embedder" not in name)
+
+
+def _matrices(params):
+  """For Muon: which axes of a block's kernels are inputs and outputs, queries, keys and values by themselves."""
+
+  def axes(path, x) -> contrib.MuonDimensionNumbers | None:
+    del x
+    if not (found := _IN_BLOCK.search(path_name(path))):
+      return None
+    return (
+      contrib.MuonDimensionNumbers(-4, (-2, -1))
+      if found[1] == "attention/qkv"
+      else contrib.MuonDimensionNumbers(-2, -1)
+    )
+
+  return jax.tree_util.tree_map_with_path(axes, params)

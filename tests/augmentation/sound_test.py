@@ -26,7 +26,7 @@ def level_db(audio):
 
 
 def test_off_changes_nothing():
-  a, b = sound.augment_pair(tone(300), tone(500), KEY, SoundAugmentation())
+  a, b = sound.augment((tone(300), tone(500)), KEY, SoundAugmentation())
   np.testing.assert_array_equal(a, tone(300))
   np.testing.assert_array_equal(b, tone(500))
   mel = jax.random.uniform(KEY, (2, 8, 10))
@@ -35,7 +35,7 @@ def test_off_changes_nothing():
 
 def test_both_clips_of_a_pair_share_level_and_speed():
   change = SoundAugmentation(gain_db=(-12, 0), speed=0.05)
-  a, b = sound.augment_pair(tone(400, 16), tone(400, 16), KEY, change)
+  a, b = sound.augment((tone(400, 16), tone(400, 16)), KEY, change)
   np.testing.assert_allclose(a, b, atol=1e-6)
   assert np.ptp(level_db(a)) > 3 and np.ptp(peak_hz(a)) > 10
 
@@ -61,7 +61,7 @@ def test_what_lies_beyond_the_clip_is_silent():
 
 
 def test_noise_has_the_level_asked_for_and_slopes_down():
-  made = np.asarray(sound.noise(KEY, (64, N), (-60.0, -40.0)))
+  made = np.asarray(sound.noise(KEY, KEY, (64, N), (-60.0, -40.0)))
   levels = level_db(made)
   assert -60.1 < levels.min() < -57 and -43 < levels.max() < -39.9
   power = np.abs(np.fft.rfft(made)) ** 2
@@ -69,8 +69,19 @@ def test_noise_has_the_level_asked_for_and_slopes_down():
   assert -1 < slope.min() < 4 and 8 < slope.max() < 20
 
 
+def test_noise_of_both_clips_is_as_loud_and_as_dull_but_not_the_same():
+  clips = (jnp.zeros((32, N)),) * 2
+  a, b = (np.asarray(x) for x in sound.augment(clips, KEY, SoundAugmentation(noise_db=(-60, -40))))
+  assert np.abs(a - b).max(1).min() > 1e-4
+  np.testing.assert_allclose(level_db(a), level_db(b), atol=0.3)
+  assert np.ptp(level_db(a)) > 10
+  dullness = lambda x: level_db(np.diff(x)) - level_db(x)
+  np.testing.assert_allclose(dullness(a), dullness(b), atol=1)
+  assert np.ptp(dullness(a)) > 3
+
+
 def test_noise_differs_between_the_clips_of_a_pair():
-  a, b = sound.augment_pair(tone(300), tone(300), KEY, SoundAugmentation(noise_db=(-40, -40)))
+  a, b = sound.augment((tone(300), tone(300)), KEY, SoundAugmentation(noise_db=(-40, -40)))
   assert np.abs(a - b).max() > 1e-3
 
 

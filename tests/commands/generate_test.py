@@ -13,11 +13,13 @@ import pytest
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generation
+from condfoley_jax.conventions import Conventions
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
 from data_pipelines.builders.drumstick.render import Coding, write_mp4
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
+from tests import small
 
 RATE = MINI.sample_rate
 
@@ -195,6 +197,19 @@ def test_a_query_of_one_frame_at_30_fps_is_refused(tmp_path, videos, capsys):
 
 def test_any_top_k_is_taken(videos, tmp_path):
   assert _generate(videos[0], videos[1], tmp_path / "out", "--top-k", str(2**32 - 1)) == 0
+
+
+def test_guidance_of_weights_that_never_went_without_a_condition_is_refused(tmp_path, monkeypatch):
+  from condfoley_jax.sampling import generate
+  from condfoley_jax.weights.folder import Weights
+
+  plain = small.parts()
+  plain["transformer"].config = dataclasses.replace(plain["transformer"].config, stand_ins=False)
+  monkeypatch.setattr(generate, "load", lambda directory: Weights(MINI, Conventions(), plain, "none"))
+  with pytest.raises(InputError, match="never trained without a condition; choose --guidance 1"):
+    generation.Maker(tmp_path, generation.Settings(None, guidance=2.0))
+  made = generation.Maker(tmp_path, generation.Settings(None, guidance=1.0))
+  assert made.settled(generation.Settings(None)).guidance == 1.0
 
 
 def test_weights_that_overflow_are_one_line_and_leave_nothing(videos, tmp_path, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate, program
@@ -37,6 +38,32 @@ def test_shapes_at_any_length(generator, frames):
   assert takes.seen.shape == (frames,)
   assert ((takes.seen > 0) & (takes.seen < 1)).all()
   assert np.abs(takes.audio).max() < 1
+
+
+def test_the_weights_say_how_takes_are_drawn_where_the_user_does_not():
+  said = Conventions(top_k=7, guidance=3.0)
+  assert generate.sampling_of(said) == Sampling(1.0, 7, 1.0, 0.0, 3.0)
+  assert generate.sampling_of(said, temperature=0.5, top_k=9, top_p=0.8, min_p=0.1, guidance=2.0) == Sampling(
+    0.5, 9, 0.8, 0.1, 2.0
+  )
+  assert generate.sampling_of(said, top_k=0, guidance=0.0) == Sampling(1.0, 0, 1.0, 0.0, 0.0)
+
+
+def test_guidance_of_1_costs_nothing():
+  assert generate.sampling_of(Conventions()).guidance is None
+  assert generate.sampling_of(Conventions(guidance=3.0), guidance=1.0).guidance is None
+
+
+def test_takes_are_brought_nearer_to_the_mel_of_their_codes_where_the_weights_say_so(generator):
+  """By as much as each clip's level allows: no take is loud enough to be turned down here."""
+  closer = Generator(Weights(MINI, Conventions(mel_passes=4), generator._parts, "none"))
+  inputs = _inputs(30)
+  plain, made = (x(*inputs, Sampling(), [0, 1]) for x in (generator, closer))
+  np.testing.assert_array_equal(plain.grids, made.grids)
+  _, gain = program.levelled(inputs[1].audio[None], Conventions())
+  wanted = generator._parts["vqgan"].decode(plain.grids)
+  off = [np.abs(log_mel(x.audio * gain, MINI) - np.clip(wanted, -1, 1)).mean() for x in (plain, made)]
+  assert off[1] < 0.8 * off[0]
 
 
 def test_a_take_depends_on_its_own_seed(generator):

@@ -64,9 +64,31 @@ def test_l2_decay_is_a_gradient_of_every_parameter():
   assert list(moved.values()) == pytest.approx([-0.1] * len(moved))
 
 
-def test_unknown_decay_is_refused():
-  with pytest.raises(ValueError, match="decay is `decoupled` or `l2`, not `some`"):
-    make_optimizer(OptimizerConfig(0.1, decay="some"), 10)
+def test_muon_makes_updates_of_blocks_orthogonal_and_leaves_the_rest_to_adam():
+  """Queries, keys and values by themselves, and layer by layer; as large as Adam's, whatever the gradient."""
+  keys = iter(jax.random.split(jax.random.key(0), 100))
+  grads = jax.tree.map(lambda x: 7 * jax.random.normal(next(keys), x.shape), PARAMS)
+
+  def first(method):
+    optimizer = make_optimizer(OptimizerConfig(0.1, method=method), 10)
+    return dict(_named(optimizer.update(grads, optimizer.init(PARAMS), PARAMS)[0]))
+
+  muon, adam = first("muon"), first("adamw")
+  matrices = [*muon["blocks/mlp_in/kernel"], *jnp.moveaxis(muon["attention/qkv/kernel"], 1, 0).reshape(3, 3, 4)]
+  for matrix in matrices:
+    sizes = np.linalg.svd(matrix, compute_uv=False)
+    assert sizes.max() < 2 * sizes.min()
+    assert 0.1 * 0.2 / 2 < np.sqrt(np.mean(matrix**2)) < 0.1 * 0.2 * 2
+  for name in set(adam) - {"blocks/mlp_in/kernel", "attention/qkv/kernel"}:
+    np.testing.assert_allclose(np.sign(muon[name]), np.sign(adam[name]))
+    # Its first step is the rate, with the gradient looked ahead of.
+    assert np.abs(muon[name]).min() > 0.09 and np.abs(muon[name]).max() < 0.16
+
+
+@pytest.mark.parametrize(("method", "decay"), [("adamw", "some"), ("sgd", "decoupled"), ("muon", "l2")])
+def test_unknown_methods_and_decays_are_refused(method, decay):
+  with pytest.raises(ValueError, match=f"no optimizer of method `{method}` with decay `{decay}`"):
+    make_optimizer(OptimizerConfig(0.1, method=method, decay=decay), 10)
 
 
 def test_gradients_are_clipped():
