@@ -33,9 +33,8 @@ def _mini() -> ConfigDict:
   adam = {"learning_rate": 1e-3, "warmup_steps": 50, "schedule": "cosine", "weight_decay": 0.01, "clip_norm": 1.0}
   return ConfigDict(
     {
-      "steps": 2500,
+      "steps": 800,
       "batch_size": 32,
-      "sound": {"speed": 0.03, "noise_db": (-75.0, -50.0), "mask_frames": 24, "mask_bins": 8},
       "standardise": {"mean": (-0.5,), "deviation": (0.4,)},
       "optimizers": {"material_classifier": adam, "action_classifier": adam},
     }

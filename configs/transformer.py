@@ -81,7 +81,8 @@ def _mini() -> ConfigDict:
       "conventions": {"top_k": 32, "guidance": 3.0, "mel_passes": 4},
       "optimizers": {
         "transformer": {
-          "learning_rate": 1e-3,
+          "method": "muon",
+          "learning_rate": 2e-3,
           "warmup_steps": 100,
           "schedule": "cosine",
           "weight_decay": 0.01,

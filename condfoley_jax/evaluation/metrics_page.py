@@ -87,9 +87,8 @@ class Gallery:
 
 def page(found: Mapping, gallery: Gallery, tests: TestSet) -> str:
   """HTML of the content of metrics.json and of the trials in `gallery`."""
-  media = embed.Media(Path())
   tables = "".join(_table(title, metrics, found) for title, metrics in _TABLES.items())
-  trials = "".join(_trial(tests[index], gallery, tests, media) for index in gallery.indices)
+  trials = "".join(_trial(tests[index], gallery, tests) for index in gallery.indices)
   template = importlib.resources.files(__package__).joinpath("metrics.html").read_text(encoding="utf-8")
   return string.Template(template).substitute(
     command=html.escape(found["command"]),
@@ -140,7 +139,7 @@ def _comparisons(comparisons: Mapping) -> str:
   return f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else ""
 
 
-def _trial(item: Item, gallery: Gallery, tests: TestSet, media: embed.Media) -> str:
+def _trial(item: Item, gallery: Gallery, tests: TestSet) -> str:
   """Frames of the query, the true sound, the example, then each system's sound."""
   seconds, rate = tests.spec.seconds, item.sounds.rate
   lanes = [("true sound", item.sounds.target.audio_N), ("example", item.sounds.example.audio_N)]
@@ -152,16 +151,16 @@ def _trial(item: Item, gallery: Gallery, tests: TestSet, media: embed.Media) -> 
     _picture(f"frames of the {name}", figures.onset_lane(frames, times_s, duration_s=seconds, onsets_s=onsets))
     for name, frames, onsets in films
   ]
-  rows = "".join(_lane(name, audio, rate, tests, media) for name, audio in lanes)
+  rows = "".join(_lane(name, audio, rate, tests) for name, audio in lanes)
   kind = "match" if item.match else "mismatch"
   return f"<section><h3>{html.escape(item.name)} <small>{kind}</small></h3>{''.join(strips)}{rows}</section>"
 
 
-def _lane(name: str, audio: np.ndarray, rate: int, tests: TestSet, media: embed.Media) -> str:
+def _lane(name: str, audio: np.ndarray, rate: int, tests: TestSet) -> str:
   mel = np.asarray(log_mel(audio[None], tests.spec)[0])
   onsets = detect_onsets(audio, rate)
   drawn = figures.mel_figure(mel, tests.spec, duration_s=tests.spec.seconds, onsets_s=onsets)
-  player = f"<audio controls preload=metadata {media.sound(audio, rate)}></audio>"
+  player = f'<audio controls preload=metadata src="{embed.small_sound(audio, rate)}"></audio>'
   return f"<div class=lane><div><b>{html.escape(name)}</b>{player}</div>{_picture(f'mel of {name}', drawn)}</div>"
 
 

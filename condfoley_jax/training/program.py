@@ -119,7 +119,13 @@ class Program:
     params = of(state.params)
     optimizers = {
       name: optax.tree_map_params(
-        self._optimizers[name], lambda _, s: s, inner, params[name], transform_non_params=lambda _: whole
+        self._optimizers[name],
+        # Muon's halves each leave out what the other one keeps.
+        lambda kept, s: kept if _is_masked(kept) else s,
+        inner,
+        params[name],
+        transform_non_params=lambda _: whole,
+        is_leaf=_is_masked,
       )
       for name, inner in state.opt_state.items()
     }
@@ -139,3 +145,7 @@ class Program:
       raise ValueError(f"batch_size {size} does not divide into {parts} (data x fsdp x accumulate); choose another")
     if read and sharding.readers(self.mesh) % jax.process_count():
       raise ValueError(f"mesh: data x fsdp must be a multiple of the {jax.process_count()} processes, which read parts")
+
+
+def _is_masked(x: Any) -> bool:
+  return isinstance(x, optax.MaskedNode)

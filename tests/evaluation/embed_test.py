@@ -1,12 +1,14 @@
 """Media in a page: whole, in parts or linked, never changed."""
 
 import base64
+import io
 import json
 import re
 import urllib.parse
 
 import numpy as np
 import pytest
+import soundfile
 
 from condfoley_jax.evaluation import embed
 
@@ -54,6 +56,18 @@ def test_sound_is_kept_to_16_bits(tmp_path):
   audio = np.linspace(-1, 0.999, 100, dtype=np.float32)
   data = whole(embed.Media(tmp_path).sound(audio, 22050))
   np.testing.assert_allclose(np.frombuffer(data[-200:], "<i2") / 32768, audio, atol=1e-4)
+
+
+def test_small_sound_is_the_sound_in_little_space():
+  seconds = np.arange(22050) / 22050
+  audio = (0.3 * np.sin(2 * np.pi * 440 * seconds)).astype(np.float32)
+  mime, _, text = embed.small_sound(audio, 22050).partition(";base64,")
+  data = base64.b64decode(text)
+  back, rate = soundfile.read(io.BytesIO(data), dtype="float32")
+  assert (mime, rate) == ("data:audio/mpeg", 22050) and len(data) < 2 * len(audio) / 3
+  middle = slice(2000, 20000)
+  assert np.std(back[middle]) == pytest.approx(np.std(audio[middle]), rel=0.02)
+  assert np.abs(np.fft.rfft(back[:22050])).argmax() == 440
 
 
 def test_a_missing_file_is_an_error(tmp_path):
