@@ -158,6 +158,7 @@ def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told
   assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_cannot_be_looked_at_fails_alone(videos, generate, tmp_path, monkeypatch):
   write_table(tmp_path / "jobs.csv", [[videos[0], videos[1], "", "", name] for name in ("shut", "open")])
   record, shut = output._record, lambda out: out.name == "shut"

@@ -120,6 +120,7 @@ def shown(out):
   return set(re.findall("<b>(.*?)</b><audio", (out / "report.html").read_text()))
 
 
+@pytest.mark.slow
 def test_sounds_of_other_settings_are_not_shown(data, results, tmp_path):
   chosen = ("--systems", "true_onsets", "--seed", "1")
   assert evaluate(data, tmp_path, *chosen) == 0
@@ -131,6 +132,7 @@ def test_sounds_of_other_settings_are_not_shown(data, results, tmp_path):
   assert (tmp_path / "report.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_sounds_that_are_gone_or_damaged_are_made_again(data, tmp_path):
   chosen = ("--systems", "silence,true_onsets")
   assert evaluate(data, tmp_path, *chosen) == 0

@@ -95,6 +95,7 @@ def test_the_same_command_gives_the_same_sound(made, tmp_path):
     assert (tmp_path / "again" / "takes" / name).read_bytes() == (out / "takes" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_example_and_another_seed_give_another_sound(made, videos, tmp_path):
   query, example, out = made
   assert _generate(query, videos[2], tmp_path / "example", "--candidates", "2") == 0
@@ -180,6 +181,7 @@ def _strip_sound(source, path):
         write.mux(packet)
 
 
+@pytest.mark.slow
 def test_a_silent_query_and_one_without_sound_work(videos, tmp_path):
   mute = tmp_path / "-mute.mp4"
   _strip_sound(videos[0], mute)

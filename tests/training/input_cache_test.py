@@ -209,6 +209,7 @@ def test_batch_statistics_are_of_each_clip(filled, world):
   assert not np.allclose(beside(1), running["target_features"][0], rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_training_reads_the_cache(filled, world, tmp_path):
   cache = tmp_path / "cache"
   shutil.copytree(filled[0]["data"]["cache"], cache)

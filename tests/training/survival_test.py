@@ -108,6 +108,7 @@ def test_sigterm_saves_the_step_and_the_same_command_goes_on(world, unbroken, tm
   assert losses(tmp_path) == losses(unbroken[0]) and weights(tmp_path) == weights(unbroken[0])
 
 
+@pytest.mark.slow
 def test_a_step_that_sigterm_kept_from_being_scored_is_scored_when_the_run_goes_on(world, tmp_path, monkeypatch):
   """The scores are those of a run that nothing stopped, and it can be the best."""
   more = ["--config.every.evaluate=2", "--config.steps=6", "--config.optimizers.vocoder.learning_rate=0.05"]
