@@ -56,8 +56,6 @@ def test_its_sound_has_the_targets_length_and_the_examples_level():
   weights = folder.load(folder.SHIPPED, only=("vocoder",))
   small = VGGishish(VGGishishConfig(classes=2, n_mels=MINI.n_mels, widths=((4,), (4,)), pool=(2, 2)), rngs=Keys(0))
   target, example = (t.target.audio_N[: MINI.samples].astype(np.float32) for t in strikes.trials()[:2])
-  loud, quiet = (restyled(weights, small, target, example * gain) for gain in (1.0, 0.25))
+  loud, quiet = (restyled(weights, small, target, example * gain) for gain in (0.4, 0.1))
   assert loud.shape == target.shape and 0.01 < np.abs(loud).max() < 1
-  # Not sample by sample: what lies on a mel's floor does not get quieter with it.
-  assert np.std(quiet) == pytest.approx(np.std(loud) / 4, rel=0.05)
-  assert np.corrcoef(quiet, loud)[0, 1] > 0.97
+  np.testing.assert_allclose(quiet, loud / 4, atol=0.05 * np.abs(loud).max())
