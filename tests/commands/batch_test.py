@@ -215,6 +215,7 @@ def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path)
   assert [row["status"] for row in summary(tmp_path / "out")] == ["failed", "failed"]
 
 
+@pytest.mark.slow
 def test_a_row_whose_files_are_gone_or_empty_is_made_again(made, generate):
   folder, _ = made
   wav, report = (folder / "out" / "first" / name for name in ("takes/02.wav", "report.html"))
@@ -224,6 +225,7 @@ def test_a_row_whose_files_are_gone_or_empty_is_made_again(made, generate):
     assert wav.exists() and report.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_made_row_whose_input_cannot_be_had_any_more_fails_alone(videos, generate, tmp_path):
   for i, video in enumerate(videos[:2]):
     shutil.copy(video, tmp_path / f"{i}.mp4")

@@ -197,6 +197,7 @@ def test_a_query_of_one_frame_at_30_fps_is_refused(tmp_path, videos, capsys):
   assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_any_top_k_is_taken(videos, tmp_path):
   assert _generate(videos[0], videos[1], tmp_path / "out", "--top-k", str(2**32 - 1)) == 0
 
