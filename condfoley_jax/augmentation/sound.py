@@ -21,8 +21,7 @@ class SoundAugmentation:
     gain_db: range of the level, uniform in dB.
     speed: largest relative change of speed and, with it, pitch.
     noise_db: range of the RMS of added noise, dB below full scale, from white to pink; None adds none.
-    mask_frames, mask_bins: most mel frames and bins that one stripe of each kind silences, of a condition or of what a
-      classifier hears.
+    mask_frames, mask_bins: most mel frames and bins of the condition that one stripe of each kind silences.
 
   Raises:
     ValueError: a range is none, or a number out of its range.
@@ -48,7 +47,13 @@ class SoundAugmentation:
 def augment(clips: Sequence[Audio_BxN], key: jax.Array, change: SoundAugmentation) -> list[Audio_BxN]:
   """Clips that belong together, as the two of a pair: row by row changed alike, each with noise of its own.
 
-  Clipped to [-1, 1].
+  Args:
+    clips: float32 [B, N] each.
+    key: of all draws.
+    change: how far.
+
+  Returns:
+    float32 [B, N] each, clipped to [-1, 1].
   """
   gain_key, speed_key, kind_key, noise_key = jax.random.split(key, 4)
   rows = clips[0].shape[0]

@@ -165,10 +165,9 @@ def see(encoder: VideoEncoder, frames: jax.Array, conventions: Conventions) -> j
 
 def vocode(vocoder: nnx.Module, mel: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
   """Mel [B, F, M] -> audio [B, N]."""
-  read = mel
-  if conventions.vocoder_mel != "as_decoded":
-    read = rescale_mel(jnp.clip(mel, -1, 1), spec, conventions.vocoder_mel)
-  return closer_to_mel(vocoder(read), jnp.clip(mel, -1, 1), spec, conventions.mel_passes)
+  clipped = jnp.clip(mel, -1, 1)
+  read = mel if conventions.vocoder_mel == "as_decoded" else rescale_mel(clipped, spec, conventions.vocoder_mel)
+  return closer_to_mel(vocoder(read), clipped, spec, conventions.mel_passes)
 
 
 def motion(frames: jax.Array) -> jax.Array:
