@@ -27,8 +27,9 @@ class OptimizerConfig:
     schedule: `constant` or `cosine` (to 0 at the last step).
     b1, b2: decay of the moments.
     weight_decay: how much weights are drawn to 0.
-    decay: `decoupled` from the gradient, on kernels of linear layers alone (AdamW, as the transformer was published),
-      or with `adamw` `l2`, added to the gradient of every parameter (as the classifiers were).
+    decay: `decoupled` from the gradient, on kernels of linear layers alone (AdamW, as the transformer was published;
+      with `muon` on those that it makes orthogonal), or with `adamw` `l2`, added to the gradient of every parameter (as
+      the classifiers were).
     clip_norm: global gradient norm above which gradients are scaled down; 0 for none.
   """
 
