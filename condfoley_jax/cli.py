@@ -98,7 +98,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     "--guidance",
     type=_strength,
     metavar="G",
-    help="above 1 follows the example more than training did, in twice the time (default: what the weights say)",
+    help="above 1 follows query and example more than training did, in twice the time (default: what the weights say)",
   )
   parser.add_argument("--tau", type=_not_negative, metavar="S", help="what counts as in time, s")
   parser.add_argument("--weights", type=_path, metavar="DIR", help="weights folder (default: the ones shipped)")

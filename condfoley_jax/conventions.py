@@ -29,8 +29,8 @@ class Conventions:
       condition and the query frames stay those of the first clip, as published.
     denoise: the example's noise is removed before it is read (published for Countix-AV).
     top_k: likeliest codes that sampling keeps where the user does not say; the published system keeps half of them.
-    guidance: how far sampling goes beyond what the model says without its condition, where the user does not say; 1 is
-      as trained (`Sampling.guidance`).
+    guidance: how far sampling goes beyond what the model says with nothing given, where the user does not say; 1 is as
+      trained (`Sampling.guidance`).
   """
 
   bn_mode: Literal["running", "batch"] = "running"

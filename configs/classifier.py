@@ -30,13 +30,22 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def _mini() -> ConfigDict:
-  adam = {"learning_rate": 1e-3, "warmup_steps": 50, "schedule": "cosine", "weight_decay": 0.01, "clip_norm": 1.0}
+  adam = {
+    "learning_rate": 3e-3,
+    "warmup_steps": 50,
+    "schedule": "cosine",
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+    "method": "muon",
+  }
   return ConfigDict(
     {
-      "steps": 800,
+      "steps": 2000,
       "batch_size": 32,
       "standardise": {"mean": (-0.5,), "deviation": (0.4,)},
       "optimizers": {"material_classifier": adam, "action_classifier": adam},
+      # So that it does not mind what nobody hears.
+      "sound": {"speed": 0.03, "noise_db": (-100.0, -45.0), "mask_frames": 20, "mask_bins": 8},
     }
   )
 

@@ -70,7 +70,7 @@ def _mini() -> dict:
     },
     # One group: the gradient of grouped convolutions is many times slower on a CPU.
     "melgan_discriminator": {"scales": 3, "width": 8, "layers": 3, "factor": 4, "max_width": 32, "group_width": 32},
-    **_classifiers(grid, {"widths": ((16,), (32,), (64,), (96,)), "pool": (5, 5), "hidden": 64}),
+    **_classifiers(grid, {"widths": ((12,), (48,), (96,), (128,)), "pool": (5, 5), "hidden": 64}),
     "video_encoder": encoder,
     "event_head": {"width": 96},
     "onset_net": {"encoder": encoder, "hidden": 128},

@@ -19,7 +19,7 @@ from configs import common, models
 
 _UNCHANGED = SoundAugmentation()
 _AUGMENTED = {
-  "mini": SoundAugmentation((-12.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=24, mask_bins=8),
+  "mini": SoundAugmentation((-12.0, 6.0), 0.03, (-100.0, -50.0), mask_frames=24, mask_bins=8),
   "paper_gh": SoundAugmentation((-6.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=16, mask_bins=8),
   "paper_countix": SoundAugmentation((-6.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=16, mask_bins=8),
   "large": SoundAugmentation((-12.0, 6.0), 0.03, (-75.0, -50.0), mask_frames=60, mask_bins=12),
@@ -30,8 +30,9 @@ _ABSENT = {
   "no_condition": ("condition_codes", "condition_features"),
   "no_condition_video": ("condition_features",),
 }
-# How often a pair goes without each input, so that one set of weights does without any, and guidance can compare.
-_DROP = {"condition_codes": 0.1, "condition_features": 0.1, "query_features": 0.1}
+# How often a pair goes without each input, so that one set of weights does without any, and without all of them, which
+# guidance compares with.
+_DROP = {"condition_codes": 0.05, "condition_features": 0.05, "query_features": 0.05, "all": 0.1}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -83,7 +84,7 @@ def _mini() -> ConfigDict:
       "optimizers": {
         "transformer": {
           "method": "muon",
-          "learning_rate": 2e-3,
+          "learning_rate": 4e-3,
           "warmup_steps": 100,
           "schedule": "cosine",
           "weight_decay": 0.01,

@@ -21,14 +21,15 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if "two_stream" in options:
     models.two_stream(config.model.video_encoder)
     config.model.event_head.width *= 2
-  config.steps = 750
+  config.steps = 1700
   config.batch_size = 12
   config.onset_weight = 5.0
   config.label_weight = 0.1
   config.optimizers = ConfigDict(
     {
       "events": {
-        "learning_rate": 2e-3,
+        "method": "muon",
+        "learning_rate": 8e-3,
         "warmup_steps": 100,
         "schedule": "cosine",
         "weight_decay": 0.01,

@@ -145,7 +145,7 @@ class Maker:
       guidance=settings.guidance,
     )
     if self.sampling.guidance is not None and not self.weights.components["transformer"].config.stand_ins:
-      raise InputError(f"{self.directory}: never trained without a condition; choose --guidance 1")
+      raise InputError(f"{self.directory}: never trained without its inputs; choose --guidance 1")
     self.spec, self.generator = self.weights.clip, sampler.Generator(self.weights)
 
   def read(self, query: Path, settings: Settings) -> Request:

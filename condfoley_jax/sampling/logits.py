@@ -19,8 +19,9 @@ class Sampling:
     top_p: of those, keeps the fewest most likely codes whose probabilities reach p, and whatever ties with the last of
       them; 1 or more keeps all.
     min_p: of those, keeps the codes that are at least this share as likely as the likeliest; 0 keeps all.
-    guidance: how far logits are moved from those without the condition to those with it (classifier-free guidance, Ho
-      and Salimans 2022): 0 is without, 1 with, more than 1 beyond. None reads the condition alone, in half the time.
+    guidance: how far logits are moved from those of a model that is given nothing, neither condition nor query, to
+      those with both (classifier-free guidance, Ho and Salimans 2022): 0 is without, 1 with, more than 1 beyond. None
+      reads what is given alone, in half the time.
   """
 
   temperature: float | jax.Array = 1.0
@@ -46,7 +47,7 @@ def sample(logits: Logits_BxV, keys: jax.Array, sampling: Sampling) -> jax.Array
 
 
 def guide(given: jax.Array, missing: jax.Array, guidance: jax.Array) -> jax.Array:
-  """Logits moved from those where the condition is `missing` towards, or beyond, those where it is `given`."""
+  """Logits moved from those where everything is `missing` towards, or beyond, those where it is `given`."""
   return missing + guidance * (given - missing)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from condfoley_jax.augmentation.sound import random_gain
+from condfoley_jax.augmentation.sound import augment, mask_mel
 from condfoley_jax.figures import spectrogram_grid
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages.scores import mean_where
@@ -43,7 +43,9 @@ class ClassifierStage(Stage):
     return {_part(label): functools.partial(self._loss, label) for label in CLASSES}
 
   def _loss(self, label: str, model, batch: Batch, key: jax.Array):
-    mel = self.mel(random_gain(batch["audio"], key, self.sound.gain_db))
+    sound_key, mask_key = jax.random.split(key)
+    (audio,) = augment((batch["audio"],), sound_key, self.sound)
+    mel = mask_mel(self.mel(audio), mask_key, self.sound)
     losses, right = _judged(getattr(model, _part(label))(mel), batch[label])
     known = _known(batch)
     loss = mean_where(losses, known)

@@ -71,9 +71,15 @@ class TransformerStage(Stage):
     return loss, {"loss": loss}
 
   def missing(self, pairs: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Which inputs each of so many pairs goes without, bool [B] by name: each at its own rate in `config.drop`."""
-    keys = dict(zip(INPUTS, jax.random.split(key, len(INPUTS)), strict=True))
-    return {name: jax.random.bernoulli(keys[name], rate, (pairs,)) for name, rate in self.config["drop"].items()}
+    """Which inputs each of so many pairs goes without, bool [B] by name.
+
+    `config.drop` has the rate of each, and under `all` how often all of them are left out together.
+    """
+    rates, names = self.config["drop"], (*INPUTS, "all")
+    keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
+    draw = lambda name: jax.random.bernoulli(keys[name], rates.get(name, 0.0), (pairs,))
+    nothing = draw("all")
+    return {name: draw(name) | nothing for name in INPUTS}
 
   def inputs(self, model, batch: Batch, key: jax.Array) -> Batch:
     """What the transformer reads of pairs, augmented by one key.
@@ -132,7 +138,8 @@ class TransformerStage(Stage):
       "loss_other_example": with_other("condition_codes"),
     }
     # The same with an input missing that training leaves out at times: what guidance compares with.
-    without = lambda name: self._cross_entropy(model, inputs, {name: True})[0].mean()
+    names = {name: (name,) for name in INPUTS} | {"all": INPUTS}
+    without = lambda name: self._cross_entropy(model, inputs, dict.fromkeys(names[name], True))[0].mean()
     return scores | {f"loss_without_{name}": without(name) for name in self.config["drop"]}
 
   def components(self, model):

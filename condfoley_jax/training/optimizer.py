@@ -21,8 +21,8 @@ class OptimizerConfig:
 
   Attributes:
     learning_rate: peak rate.
-    method: `adamw`, or `muon`: the momentum of each kernel of the transformer's layers made orthogonal, at AdamW's size
-      (Jordan et al. 2024; Liu et al. 2025, eq. 4), AdamW for all else.
+    method: `adamw`, or `muon`: the momentum of each kernel of the transformer's layers and of convolutions over
+      pictures made orthogonal, at AdamW's size (Jordan et al. 2024; Liu et al. 2025, eq. 4), AdamW for all else.
     warmup_steps: steps of linear warm-up from 0.
     schedule: `constant` or `cosine` (to 0 at the last step).
     b1, b2: decay of the moments.
@@ -105,12 +105,13 @@ def _is_linear(name: str, axes: int) -> bool:
 
 
 def _matrices(params):
-  """For Muon: which axes of a block's kernels are inputs and outputs, queries, keys and values by themselves."""
+  """For Muon: which axes of a kernel are inputs and outputs; queries, keys and values are by themselves."""
 
   def axes(path, x) -> contrib.MuonDimensionNumbers | None:
-    del x
-    if not (found := _IN_BLOCK.search(path_name(path))):
-      return None
+    name = path_name(path)
+    if not (found := _IN_BLOCK.search(name)):
+      is_convolution = x.ndim >= 4 and name.endswith("kernel")
+      return contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), -1) if is_convolution else None
     return (
       contrib.MuonDimensionNumbers(-4, (-2, -1))
       if found[1] == "attention/qkv"

@@ -88,6 +88,7 @@ def test_the_best_take_is_the_soundtrack(made):
   assert sorted(p.name for p in out.iterdir()) == ["generation.json", "report.html", "soundtrack.mp4", "takes"]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_sound(made, tmp_path):
   query, example, out = made
   assert _generate(query, example, tmp_path / "again", "--candidates", "2") == 0
@@ -202,14 +203,14 @@ def test_any_top_k_is_taken(videos, tmp_path):
   assert _generate(videos[0], videos[1], tmp_path / "out", "--top-k", str(2**32 - 1)) == 0
 
 
-def test_guidance_of_weights_that_never_went_without_a_condition_is_refused(tmp_path, monkeypatch):
+def test_guidance_of_weights_that_never_went_without_inputs_is_refused(tmp_path, monkeypatch):
   from condfoley_jax.sampling import generate
   from condfoley_jax.weights.folder import Weights
 
   plain = small.parts()
   plain["transformer"].config = dataclasses.replace(plain["transformer"].config, stand_ins=False)
   monkeypatch.setattr(generate, "load", lambda directory: Weights(MINI, Conventions(), plain, "none"))
-  with pytest.raises(InputError, match="never trained without a condition; choose --guidance 1"):
+  with pytest.raises(InputError, match="never trained without its inputs; choose --guidance 1"):
     generation.Maker(tmp_path, generation.Settings(None, guidance=2.0))
   made = generation.Maker(tmp_path, generation.Settings(None, guidance=1.0))
   assert made.settled(generation.Settings(None)).guidance == 1.0

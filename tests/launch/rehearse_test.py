@@ -15,6 +15,7 @@ SMALL = ["--config", "configs/transformer.py:mini,runlocal", "--config.model.tra
 SMALL += ["--config.data.cache=out/cache", "--config.batch_size=4", "--config.mesh.data=2", "--config.mesh.tensor=2"]
 
 
+@pytest.mark.slow
 def test_a_training_step_for_four_chips(libtpu):
   command = [sys.executable, "-m", "launch.rehearse", *SMALL, "--topology", "v5e:2x2"]
   result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from condfoley_jax.models.keys import Keys
-from condfoley_jax.models.sequence import TransformerConfig
+from condfoley_jax.models.sequence import INPUTS, TransformerConfig
 from condfoley_jax.models.transformer import Transformer
 from condfoley_jax.sampling.decode_loop import sample_codes
 from condfoley_jax.sampling.logits import Sampling, guide, sample
@@ -35,7 +35,7 @@ GPT_SMALL = TransformerConfig(
   frames=30, code_rows=5, code_columns=10, vocab=128, layers=2, heads=4, width=64, feature_width=512
 )
 GREEDY = Sampling(temperature=0.0)
-CONDITION = ("condition_codes", "condition_features")
+
 FULL = nnx.jit(lambda model, *inputs: model(*inputs))
 
 
@@ -70,7 +70,7 @@ def uncached(model, condition, query, codes, key, sampling):
   for index in range(TINY.codes):
     logits = FULL(model, condition[None], query[None], fed)[:, TINY.prefix - 1 + index]
     if sampling.guidance is not None:
-      missing = model.replace(condition[None], query[None], fed, dict.fromkeys(CONDITION, True))
+      missing = model.replace(condition[None], query[None], fed, dict.fromkeys(INPUTS, True))
       logits = guide(logits, FULL(model, *missing)[:, TINY.prefix - 1 + index], sampling.guidance)
     drawn.append(sample(logits, jax.random.fold_in(key, TINY.prefix + index)[None], sampling)[0])
     fed = fed.at[:, TINY.codes + index].set(drawn[-1], mode="drop")
@@ -127,11 +127,11 @@ def test_other_keys_give_other_codes(tiny):
   assert first.shape == (2, 3, TINY.codes) and first.dtype == jnp.int32
 
 
-def test_guidance_of_1_is_the_model_with_its_condition_and_of_0_without(tiny):
+def test_guidance_of_1_is_the_model_with_its_inputs_and_of_0_without(tiny):
   condition, query, codes = tiny_inputs()
   made = lambda *inputs, **sampling: generate(tiny, *inputs, nothing(2, 2), keys_of(2, 2), Sampling(**sampling))
   np.testing.assert_array_equal(made(condition, query, codes, guidance=1.0), made(condition, query, codes))
-  missing = tiny.replace(condition, query, codes, dict.fromkeys(CONDITION, True))
+  missing = tiny.replace(condition, query, codes, dict.fromkeys(INPUTS, True))
   np.testing.assert_array_equal(made(condition, query, codes, guidance=0.0), made(*missing))
 
 

@@ -44,6 +44,14 @@ def test_each_input_is_left_out_at_its_own_rate():
   np.testing.assert_array_equal(drawn[0], stage.missing(20_000, jax.random.key(0))["condition_codes"])
 
 
+def test_all_inputs_are_left_out_together_at_a_rate_of_their_own():
+  missing = stage_of(query_features=0.5, all=0.2).missing(20_000, jax.random.key(0))
+  drawn = np.stack([missing[name] for name in INPUTS])
+  np.testing.assert_array_equal(drawn[0], drawn[1])
+  np.testing.assert_allclose(drawn.mean(1), [0.2, 0.2, 0.6], atol=0.02)
+  assert drawn[2][drawn[0]].all()
+
+
 def test_loss_of_cached_pairs_goes_down_with_inputs_left_out(model):
   stage = stage_of(**dict.fromkeys(INPUTS, 0.3))
   losses = [s["loss"] for s in metrics_of_steps(stage, nnx.clone(model), cached_inputs(), steps=16, rate=1e-2)]

@@ -64,7 +64,7 @@ def test_l2_decay_is_a_gradient_of_every_parameter():
   assert list(moved.values()) == pytest.approx([-0.1] * len(moved))
 
 
-def test_muon_makes_updates_of_blocks_orthogonal_and_leaves_the_rest_to_adam():
+def test_muon_makes_updates_of_blocks_and_convolutions_orthogonal_and_leaves_the_rest_to_adam():
   """Queries, keys and values by themselves, and layer by layer; as large as Adam's, whatever the gradient."""
   keys = iter(jax.random.split(jax.random.key(0), 100))
   grads = jax.tree.map(lambda x: 7 * jax.random.normal(next(keys), x.shape), PARAMS)
@@ -75,11 +75,12 @@ def test_muon_makes_updates_of_blocks_orthogonal_and_leaves_the_rest_to_adam():
 
   muon, adam = first("muon"), first("adamw")
   matrices = [*muon["blocks/mlp_in/kernel"], *jnp.moveaxis(muon["attention/qkv/kernel"], 1, 0).reshape(3, 3, 4)]
+  matrices += [muon["conv/kernel"].reshape(18, 2)]
   for matrix in matrices:
     sizes = np.linalg.svd(matrix, compute_uv=False)
     assert sizes.max() < 2 * sizes.min()
     assert 0.1 * 0.2 / 2 < np.sqrt(np.mean(matrix**2)) < 0.1 * 0.2 * 2
-  for name in set(adam) - {"blocks/mlp_in/kernel", "attention/qkv/kernel"}:
+  for name in set(adam) - {"blocks/mlp_in/kernel", "attention/qkv/kernel", "conv/kernel"}:
     np.testing.assert_allclose(np.sign(muon[name]), np.sign(adam[name]))
     # Its first step is the rate, with the gradient looked ahead of.
     assert np.abs(muon[name]).min() > 0.09 and np.abs(muon[name]).max() < 0.16
