@@ -47,6 +47,7 @@ def test_it_generates(installed, videos):
   assert (out / "soundtrack.mp4").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_it_finds_its_configs(installed, world):
   overrides = [f"--config.data.{split}={world}" for split in ("train", "validation")]
   # One layer of each kind: what takes long here is compiling.

@@ -66,7 +66,7 @@ def _decode(
   count: int,
 ) -> jax.Array:
   jobs, takes, known = history.shape
-  # Guided jobs are read twice, with and without their condition.
+  # Guided jobs are read twice, with all that is given and with nothing.
   reads = lambda codes: codes if sampling.guidance is None else jnp.concatenate([codes, codes])
   suffix = transformer.empty_suffix(len(logits_JxV), takes, known + count - 1)
   logits = jnp.broadcast_to(logits_JxV[:, None], (len(logits_JxV), takes, logits_JxV.shape[1]))

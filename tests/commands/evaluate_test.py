@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 import re
@@ -41,6 +42,14 @@ def judge(tmp_path_factory):
   folder.save(directory / "sync", MINI, {"sync_net": SyncNet(SYNC, rngs=Keys(0))})
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(judges.Judges.__init__, "__defaults__", (directory,))
+    yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small(small_weights):
+  """Small weights, in place of the ones shipped."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(command, "Settings", functools.partial(command.Settings, weights=(small_weights,)))
     yield
 
 

@@ -20,7 +20,10 @@ MODEL = {"material_classifier": {"classes": 17, **SIZES}, "action_classifier": {
 
 
 def stage_of(preset="mini", **changes):
-  return registry.create(classifier.get_config(preset).to_dict() | {"model": MODEL, "dtype": "float32"} | changes)
+  config = classifier.get_config(preset).to_dict()
+  # The clips here are short.
+  config["sound"] |= {"mask_frames": 2, "mask_bins": 2}
+  return registry.create(config | {"model": MODEL, "dtype": "float32"} | changes)
 
 
 def tones(clip, materials, actions):

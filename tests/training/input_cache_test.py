@@ -148,6 +148,7 @@ def _one_of_two(index, address, world, blocked, cache):
   _fill(_config(world, cache), Share(int(index), 2))
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was_stopped(filled, world, tmp_path):
   shutil.copytree(filled[0]["data"]["cache"], tmp_path, dirs_exist_ok=True)
   broken, gone = sorted(tmp_path.glob("*.tfrecord"))[:2]
