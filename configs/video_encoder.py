@@ -3,7 +3,8 @@
 mini: condfoley train --config configs/video_encoder.py:mini --workdir out/video_encoder
       22 minutes on 2 CPU cores, on 1,248 videos; of 48 clips for validation: onset average precision 0.84 per frame,
       time within the frame off by 0.18 frames, action right in all windows that have one, material in 8 %, hardly above
-      chance (6 %). After 100 steps Muon has 0.56 where AdamW has 0.30 at its rate of 2e-3. Onsets picked from it: `python -m benchmarks.world --weights`, docs/world.md.
+      chance (6 %). After 100 steps Muon has 0.56 where AdamW has 0.30 at its rate of 2e-3. Onsets picked from it:
+      `python -m benchmarks.world --weights`, docs/world.md.
 """
 
 from ml_collections import ConfigDict
