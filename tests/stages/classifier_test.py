@@ -20,10 +20,9 @@ MODEL = {"material_classifier": {"classes": 17, **SIZES}, "action_classifier": {
 
 
 def stage_of(preset="mini", **changes):
-  config = classifier.get_config(preset).to_dict()
-  # The clips here are short.
-  config["sound"] |= {"mask_frames": 2, "mask_bins": 2}
-  return registry.create(config | {"model": MODEL, "dtype": "float32"} | changes)
+  # Short tones in noise have no action.
+  unchanged = {"model": MODEL, "dtype": "float32", "sound": {"gain_db": (-12.0, 6.0)}}
+  return registry.create(classifier.get_config(preset).to_dict() | unchanged | changes)
 
 
 def tones(clip, materials, actions):
@@ -48,6 +47,17 @@ def trained():
 def test_loss_goes_down(trained, label):
   steps = trained[2]
   assert np.mean([s[f"{label}_loss"] for s in steps[-5:]]) < 0.85 * steps[0][f"{label}_loss"]
+
+
+@pytest.mark.parametrize(
+  "change", [{"speed": 0.1}, {"noise_db": (-30.0, -30.0)}, {"mask_frames": 20}, {"mask_bins": 60}]
+)
+def test_it_hears_sound_that_is_changed_as_the_config_says(change):
+  stages = [stage_of(sound=sound) for sound in ({}, change)]
+  model, batch = filled(lambda: stages[0].create(Keys(0))), tones(stages[0].clip, [0, 4], [0, 1])
+  loss_of = lambda stage: float(stage.losses("train")["material_classifier"](model, batch, jax.random.key(0))[0])
+  plain, changed = map(loss_of, stages)
+  assert changed != pytest.approx(plain, rel=1e-6)
 
 
 def test_clips_of_several_materials_or_actions_do_not_count():
