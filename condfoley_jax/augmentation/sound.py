@@ -21,7 +21,8 @@ class SoundAugmentation:
     gain_db: range of the level, uniform in dB.
     speed: largest relative change of speed and, with it, pitch.
     noise_db: range of the RMS of added noise, dB below full scale, from white to pink; None adds none.
-    mask_frames, mask_bins: most mel frames and bins of the condition that one stripe of each kind silences.
+    mask_frames, mask_bins: most mel frames and bins that one stripe of each kind silences, of a pair's condition
+      or of what a classifier hears.
 
   Raises:
     ValueError: a range is none, or a number out of its range.

@@ -17,6 +17,9 @@ from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.models.vqgan import codes_to_sequence
 from condfoley_jax.stages.stage import Batch, Stage, Trained
 
+# What is left out together, by its name in `config.drop`; guidance compares with `all`.
+_LEFT_OUT = {name: (name,) for name in INPUTS} | {"all": INPUTS}
+
 
 class TransformerStage(Stage):
   """One player; VQGAN and video encoder are frozen.
@@ -73,13 +76,14 @@ class TransformerStage(Stage):
   def missing(self, pairs: int, key: jax.Array) -> dict[str, jax.Array]:
     """Which inputs each of so many pairs goes without, bool [B] by name.
 
-    `config.drop` has the rate of each, and under `all` how often all of them are left out together.
+    `config.drop` has the rates, in [0, 1]: of each input by itself, and under `all` of all of them together.
     """
-    rates, names = self.config["drop"], (*INPUTS, "all")
-    keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
-    draw = lambda name: jax.random.bernoulli(keys[name], rates.get(name, 0.0), (pairs,))
-    nothing = draw("all")
-    return {name: draw(name) | nothing for name in INPUTS}
+    keys = dict(zip(_LEFT_OUT, jax.random.split(key, len(_LEFT_OUT)), strict=True))
+    missing = dict.fromkeys(INPUTS, jnp.zeros(pairs, bool))
+    for what, rate in self.config["drop"].items():
+      drawn = jax.random.bernoulli(keys[what], rate, (pairs,))
+      missing |= {name: missing[name] | drawn for name in _LEFT_OUT[what]}
+    return missing
 
   def inputs(self, model, batch: Batch, key: jax.Array) -> Batch:
     """What the transformer reads of pairs, augmented by one key.
@@ -137,10 +141,9 @@ class TransformerStage(Stage):
       "loss_other_query": with_other("target_features"),
       "loss_other_example": with_other("condition_codes"),
     }
-    # The same with an input missing that training leaves out at times: what guidance compares with.
-    names = {name: (name,) for name in INPUTS} | {"all": INPUTS}
-    without = lambda name: self._cross_entropy(model, inputs, dict.fromkeys(names[name], True))[0].mean()
-    return scores | {f"loss_without_{name}": without(name) for name in self.config["drop"]}
+    # The same without what training leaves out at times.
+    without = lambda what: self._cross_entropy(model, inputs, dict.fromkeys(_LEFT_OUT[what], True))[0].mean()
+    return scores | {f"loss_without_{what}": without(what) for what in self.config["drop"]}
 
   def components(self, model):
     names = ("vqgan", "vocoder", "video_encoder", "event_head", "sync_net")

@@ -109,13 +109,12 @@ def _matrices(params):
 
   def axes(path, x) -> contrib.MuonDimensionNumbers | None:
     name = path_name(path)
-    if not (found := _IN_BLOCK.search(name)):
-      is_convolution = x.ndim >= 4 and name.endswith("kernel")
-      return contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), -1) if is_convolution else None
-    return (
-      contrib.MuonDimensionNumbers(-4, (-2, -1))
-      if found[1] == "attention/qkv"
-      else contrib.MuonDimensionNumbers(-2, -1)
-    )
+    if found := _IN_BLOCK.search(name):
+      inputs, outputs = (-4, (-2, -1)) if found[1] == "attention/qkv" else (-2, -1)
+    elif name.endswith("kernel") and x.ndim >= 4:  # A convolution over pictures, or pictures and time.
+      inputs, outputs = tuple(range(x.ndim - 1)), -1
+    else:
+      return None
+    return contrib.MuonDimensionNumbers(inputs, outputs)
 
   return jax.tree_util.tree_map_with_path(axes, params)
