@@ -53,7 +53,7 @@ def _rows(case: str, config, changes: str, phase: str) -> list[dict]:
   batch = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), program.batch())
   seconds, rates = [], []
   for _ in range(ROUNDS + 1):  # The first touches memory for the first time.
-    rates.append(_machine_rate())
+    rates.append(machine_rate())
     start = time.perf_counter()
     state, _ = jax.block_until_ready(step(state, frozen, batch, jax.random.key(1)))
     seconds.append(time.perf_counter() - start)
@@ -79,7 +79,7 @@ def _row(case, ours, other, against, unit, ratio, goal, device) -> dict:
   return dict(zip(names, (case, ours, other, against, unit, ratio, goal, device), strict=True))
 
 
-def _machine_rate(size: int = 2048) -> float:
+def machine_rate(size: int = 2048) -> float:
   """Flops per second of a product of square float32 matrices."""
   x = jnp.ones((size, size))
   return 2 * size**3 / _seconds(lambda: _product(x))

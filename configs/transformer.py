@@ -71,6 +71,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.pretrained.video_encoder = "out/two_stream/weights"
   for ablation in options & set(_ABSENT):
     config.model.transformer.update({"stand_ins": True, "absent": _ABSENT[ablation]})
+  if "no_condition" in options:
+    # What knows no example does not borrow from one.
+    config.conventions.detail_frames = 0
   return common.finish(config, options)
 
 
@@ -81,7 +84,7 @@ def _mini() -> ConfigDict:
       "batch_size": 8,
       "drop": _DROP,
       # Picked by ear of the judges on videos of another seed than the tests'.
-      "conventions": {"top_k": 32, "guidance": 2.0, "mel_passes": 4},
+      "conventions": {"top_k": 32, "guidance": 2.0, "mel_passes": 4, "detail_frames": 7},
       "optimizers": {
         "transformer": {
           "method": "muon",

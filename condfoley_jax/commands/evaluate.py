@@ -97,6 +97,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
   for name, weights in named.items():
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
+      groups.append(systems.without_detail_group(weights, settings.seed))
       groups.append(systems.style_group(weights, judges.material, judges.id))
       ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
@@ -108,7 +109,8 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
 
 def _wanted(only: Sequence[str] | None, named: Iterable[str]) -> Sequence[str]:
   """`only`, or all systems that weights of these names give."""
-  given = (systems.CEILINGS + systems.MODEL + systems.STYLE if name == "model" else (name,) for name in named)
+  model = (*systems.CEILINGS, *systems.MODEL, systems.WITHOUT_DETAIL, *systems.STYLE)
+  given = (model if name == "model" else (name,) for name in named)
   known = (*systems.REFERENCES, *itertools.chain(*given))
   for system in only or ():
     if system not in known:

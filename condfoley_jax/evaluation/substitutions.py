@@ -8,6 +8,7 @@ ROWS = {
   "codes_vocoder": "VQGAN and vocoder, from the true sound",
   "true_onsets": "snippets of the example, at the true onsets",
   "onset_transfer": "snippets of the example, at onsets that the encoder sees",
+  "without_detail": "the first take, without the example's detail",
   "base": "all, the first take",
   "rerank": "all, the best take",
 }

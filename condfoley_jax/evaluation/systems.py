@@ -3,9 +3,10 @@
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
 weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets;
-`style` is the truth in the example's texture.
+`without_detail` is the first take as its codes alone sound, `style` the truth in the example's texture.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from data_pipelines.errors import InputError
 REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
 MODEL = ("base", "rerank", "onset_transfer")
+WITHOUT_DETAIL = "without_detail"
 STYLE = ("style_transfer",)
 # Systems of weights folders of these names, of which one take is made.
 VARIANTS = (
@@ -112,6 +114,12 @@ def variant_group(name: str, weights: Weights, seed: int) -> Group:
   sampling = generate.sampling_of(weights.conventions)
   make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
   return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
+
+
+def without_detail_group(weights: Weights, seed: int) -> Group:
+  """The first take as codes alone sound."""
+  plain = dataclasses.replace(weights.conventions, detail_frames=0)
+  return variant_group(WITHOUT_DETAIL, dataclasses.replace(weights, conventions=plain), seed)
 
 
 def model_group(

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from condfoley_jax.audio.mel import crop_mel, log_mel
 from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
@@ -250,7 +249,7 @@ class Generator:
 def _through_codes(parts: program.Parts, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
   """Audio [1, N] of a clip -> the same, by way of its codes."""
   levelled, gain = program.levelled(audio, conventions)
-  mel = parts["vqgan"].decode(program.read(parts["vqgan"], levelled, spec, conventions))
+  mel = parts["vqgan"].decode(parts["vqgan"].encode(program.mel_of(levelled, spec, conventions)))
   made = program.vocode(parts["vocoder"], mel, spec, conventions)
   return program.placed(made, audio.shape[1], spec, conventions) / gain
 
@@ -259,7 +258,7 @@ def _through_codes(parts: program.Parts, audio: jax.Array, spec: ClipSpec, conve
 def _through_mel(parts: program.Parts, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
   """Audio [1, N] of a clip -> the same, by way of its mel."""
   levelled, gain = program.levelled(audio, conventions)
-  made = program.vocode(parts["vocoder"], crop_mel(log_mel(levelled, spec), spec, conventions.crop), spec, conventions)
+  made = program.vocode(parts["vocoder"], program.mel_of(levelled, spec, conventions), spec, conventions)
   return program.placed(made, audio.shape[1], spec, conventions) / gain
 
 

@@ -19,9 +19,10 @@ from condfoley_jax.audio.mel_consistency import closer_to_mel
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models.video_encoder import EventHead, VideoEncoder, prepare_frames
-from condfoley_jax.models.vqgan import VQGAN, codes_to_sequence, sequence_to_codes
+from condfoley_jax.models.vqgan import codes_to_sequence, sequence_to_codes
 from condfoley_jax.sampling import rerank, windows
 from condfoley_jax.sampling.decode_loop import sample_codes
+from condfoley_jax.sampling.detail import with_detail
 from condfoley_jax.sampling.in_parts import map_in_parts
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.windows import Window
@@ -85,9 +86,10 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
     spec, conventions: of the weights.
   """
   audio, gains = levelled(jobs.example_audio, conventions)
-  codes = read(parts["vqgan"], audio, spec, conventions)
+  example = mel_of(audio, spec, conventions)
+  codes = parts["vqgan"].encode(example)
   grids, seen = _sample_all(parts, jobs, codes, sampling, spec, conventions)
-  audio = _sounded(parts, grids, jobs, gains, spec, conventions)
+  audio = _sounded(parts, grids, jobs, example, codes, gains, spec, conventions)
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
@@ -146,12 +148,12 @@ def levelled(audio: jax.Array, conventions: Conventions) -> tuple[jax.Array, jax
   return jnp.clip(audio * gains, -1, 1), gains
 
 
-def read(vqgan: VQGAN, audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
-  """float32 audio [J, N] -> codes [J, R, K * clips]."""
+def mel_of(audio: jax.Array, spec: ClipSpec, conventions: Conventions) -> jax.Array:
+  """float32 audio [J, N] of whole clips, or of less than one -> the mel that is encoded, [J, F, M * clips]."""
   clips = max(1, audio.shape[1] // spec.samples)
   if conventions.crop == "first":
     audio = audio[:, : clips * spec.samples]
-  return vqgan.encode(crop_mel(log_mel(audio, spec), spec, conventions.crop, clips))
+  return crop_mel(log_mel(audio, spec), spec, conventions.crop, clips)
 
 
 def see(encoder: VideoEncoder, frames: jax.Array, conventions: Conventions) -> jax.Array:
@@ -265,7 +267,14 @@ def _folded(keys: jax.Array, number: jax.Array) -> jax.Array:
 
 
 def _sounded(
-  parts: Parts, grids: jax.Array, jobs: Jobs, gains: jax.Array, spec: ClipSpec, conventions: Conventions
+  parts: Parts,
+  grids: jax.Array,
+  jobs: Jobs,
+  example: jax.Array,
+  example_codes: jax.Array,
+  gains: jax.Array,
+  spec: ClipSpec,
+  conventions: Conventions,
 ) -> jax.Array:
   """Audio float32 [J, B, N] of all takes."""
   clips = -(-grids.shape[3] // spec.code_columns)
@@ -273,11 +282,18 @@ def _sounded(
   # After a query's end its last codes go on, as the codec expects no silence there.
   place = jnp.minimum(jnp.arange(clips * spec.code_columns), columns[:, None] - 1)
   grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
-  made = map_in_parts(
-    lambda grid: vocode(parts["vocoder"], parts["vqgan"].decode(grid), spec, conventions),
-    grids.reshape(-1, *grids.shape[2:]),
-    max(1, int(_AT_ONCE_S / (clips * spec.seconds))),
-  )
+  job_of = jnp.arange(grids.shape[0] * grids.shape[1]) // grids.shape[1]
+  decoded = parts["vqgan"].decode(example_codes) if conventions.detail_frames else None
+
+  def sounded(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+    grid, job = part
+    mel = parts["vqgan"].decode(grid)
+    if decoded is not None:
+      mel = with_detail(mel, example[job], decoded[job], conventions.detail_frames)
+    return vocode(parts["vocoder"], mel, spec, conventions)
+
+  at_once = max(1, int(_AT_ONCE_S / (clips * spec.seconds)))
+  made = map_in_parts(sounded, (grids.reshape(-1, *grids.shape[2:]), job_of), at_once)
   samples = jobs.frames.shape[1] * spec.samples_per_frame
   audio = placed(made, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame

@@ -30,6 +30,10 @@ from data_pipelines.side_shards import Plan, SideShards
 _PAIRS_PER_DEVICE = 8
 _REPORT_S = 10.0
 _FROZEN = ("vqgan", "video_encoder")
+# What makes sound of codes has no part in the codes that a sound has: a new decoder leaves a cache as it is.
+_UNREAD = ("decoder", "post_quant_conv")
+# Of the conventions; the others are about sampling.
+_CONVENTIONS = ("bn_mode", "level")
 # Bytes of what processes tell one another.
 _MESSAGE = 1024
 Result = TypeVar("Result")
@@ -153,7 +157,8 @@ def _made_with(stage: TransformerStage, frozen: nnx.Module) -> dict[str, Any]:
   """All that a pair's inputs depend on."""
   config, data = stage.config, stage.config["data"]
   return {
-    **{name: config[name] for name in ("seed", "dtype", "clip", "conventions", "sound", "picture")},
+    **{name: config[name] for name in ("seed", "dtype", "clip", "sound", "picture")},
+    "conventions": {name: config["conventions"][name] for name in _CONVENTIONS},
     **{f"data.{name}": data[name] for name in ("mode", "overlap")},
     "data.train": dataset.sha256(epath.Path(data["train"]) / dataset.FILE_NAME)[:16],
     **{name: _described(getattr(frozen, name)) for name in _FROZEN},
@@ -161,9 +166,10 @@ def _made_with(stage: TransformerStage, frozen: nnx.Module) -> dict[str, Any]:
 
 
 def _described(module: nnx.Module) -> dict[str, Any]:
-  """A frozen module's config, and a hash of all that it holds."""
+  """A frozen module's config, and a hash of all of it that is read."""
   digest = hashlib.sha256()
-  for path, value in jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(nnx.state(module))):
+  read = {name: value for name, value in nnx.to_pure_dict(nnx.state(module)).items() if name not in _UNREAD}
+  for path, value in jax.tree_util.tree_leaves_with_path(read):
     array = np.asarray(value)
     digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
     digest.update(array.tobytes())

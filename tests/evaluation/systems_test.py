@@ -1,5 +1,6 @@
 """Which sound is called what, with a generator whose takes say whose they are."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -132,6 +133,15 @@ def test_a_variant_is_one_take_with_the_first_seed():
   group = systems.variant_group("no_condition", WEIGHTS, SEED)
   found = group.make(0, item(0))
   assert set(found) == {"no_condition"} == set(group.systems) and seed_of(found["no_condition"]) == SEED
+
+
+def test_without_detail_is_the_first_take_of_the_same_weights_that_add_none(monkeypatch):
+  kept = []
+  monkeypatch.setattr(Generator, "__init__", lambda self, weights: kept.append(weights))
+  detailed = dataclasses.replace(WEIGHTS, conventions=dataclasses.replace(OURS, detail_frames=7))
+  group = systems.without_detail_group(detailed, SEED)
+  assert kept == [WEIGHTS] and group.systems == ("without_detail",)
+  assert seed_of(group.make(0, item(0))["without_detail"]) == SEED
 
 
 def test_ceilings_are_the_true_sound_through_mel_through_codes_and_in_the_example_s_sound():

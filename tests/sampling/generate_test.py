@@ -10,7 +10,7 @@ from flax import nnx
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.sampling import generate, program
+from condfoley_jax.sampling import detail, generate, program
 from condfoley_jax.sampling.generate import Example, Generator, Job
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.weights import folder
@@ -64,6 +64,18 @@ def test_takes_are_brought_nearer_to_the_mel_of_their_codes_where_the_weights_sa
   wanted = generator._parts["vqgan"].decode(plain.grids)
   off = [np.abs(log_mel(x.audio * gain, MINI) - np.clip(wanted, -1, 1)).mean() for x in (plain, made)]
   assert off[1] < 0.8 * off[0]
+
+
+def test_takes_get_the_detail_of_the_example_where_the_weights_say_so(generator):
+  detailed = Generator(Weights(MINI, Conventions(mel_passes=4, detail_frames=7), generator._parts, "none"))
+  inputs, vqgan = _inputs(30), generator._parts["vqgan"]
+  plain, made = (x(*inputs, Sampling(), [0, 1]) for x in (generator, detailed))
+  np.testing.assert_array_equal(plain.grids, made.grids)
+  levelled, gain = program.levelled(inputs[1].audio[None], Conventions())
+  example, decoded = log_mel(levelled, MINI).repeat(2, 0), vqgan.decode(plain.grids)
+  wanted = detail.with_detail(decoded, example, vqgan.decode(vqgan.encode(example)), 7)
+  off = [np.abs(log_mel(made.audio * gain, MINI) - np.clip(mel, -1, 1)).mean() for mel in (decoded, wanted)]
+  assert off[1] < 0.5 * off[0]
 
 
 def test_a_take_depends_on_its_own_seed(generator):

@@ -185,6 +185,20 @@ def test_frozen_models_of_another_config_refuse_it(filled):
     input_cache.filled(stage, other, _pairs(config, stage), share=ALONE, report=print)
 
 
+def test_another_decoder_or_way_of_sampling_leaves_it_as_it_is(filled, world):
+  config, _, model, _ = filled
+  other = nnx.clone(model)
+  other.vqgan.decoder.conv_out.bias[...] += 1.0
+  changed = config | {"conventions": config["conventions"] | {"guidance": 1.5, "top_k": 7}}
+  fill = lambda model: input_cache.filled(
+    registry.create(changed), model, _pairs(config, filled[1]), share=ALONE, report=pytest.fail
+  )
+  fill(other)
+  other.vqgan.encoder.conv_out.bias[...] += 1.0
+  with pytest.raises(InputError, match=r"its vqgan\.weights"):
+    fill(other)
+
+
 def test_no_more_epochs_are_filled_than_the_run_reads(filled, world):
   config, stage, model, cache = filled
   batches = -(-cache.examples // config["batch_size"])  # Of an epoch; the last one may reach into the next.
