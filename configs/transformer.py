@@ -84,7 +84,7 @@ def _mini() -> ConfigDict:
       "batch_size": 8,
       "drop": _DROP,
       # Picked by ear of the judges on videos of another seed than the tests'.
-      "conventions": {"top_k": 32, "guidance": 2.0, "mel_passes": 4, "detail_frames": 7},
+      "conventions": {"top_k": 32, "guidance": 2.5, "mel_passes": 4, "detail_frames": 7},
       "optimizers": {
         "transformer": {
           "method": "muon",

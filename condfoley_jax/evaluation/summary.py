@@ -53,9 +53,10 @@ COMPARED = (
   "onset_f1_50ms",
   "sync_in_time",
 )
-# What models make is compared with the first take of the full one, and with what does not look or does not learn.
-_MODELS = ("base", "rerank", *VARIANTS)
-PAIRS = (*((m, "base") for m in _MODELS[1:]), *((m, baseline) for m in _MODELS for baseline in BASELINES))
+# What models make is compared with the first take of the full one, variants with that of the one trained as long, and
+# with what does not look or does not learn.
+_FULL = {"rerank": "base", "base_half": "base", **dict.fromkeys(VARIANTS[1:], "base_half")}
+PAIRS = (*_FULL.items(), *((m, baseline) for m in ("base", *_FULL) for baseline in BASELINES))
 
 # The same resamples for every metric and system, so that their intervals can be laid side by side.
 _SEED = 0
@@ -102,18 +103,19 @@ def compare(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> 
 
 
 def preferences(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> dict[str, Told]:
-  """How often judges would choose each system's sound over the first take of the model (the paper's table 2, there by
-  people): `material_chosen`, whose material is the example's, and `sync_chosen`, which is nearer in time; half of it
-  where both are alike. Nothing where there is no `base`."""
+  """How often judges would choose each system's sound over the first take of the model, of variants that of the model
+  trained as long (the paper's table 2, there by people): `material_chosen`, whose material is the example's, and
+  `sync_chosen`, which is nearer in time; half of it where both are alike. Nothing where there is no such take."""
   better = {"material_chosen": ("material_accuracy", 1), "sync_chosen": ("sync_error_s", -1)}
   found = {}
-  for system in scores.keys() - {"base"} if "base" in scores else ():
+  full = {system: _FULL.get(system, "base") for system in scores if system != "base"}
+  for system in (name for name, other in full.items() if other in scores):
     told = {}
     for chosen, (metric, sign) in better.items():
-      ours, theirs = (_values(metric, truth, scores[name]) for name in (system, "base"))
+      ours, theirs = (_values(metric, truth, scores[name]) for name in (system, full[system]))
       told[chosen] = intervals.mean((1 + np.sign(sign * (ours - theirs))) / 2, _factors(metric, truth), _SEED)
     found[system] = _told(told)
-  return {system: found[system] for system in scores if system in found}
+  return found
 
 
 def judged(truth: Sequence[Record]) -> Told:

@@ -26,8 +26,10 @@ CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
 MODEL = ("base", "rerank", "onset_transfer")
 WITHOUT_DETAIL = "without_detail"
 STYLE = ("style_transfer",)
-# Systems of weights folders of these names, of which one take is made.
+# Systems of weights folders of these names, of which one take is made: the paper's ablations, and all of the model,
+# trained for as long.
 VARIANTS = (
+  "base_half",
   "no_condition",
   "no_condition_video",
   "no_augmentation",

@@ -123,11 +123,11 @@ def test_systems_are_compared_item_by_item():
 
 
 def test_models_are_compared_with_base_and_with_baselines_and_nothing_else_is():
-  scores = dict.fromkeys(("oracle", "random_onsets", "base", "rerank", "onset_transfer", "no_condition"))
+  scores = dict.fromkeys(("oracle", "random_onsets", "base", "rerank", "onset_transfer", "base_half"))
   told = summary.compare(truths(), {name: [record(t) for t in truths()] for name in scores})
   assert set(told) == {
-    "rerank - base", "no_condition - base", "base - random_onsets", "rerank - random_onsets",
-    "no_condition - random_onsets", "base - onset_transfer", "rerank - onset_transfer", "no_condition - onset_transfer",
+    "rerank - base", "base_half - base", "base - random_onsets", "rerank - random_onsets",
+    "base_half - random_onsets", "base - onset_transfer", "rerank - onset_transfer", "base_half - onset_transfer",
   }  # fmt: skip
   assert summary.compare(truths(), {"oracle": [], "base": []}) == {}
 
@@ -162,6 +162,16 @@ def test_the_system_that_judges_would_choose_over_base():
     "rerank": {"material_chosen": 0.5, "sync_chosen": 1.0},
   }
   assert summary.preferences(truth, {"oracle": scores["oracle"]}) == {}
+
+
+def test_variants_are_compared_with_the_full_model_trained_as_long():
+  truth = truths()
+  off = lambda by: [record(t) | {"sync_error_s": by} for t in truth]
+  scores = {"base": off(0.1), "base_half": off(0.3), "no_condition": off(0.2)}
+  told = {name: row["sync_chosen"]["value"] for name, row in summary.preferences(truth, scores).items()}
+  assert told == {"base_half": 0.0, "no_condition": 1.0}
+  assert {"base_half - base", "no_condition - base_half"} == set(summary.compare(truth, scores))
+  assert "no_condition" not in summary.preferences(truth, {name: scores[name] for name in ("base", "no_condition")})
 
 
 def test_what_no_pair_of_items_has_is_not_compared():
