@@ -4,6 +4,8 @@ A code stands for many sounds that are nearly alike: where a partial lies within
 is, is lost, in the example as in a take. Of the example both are known, what was lost and what was kept. So each frame
 of a take gets what the example lost where what it kept is most like the take: as voices are converted by nearest
 neighbours (kNN-VC, Baas, van Niekerk and Kamper 2023), but for what is added alone. Codes still say what happens when.
+One of the nearest is drawn, not the nearest taken: a sound that goes on would else get the same frame again and again,
+which is heard as a hum.
 """
 
 import jax
@@ -11,22 +13,30 @@ import jax.numpy as jnp
 
 from condfoley_jax.shapes import Mel_BxFxM
 
+# Frames of the example that one is drawn of.
+_NEAREST = 4
 
-def with_detail(takes: Mel_BxFxM, example: Mel_BxFxM, example_decoded: Mel_BxFxM, span: int) -> Mel_BxFxM:
-  """Mels of takes and, added to each frame, `example - example_decoded` where the example sounds most like it.
+
+def with_detail(
+  keys_B: jax.Array, takes: Mel_BxFxM, example: Mel_BxFxM, example_decoded: Mel_BxFxM, span: int
+) -> Mel_BxFxM:
+  """Mels of takes and, added to each frame, `example - example_decoded` of one of the frames that sound most like it.
 
   Args:
+    keys_B: of each take.
     takes: decoded from codes, float32 [B, F, M] in about [-1, 1].
-    example: of each take, float32 [B, F, E] in [-1, 1], at the level of the takes.
+    example: of each take, float32 [B, F, E] in [-1, 1], at the level of the takes; E is 4 or more.
     example_decoded: the same by way of its codes.
     span: frames that are compared, the one in question in their middle; odd, static.
   """
   ours, theirs = _spans(takes, span), _spans(example_decoded, span)
   exact = jax.lax.Precision.HIGHEST
-  # Squared distance but for what is the same for all frames of the example.
-  far = jnp.sum(theirs**2, 1)[:, None] - 2 * jnp.einsum("bfm,bfe->bme", ours, theirs, precision=exact)
-  nearest = jnp.argmin(far, axis=-1)
-  return takes + jnp.take_along_axis(example - example_decoded, nearest[:, None], axis=2)
+  # Less the squared distance, but for what is the same for all frames of the example.
+  near = 2 * jnp.einsum("bfm,bfe->bme", ours, theirs, precision=exact) - jnp.sum(theirs**2, 1)[:, None]
+  _, nearest = jax.lax.top_k(near, _NEAREST)
+  drawn = jax.vmap(lambda key: jax.random.randint(key, (takes.shape[2], 1), 0, _NEAREST))(keys_B)
+  frames = jnp.take_along_axis(nearest, drawn, axis=2)[:, None, :, 0]
+  return takes + jnp.take_along_axis(example - example_decoded, frames, axis=2)
 
 
 def _spans(mel: jax.Array, span: int) -> jax.Array:

@@ -31,6 +31,8 @@ from condfoley_jax.sampling.windows import Window
 _EXAMPLE_PEAK = 0.5
 # Sound that is decoded and vocoded at a time: what comes between codes and sound is large.
 _AT_ONCE_S = 32.0
+# Stands among the numbers of windows, which are folded into a take's key, for what is none.
+_NO_WINDOW = 2**32 - 1
 
 Parts = Mapping[str, nnx.Module]
 
@@ -184,7 +186,7 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
   """Codes of all windows, int32 [J, B, R, K], and the onset probability per frame, float32 [J, F]."""
   bucket = jobs.frames.shape[1]
   plan = windows.plan(bucket, spec, conventions)
-  keys = jax.vmap(jax.vmap(jax.random.key))(jobs.seeds)
+  keys = _keys(jobs)
   needed = _of_length(lambda frames: len(windows.plan(frames, spec, conventions)), jobs)
   watched = _Watched(parts, jobs.frames, plan, spec, conventions)
   condition = see(parts["video_encoder"], jobs.example_frames, conventions)
@@ -262,6 +264,11 @@ class _Watched:
     return jax.nn.sigmoid(head(features).onset)
 
 
+def _keys(jobs: Jobs) -> jax.Array:
+  """Of the takes, [J, B]."""
+  return jax.vmap(jax.vmap(jax.random.key))(jobs.seeds)
+
+
 def _folded(keys: jax.Array, number: jax.Array) -> jax.Array:
   return jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), number).reshape(keys.shape)
 
@@ -282,18 +289,18 @@ def _sounded(
   # After a query's end its last codes go on, as the codec expects no silence there.
   place = jnp.minimum(jnp.arange(clips * spec.code_columns), columns[:, None] - 1)
   grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
-  job_of = jnp.arange(grids.shape[0] * grids.shape[1]) // grids.shape[1]
+  takes, keys = grids.shape[1], _folded(_keys(jobs), jnp.uint32(_NO_WINDOW)).ravel()
+  grids = grids.reshape(-1, *grids.shape[2:])
   decoded = parts["vqgan"].decode(example_codes) if conventions.detail_frames else None
 
-  def sounded(part: tuple[jax.Array, jax.Array]) -> jax.Array:
-    grid, job = part
-    mel = parts["vqgan"].decode(grid)
+  def sounded(take: jax.Array) -> jax.Array:
+    mel = parts["vqgan"].decode(grids[take])
     if decoded is not None:
-      mel = with_detail(mel, example[job], decoded[job], conventions.detail_frames)
+      job = take // takes
+      mel = with_detail(keys[take], mel, example[job], decoded[job], conventions.detail_frames)
     return vocode(parts["vocoder"], mel, spec, conventions)
 
-  at_once = max(1, int(_AT_ONCE_S / (clips * spec.seconds)))
-  made = map_in_parts(sounded, (grids.reshape(-1, *grids.shape[2:]), job_of), at_once)
+  made = map_in_parts(sounded, jnp.arange(len(grids)), max(1, int(_AT_ONCE_S / (clips * spec.seconds))))
   samples = jobs.frames.shape[1] * spec.samples_per_frame
   audio = placed(made, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
