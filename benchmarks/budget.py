@@ -35,7 +35,7 @@ def rows() -> Iterator[tuple]:
   """One row per stage, as `_HEAD` names them."""
   rate = max(machine_rate() for _ in range(3))
   with tempfile.TemporaryDirectory() as aside:
-    classifier = registry.build("material_classifier", models("mini").material_classifier.to_dict(), rngs=Keys(0))
+    classifier = registry.build("vggishish", models("mini").material_classifier.to_dict(), rngs=Keys(0))
     folder.save(Path(aside), MINI, {"material_classifier": classifier})
     for stage, more in STAGES.items():
       config = importlib.import_module(f"configs.{stage}").get_config("mini" + more.format(lpaps=aside)).to_dict()

@@ -21,8 +21,8 @@ class Conventions:
       samples to half of full scale, `rms` its RMS to 0.1 (what Greatest Hits models are trained on), `as_is` nothing.
     vocoder_mel: what the vocoder reads. `as_decoded` is whatever the VQGAN gives, out of range or on another mel scale
       as it may be; `slaney` and `htk` is that, clipped to [-1, 1] and carried over to the scale named.
-    detail_frames: mel frames by which a take's sound is compared with the example's, to give it what codes do not hold
-      of that (`sampling/detail.py`); odd, or 0 for nothing.
+    detail_frames: with `sliding`, mel frames by which a take's sound is compared with the example's, to give it what
+      codes do not hold of that (`sampling/detail.py`); odd and below 100, or 0 for nothing.
     mel_passes: how often the vocoder's sound is brought nearer to the mel decoded (`audio/mel_consistency.py`).
     windows: how a query longer than a clip is covered. `sliding` moves frames and codes together by half a clip. `half`
       and `last` are the published ways: codes slide column by column, the new one in the middle of its window or at the
@@ -55,10 +55,12 @@ class Conventions:
       value = getattr(self, name)
       if not isinstance(value, int) or value < 0:
         raise ValueError(f"Conventions.{name} is a whole number that is 0 or more, not {value}")
-    if self.detail_frames and not self.detail_frames % 2:
-      raise ValueError(f"Conventions.detail_frames is odd or 0, not {self.detail_frames}")
+    if self.detail_frames and not (self.detail_frames % 2 and self.detail_frames < 100):
+      raise ValueError(f"Conventions.detail_frames is odd and below 100, or 0, not {self.detail_frames}")
     if not 0 <= self.guidance < float("inf"):
       raise ValueError(f"Conventions.guidance is a number that is 0 or more, not {self.guidance}")
+    if self.detail_frames and self.windows != "sliding":
+      raise ValueError("Conventions.detail_frames needs windows sliding")
     if self.moving_condition and self.windows == "sliding":
       raise ValueError("Conventions.moving_condition needs windows half or last")
 

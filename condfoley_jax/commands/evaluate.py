@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from condfoley_jax.commands.bar import Bar
@@ -97,7 +97,8 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
   for name, weights in named.items():
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
-      groups.append(systems.without_detail_group(weights, settings.seed))
+      if weights.conventions.detail_frames:
+        groups.append(systems.without_detail_group(weights, settings.seed))
       groups.append(systems.style_group(weights, judges.material, judges.id))
       ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
@@ -107,10 +108,12 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
   return [group for group in groups if group.systems]
 
 
-def _wanted(only: Sequence[str] | None, named: Iterable[str]) -> Sequence[str]:
+def _wanted(only: Sequence[str] | None, named: dict[str, folder.Weights]) -> Sequence[str]:
   """`only`, or all systems that weights of these names give."""
-  model = (*systems.CEILINGS, *systems.MODEL, systems.WITHOUT_DETAIL, *systems.STYLE)
-  given = (model if name == "model" else (name,) for name in named)
+  of_model = systems.CEILINGS + systems.MODEL + systems.STYLE
+  if "model" in named and named["model"].conventions.detail_frames:
+    of_model += (systems.WITHOUT_DETAIL,)
+  given = (of_model if name == "model" else (name,) for name in named)
   known = (*systems.REFERENCES, *itertools.chain(*given))
   for system in only or ():
     if system not in known:

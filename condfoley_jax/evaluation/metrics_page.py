@@ -14,13 +14,13 @@ from condfoley_jax import figures
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.evaluation import embed
-from condfoley_jax.evaluation.systems import VARIANTS, Group, Sounds
+from condfoley_jax.evaluation.systems import VARIANTS, WITHOUT_DETAIL, Group, Sounds
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from data_pipelines.media import write_wav
 
 SHOWN = 6  # trials
 # In the order of a trial's rows; what was not chosen is left out.
-_LANES = ("rerank", "base", "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", *VARIANTS)
+_LANES = ("rerank", "base", WITHOUT_DETAIL, "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", *VARIANTS)
 _TABLES = {
   "The paper's metrics": (
     "material_accuracy", "material_accuracy_match", "material_accuracy_mismatch", "action_accuracy",

@@ -6,6 +6,8 @@ their orders can be compared, not the numbers.
 
 from collections.abc import Mapping
 
+from condfoley_jax.evaluation.systems import VARIANTS
+
 # Material and action, each where actions and materials of example and query match, where not, and overall; number of
 # onsets; average precision. Per cent.
 TABLE_1 = {
@@ -50,10 +52,17 @@ def markdown(found: Mapping) -> str:
   second = {name: _with(found["preferences"].get(name), _COLUMNS_2, _told_2(told)) for name, told in TABLE_2.items()}
   heads = (
     "The paper's table 1: per cent, in brackets the paper's, on real videos.",
-    "Its table 2: how often judges, in brackets people, choose a system over `base`, per cent. Systems that are trained"
-    "\nfor half of its steps are compared with `base_half`, which is too.",
+    "Its table 2: how often judges, in brackets people, choose a system over `base`, per cent." + _half(second),
   )
   return "\n\n".join([heads[0], _table(first, _COLUMNS_1), heads[1], _table(second, _COLUMNS_2)]) + "\n"
+
+
+def _half(rows: Mapping[str, list[str]]) -> str:
+  """What is to be said where systems are there that are trained for half of base's steps."""
+  there = any(rows[name] for name in VARIANTS if name in rows)
+  return (
+    " Systems that are\ntrained for half of its steps are compared with `base_half`, which is too." if there else ""
+  )
 
 
 def _told_1(told: tuple) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from condfoley_jax.evaluation import intervals, onset_scores, sound_scores
 from condfoley_jax.evaluation.intervals import Interval
 from condfoley_jax.evaluation.scoring import Record
-from condfoley_jax.evaluation.systems import BASELINES, VARIANTS
+from condfoley_jax.evaluation.systems import BASELINES, VARIANTS, WITHOUT_DETAIL
 from data_pipelines.builders.events import ACTIONS, MATERIALS
 
 # Reported as the mean over items.
@@ -55,7 +55,7 @@ COMPARED = (
 )
 # What models make is compared with the first take of the full one, variants with that of the one trained as long, and
 # with what does not look or does not learn.
-_FULL = {"rerank": "base", "base_half": "base", **dict.fromkeys(VARIANTS[1:], "base_half")}
+_FULL = {"rerank": "base", WITHOUT_DETAIL: "base", "base_half": "base", **dict.fromkeys(VARIANTS[1:], "base_half")}
 PAIRS = (*_FULL.items(), *((m, baseline) for m in ("base", *_FULL) for baseline in BASELINES))
 
 # The same resamples for every metric and system, so that their intervals can be laid side by side.

@@ -25,16 +25,17 @@ def with_detail(
   Args:
     keys_B: of each take.
     takes: decoded from codes, float32 [B, F, M] in about [-1, 1].
-    example: of each take, float32 [B, F, E] in [-1, 1], at the level of the takes; E is 4 or more.
+    example: of each take, float32 [B, F, E] in [-1, 1], at the level of the takes.
     example_decoded: the same by way of its codes.
     span: frames that are compared, the one in question in their middle; odd, static.
   """
-  ours, theirs = _spans(takes, span), _spans(example_decoded, span)
+  # Silence is -1. From 0 on, what is quiet has small squares, which do not hide how little it differs.
+  ours, theirs = _spans(takes + 1, span), _spans(example_decoded + 1, span)
   exact = jax.lax.Precision.HIGHEST
   # Less the squared distance, but for what is the same for all frames of the example.
   near = 2 * jnp.einsum("bfm,bfe->bme", ours, theirs, precision=exact) - jnp.sum(theirs**2, 1)[:, None]
-  _, nearest = jax.lax.top_k(near, _NEAREST)
-  drawn = jax.vmap(lambda key: jax.random.randint(key, (takes.shape[2], 1), 0, _NEAREST))(keys_B)
+  nearest = jax.lax.top_k(near, min(_NEAREST, near.shape[2]))[1]
+  drawn = jax.vmap(lambda key: jax.random.randint(key, (takes.shape[2], 1), 0, nearest.shape[2]))(keys_B)
   frames = jnp.take_along_axis(nearest, drawn, axis=2)[:, None, :, 0]
   return takes + jnp.take_along_axis(example - example_decoded, frames, axis=2)
 

@@ -291,7 +291,8 @@ def _sounded(
   grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
   takes, keys = grids.shape[1], _folded(_keys(jobs), jnp.uint32(_NO_WINDOW)).ravel()
   grids = grids.reshape(-1, *grids.shape[2:])
-  decoded = parts["vqgan"].decode(example_codes) if conventions.detail_frames else None
+  at_once = max(1, int(_AT_ONCE_S / (clips * spec.seconds)))
+  decoded = map_in_parts(parts["vqgan"].decode, example_codes, at_once) if conventions.detail_frames else None
 
   def sounded(take: jax.Array) -> jax.Array:
     mel = parts["vqgan"].decode(grids[take])
@@ -300,7 +301,7 @@ def _sounded(
       mel = with_detail(keys[take], mel, example[job], decoded[job], conventions.detail_frames)
     return vocode(parts["vocoder"], mel, spec, conventions)
 
-  made = map_in_parts(sounded, jnp.arange(len(grids)), max(1, int(_AT_ONCE_S / (clips * spec.seconds))))
+  made = map_in_parts(sounded, jnp.arange(len(grids)), at_once)
   samples = jobs.frames.shape[1] * spec.samples_per_frame
   audio = placed(made, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame

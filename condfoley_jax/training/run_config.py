@@ -9,7 +9,7 @@ from data_pipelines.errors import InputError
 
 FILE_NAME = "config.json"
 # How long, how often and from where (`pretrained_ids` tell what was there) do not change what a step does; the learning
-# rate's schedule follows the new end.
+# rate's schedule follows the new end. Nor do conventions of sampling, which are those of the weights that are written.
 _FREE = (
   "steps",
   "every",
@@ -22,6 +22,7 @@ _FREE = (
   "mesh",
   "sharding",
   "skip_at_most",
+  *(f"conventions.{name}" for name in ("top_k", "guidance", "mel_passes", "detail_frames")),
 )
 
 

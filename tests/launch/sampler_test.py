@@ -10,7 +10,6 @@ from flax import nnx
 from condfoley_jax import sharding
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands.train import read_config
-from condfoley_jax.conventions import OURS
 from condfoley_jax.hlo import cost
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.sampling import program
@@ -41,9 +40,9 @@ def test_a_step_moves_little_more_than_it_must_and_memory_holds_little_more(libt
 @pytest.mark.parametrize("slice_", ["v5e:2x2", "v6e:2x2"])
 def test_the_whole_program_compiles_for_a_host_of_four_chips(libtpu, slice_):
   mesh = sharding.make_mesh(sharding.MeshConfig(), topology.find(slice_).devices)
-  parts = folder.load(folder.SHIPPED, narrow=("transformer",)).components
+  weights = folder.load(folder.SHIPPED, narrow=("transformer",))
   everywhere = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=sharding.replicated(mesh))
-  abstract = jax.tree.map(lambda x: everywhere(x.shape, x.dtype), parts)
+  abstract = jax.tree.map(lambda x: everywhere(x.shape, x.dtype), weights.components)
   pictures = lambda frames: everywhere((1, frames, MINI.frame_size, MINI.frame_size, 3), jnp.uint8)
   jobs = program.Jobs(
     pictures(2 * MINI.frames),
@@ -53,7 +52,7 @@ def test_the_whole_program_compiles_for_a_host_of_four_chips(libtpu, slice_):
     everywhere((1, 100), jnp.uint32),
   )
   sampling = Sampling(*(everywhere((), kind) for kind in (jnp.float32, jnp.int32, jnp.float32, jnp.float32)))
-  of = {"spec": MINI, "conventions": OURS, "mesh": mesh, "split": "takes"}
+  of = {"spec": MINI, "conventions": weights.conventions, "mesh": mesh, "split": "takes"}
   compiled = program.make_takes_on.lower(abstract, jobs, sampling, **of).compile()
   # Takes do not know of each other, so nothing is sent.
   assert not re.search(r"= \S+ (all-reduce|all-gather|all-to-all|collective-permute)\(", compiled.as_text())

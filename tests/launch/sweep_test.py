@@ -34,6 +34,18 @@ def test_the_paper_s_systems_are_all_trained():
   assert set(VARIANTS) < {run.name for run in SWEEPS["paper_ablations"]()}
 
 
+def test_systems_that_are_compared_with_one_another_are_trained_as_long(tmp_path):
+  """But for what is trained further after that."""
+  steps = {run.name: config_of(run, tmp_path).steps for run in SWEEPS["paper_ablations"]()}
+  assert {steps[name] for name in VARIANTS if name != "specvqgan_finetuned"} == {steps["base"] // 2}
+
+
+def test_what_has_no_example_borrows_nothing_of_one(tmp_path):
+  configs = {run.name: config_of(run, tmp_path) for run in SWEEPS["paper_ablations"]() if run.name in VARIANTS}
+  without = {name for name, config in configs.items() if not config.conventions.detail_frames}
+  assert without == {"no_condition", "specvqgan", "specvqgan_finetuned"}
+
+
 def test_runs_that_share_a_cache_see_the_same_pairs_by_the_same_networks(tmp_path):
   seen = {}
   for run in SWEEPS["paper_ablations"]():

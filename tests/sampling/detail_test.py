@@ -65,7 +65,12 @@ def test_all_four_are_drawn_by_the_key_of_the_take_alone():
   np.testing.assert_array_equal(found[1:2], with_detail(key, takes[1:2], example[1:2], decoded[1:2], 1))
 
 
-@pytest.mark.parametrize("frames", [2, -1, 3.0])
-def test_an_even_number_of_frames_is_refused(frames):
+@pytest.mark.parametrize("frames", [2, -1, 3.0, 101])
+def test_other_numbers_of_frames_are_refused(frames):
   with pytest.raises(ValueError, match=r"Conventions\.detail_frames"):
     Conventions(detail_frames=frames)
+
+
+def test_it_goes_with_an_example_of_one_clip_alone():
+  with pytest.raises(ValueError, match="needs windows sliding"):
+    Conventions(detail_frames=7, windows="half")

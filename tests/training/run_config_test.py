@@ -14,7 +14,10 @@ def workdir(tmp_path):
   return tmp_path
 
 
-@pytest.mark.parametrize("change", [{}, {"steps": 9}, {"pretrained": {"vqgan": "moved/vqgan"}}, {"new": {}}])
+@pytest.mark.parametrize(
+  "change",
+  [{}, {"steps": 9}, {"pretrained": {"vqgan": "moved/vqgan"}}, {"new": {}}, {"conventions": {"detail_frames": 7}}],
+)
 def test_a_run_goes_on_for_longer_and_with_what_has_moved(workdir, change):
   run_config.check(CONFIG | change, workdir)
 
@@ -25,6 +28,7 @@ def test_a_run_goes_on_for_longer_and_with_what_has_moved(workdir, change):
     ({"seed": 1}, "seed 0, not 1"),
     ({"pretrained_ids": {"vqgan": "4567"}}, "pretrained_ids.vqgan 0123, not 4567"),
     ({"ema": 0.9}, "ema None, not 0.9"),
+    ({"conventions": {"level": "rms"}}, "conventions.level None, not rms"),
   ],
 )
 def test_a_run_does_not_go_on_with_another_config_or_other_frozen_weights(workdir, change, words):
