@@ -31,21 +31,27 @@ STAGES = {
 _HEAD = ("stage", "parameters, M", "examples a step", "steps", "GFLOP a step", "PFLOP in all", "minutes at the least")
 
 
-def rows() -> Iterator[tuple]:
-  """One row per stage, as `_HEAD` names them."""
-  rate = max(machine_rate() for _ in range(3))
+def programs() -> Iterator[tuple[str, Program]]:
+  """The training of each stage."""
   with tempfile.TemporaryDirectory() as aside:
     classifier = registry.build("vggishish", models("mini").material_classifier.to_dict(), rngs=Keys(0))
     folder.save(Path(aside), MINI, {"material_classifier": classifier})
     for stage, more in STAGES.items():
-      config = importlib.import_module(f"configs.{stage}").get_config("mini" + more.format(lpaps=aside)).to_dict()
-      program = Program(config)
-      trained = sum(x.size for x in jax.tree.leaves(program.state.params))
-      steps = [program.stage.phase(step) for step in range(config["steps"])]
-      flops = {phase: cost.of_text(program.lower(phase).compile().as_text()).flops for phase in set(steps)}
-      total = sum(flops[phase] for phase in steps)
-      most = max(flops.values()) / 1e9
-      yield stage, trained / 1e6, config["batch_size"], config["steps"], most, total / 1e15, total / rate / 60
+      config = importlib.import_module(f"configs.{stage}").get_config("mini" + more.format(lpaps=aside))
+      yield stage, Program(config.to_dict())
+
+
+def rows() -> Iterator[tuple]:
+  """One row per stage, as `_HEAD` names them."""
+  rate = max(machine_rate() for _ in range(3))
+  for stage, program in programs():
+    config = program.config
+    trained = sum(x.size for x in jax.tree.leaves(program.state.params))
+    steps = [program.stage.phase(step) for step in range(config["steps"])]
+    flops = {phase: cost.of_text(program.lower(phase).compile().as_text()).flops for phase in set(steps)}
+    total = sum(flops[phase] for phase in steps)
+    most = max(flops.values()) / 1e9
+    yield stage, trained / 1e6, config["batch_size"], config["steps"], most, total / 1e15, total / rate / 60
 
 
 def main() -> None:

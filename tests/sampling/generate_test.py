@@ -20,7 +20,7 @@ from tests import small
 
 @pytest.fixture(scope="module")
 def generator():
-  return Generator(Weights(MINI, Conventions(detail_frames=7), small.parts(but=("sync_net",)), "none"))
+  return Generator(Weights(MINI, Conventions(), small.parts(but=("sync_net",)), "none"))
 
 
 def _inputs(frames):
@@ -71,8 +71,8 @@ def test_takes_are_brought_nearer_to_the_mel_of_their_codes_where_the_weights_sa
 def test_takes_get_the_detail_of_the_example_where_the_weights_say_so(generator):
   inputs, vqgan = _inputs(30), generator._parts["vqgan"]
   plain, made = (
-    Generator(Weights(MINI, Conventions(detail_frames=frames), generator._parts, "none"))(*inputs, Sampling(), [0, 1])
-    for frames in (0, 7)
+    Generator(Weights(MINI, said, generator._parts, "none"))(*inputs, Sampling(), [0, 1])
+    for said in (Conventions(), Conventions(mel_passes=4, detail_frames=7))
   )
   np.testing.assert_array_equal(plain.grids, made.grids)
   levelled, gain = program.levelled(inputs[1].audio[None], Conventions())
@@ -81,8 +81,6 @@ def test_takes_get_the_detail_of_the_example_where_the_weights_say_so(generator)
   wanted = detail.with_detail(keys, decoded, example, vqgan.decode(vqgan.encode(example)), 7)
   off = [np.abs(log_mel(x.audio * gain, MINI) - np.clip(wanted, -1, 1)).mean() for x in (plain, made)]
   assert off[1] < 0.9 * off[0]
-  alone = generator(*inputs, Sampling(), [1]).audio[0]
-  np.testing.assert_allclose(alone, made.audio[1], atol=1e-4, err_msg="not by the take's own seed")
 
 
 def test_a_take_depends_on_its_own_seed(generator):
