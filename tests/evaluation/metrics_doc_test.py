@@ -127,8 +127,10 @@ def test_every_interval_of_the_world_holds_its_value_and_no_number_is_missing(wo
 def test_on_the_world_the_oracle_wins_what_is_about_the_true_sound_and_silence_loses_it(world):
   for metric in (*TIMING, "onset_skill", "action_accuracy", "sync_in_time"):
     scores = of(world, metric)
-    # The vocoder's sound is no other to the judge of timing than the true one.
-    assert scores["oracle"] >= max(scores.values()) - 0.01, metric
+    # The vocoder's sound is no other to the judge of timing than the true one; what is chosen by that judge's like is
+    # more to its liking than the truth.
+    others = [value for name, value in scores.items() if (name, metric) != ("rerank", "sync_in_time")]
+    assert scores["oracle"] >= max(others) - 0.01, metric
     assert scores["silence"] == min(scores.values()), metric
     assert scores["silence"] == 0 or metric == "onset_skill"
   blind = ("silence", "noise", "chance", "random_onsets", "metronome")
