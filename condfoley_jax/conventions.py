@@ -75,6 +75,8 @@ _ALLOWED = {
   "denoise": (True, False),
 }
 
+# Of sampling alone: training goes on, and its weights are worth as much, whatever they are.
+SAMPLING = ("top_k", "guidance", "mel_passes", "detail_frames")
 # What our own training expects.
 OURS = Conventions()
 # As the published system generates, bugs included.

@@ -55,7 +55,7 @@ COMPARED = (
 )
 # What models make is compared with the first take of the full one, variants with that of the one trained as long, and
 # with what does not look or does not learn.
-_FULL = {"rerank": "base", WITHOUT_DETAIL: "base", "base_half": "base", **dict.fromkeys(VARIANTS[1:], "base_half")}
+_FULL = dict.fromkeys(VARIANTS, "base_half") | dict.fromkeys(("rerank", WITHOUT_DETAIL, "base_half"), "base")
 PAIRS = (*_FULL.items(), *((m, baseline) for m in ("base", *_FULL) for baseline in BASELINES))
 
 # The same resamples for every metric and system, so that their intervals can be laid side by side.

@@ -41,7 +41,7 @@ def with_detail(
 
 
 def _spans(mel: jax.Array, span: int) -> jax.Array:
-  """Each frame with those around it, [B, F * span, M]; at the ends the last one is held."""
+  """Each frame with those around it, [B, F * span, M]; at the ends the first and the last are held."""
   half = span // 2
   padded = jnp.pad(mel, ((0, 0), (0, 0), (half, half)), mode="edge")
   return jnp.concatenate([padded[..., i : i + mel.shape[2]] for i in range(span)], axis=1)

@@ -283,7 +283,8 @@ def _sounded(
   spec: ClipSpec,
   conventions: Conventions,
 ) -> jax.Array:
-  """Audio float32 [J, B, N] of all takes."""
+  """Audio float32 [J, B, N] of all takes, from their codes int32 [J, B, R, K], the examples' mels [J, F, E] and codes
+  [J, R, K'], and the gains [J, 1] that the examples were brought to their level by."""
   clips = -(-grids.shape[3] // spec.code_columns)
   columns = _of_length(lambda frames: windows.columns_of(frames, spec, conventions), jobs)
   # After a query's end its last codes go on, as the codec expects no silence there.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from condfoley_jax.conventions import SAMPLING
 from data_pipelines.errors import InputError
 
 FILE_NAME = "config.json"
@@ -22,7 +23,7 @@ _FREE = (
   "mesh",
   "sharding",
   "skip_at_most",
-  *(f"conventions.{name}" for name in ("top_k", "guidance", "mel_passes", "detail_frames")),
+  *(f"conventions.{name}" for name in SAMPLING),
 )
 
 
