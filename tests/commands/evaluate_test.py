@@ -256,7 +256,7 @@ def test_a_folder_named_after_an_ablation_is_that_system(name, data, tmp_path, m
     (["--weights", "nowhere"], "nowhere/config.json: not found"),
     (
       ["--weights", f"{folder.SHIPPED},{folder.SHIPPED}"],
-      "a second folder for model; name it after one of no_condition",
+      "a second folder for model; name it after one of base_half, no_condition",
     ),
     (["--seed", "1"], "records/oracle.jsonl: of another evaluation (made with seed 0)"),
   ],
