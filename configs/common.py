@@ -71,7 +71,7 @@ def base(stage: str, preset: str, parts: tuple[str, ...]) -> ConfigDict:
   config.conventions = ConfigDict(dataclasses.asdict(OURS))
   config.model = ConfigDict({part: sizes[part] for part in parts})
   config.data = ConfigDict(
-    {"train": "out/data/train", "validation": "out/data/val", "mode": "uniform", "overlap": False}
+    {"train": "out/data/train", "validation": "out/data/val", "mode": "uniform", "overlap": False, "at_event": 0.0}
   )
   config.every = ConfigDict({"log": 25, "evaluate": 250, "checkpoint": 250})
   config.evaluate_batches = 4

@@ -7,7 +7,7 @@ mini: condfoley train --config configs/video_encoder.py:mini --workdir out/video
       `python -m benchmarks.world --weights`, docs/world.md.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import common, models
 
@@ -22,6 +22,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
   if "two_stream" in options:
     models.two_stream(config.model.video_encoder)
     config.model.event_head.width *= 2
+  # Where there is one, training begins with it.
+  config.pretrained = ConfigDict({"video_encoder": config_dict.placeholder(str)})
+  if preset == "mini":
+    config.data.at_event = 0.25
   config.steps = 1700
   config.batch_size = 12
   config.onset_weight = 5.0

@@ -57,7 +57,9 @@ class Chooser(abc.ABC):
     return self._draw(index, np.random.default_rng((seed, epoch, index)))
 
 
-def make_chooser(videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, overlap: bool = False) -> Chooser:
+def make_chooser(
+  videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, overlap: bool = False, at_event: float = 0
+) -> Chooser:
   """Pairs of windows of `frames` frames.
 
   Args:
@@ -69,15 +71,52 @@ def make_chooser(videos: Sequence[Video], fps: int, frames: int, mode: Mode, *, 
       the target as in `uniform`, the condition likewise in another video (the paper's random condition).
     overlap: the windows of a pair may overlap; otherwise they are a window apart, and videos without the room for that
       give no pair.
+    at_event: share of the windows, 0 to 1, that begin on purpose in the frame of an event, where there are such. The
+      paper's evaluation has no others, and of those drawn at any time they are few.
   """
+  windows = _Windows(videos, fps, frames, at_event)
   match mode:
     case "paper":
-      return OnsetPairs(videos, fps, frames, overlap=overlap)
+      return OnsetPairs(windows, overlap=overlap)
     case "uniform":
-      return UniformPairs(videos, fps, frames, overlap=overlap)
+      return UniformPairs(windows, overlap=overlap)
     case "outside":
-      return OutsidePairs(videos, fps, frames)
+      return OutsidePairs(windows)
   raise ValueError(f"pairs are {', '.join(MODES)}, not {mode}")
+
+
+def make_clips(videos: Sequence[Video], fps: int, frames: int, *, at_event: float = 0) -> Chooser:
+  """Single windows; as for `make_chooser`."""
+  return Clips(_Windows(videos, fps, frames, at_event))
+
+
+class _Windows:
+  """Windows of `frames` frames of some videos, by where they start.
+
+  Attributes:
+    holds: of each video, whether the window from each start holds a labelled event, bool [starts].
+  """
+
+  def __init__(self, videos: Sequence[Video], fps: int, frames: int, at_event: float):
+    self.videos, self.fps, self.frames = videos, fps, frames
+    self.holds = [_holds_event(v, fps, frames) for v in videos]
+    self._begins = [_holds_event(v, fps, frames, within=1) for v in videos]
+    self._at_event = at_event
+
+  def draw(self, video: int, starts: np.ndarray, rng: np.random.Generator) -> Place:
+    """A window from one of `starts`, by chance (`at_event`) one that begins in the frame of an event."""
+    begins = starts[self._begins[video][starts]]
+    on_purpose = self._at_event and begins.size and rng.random() < self._at_event
+    return Place(video, int(rng.choice(begins if on_purpose else starts)))
+
+  def slices(self, starts: Sequence[np.ndarray]) -> list[tuple[int, np.ndarray]]:
+    """(video, its share of the video's admissible starts) of each example."""
+    return [
+      (video, part)
+      for video, own in enumerate(starts)
+      if own.size
+      for part in np.array_split(own, min(own.size, self.videos[video].frames // self.frames))
+    ]
 
 
 class Clips(Chooser):
@@ -89,15 +128,14 @@ class Clips(Chooser):
 
   empty = "no video is as long as a window; prepare longer videos"
 
-  def __init__(self, videos: Sequence[Video], fps: int, frames: int):
-    self._slices = _slices(videos, frames, [_clip_starts(_holds_event(v, fps, frames)) for v in videos])
+  def __init__(self, windows: _Windows):
+    self._windows, self._slices = windows, windows.slices([_clip_starts(holds) for holds in windows.holds])
 
   def __len__(self) -> int:
     return len(self._slices)
 
   def _draw(self, index, rng):
-    video, starts = self._slices[index]
-    return Choice(Place(video, int(rng.choice(starts))))
+    return Choice(self._windows.draw(*self._slices[index], rng))
 
 
 class UniformPairs(Chooser):
@@ -105,22 +143,20 @@ class UniformPairs(Chooser):
 
   empty = "no video has room for two windows; prepare longer videos, or let windows overlap with --config.data.overlap"
 
-  def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
-    self._holds = [_holds_event(v, fps, frames) for v in videos]
-    self._apart = _least_distance(frames, overlap)
-    self._slices = _slices(videos, frames, [_target_starts(h, self._apart) for h in self._holds])
+  def __init__(self, windows: _Windows, *, overlap: bool):
+    self._windows, self._apart = windows, _least_distance(windows.frames, overlap)
+    self._slices = windows.slices([_target_starts(holds, self._apart) for holds in windows.holds])
 
   def __len__(self) -> int:
     return len(self._slices)
 
   def _draw(self, index, rng):
-    video, starts = self._slices[index]
-    target = int(rng.choice(starts))
-    return Choice(Place(video, target), Place(video, int(rng.choice(self._condition_starts(video, target)))))
+    target = self._windows.draw(*self._slices[index], rng)
+    return Choice(target, self._windows.draw(target.video, self._condition_starts(target), rng))
 
-  def _condition_starts(self, video: int, target: int) -> np.ndarray:
-    holds = self._holds[video]
-    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target) >= self._apart)
+  def _condition_starts(self, target: Place) -> np.ndarray:
+    holds = self._windows.holds[target.video]
+    starts = np.flatnonzero(np.abs(np.arange(holds.size) - target.start) >= self._apart)
     with_event = starts[holds[starts]]
     return with_event if with_event.size else starts
 
@@ -130,9 +166,9 @@ class OutsidePairs(Chooser):
 
   empty = "fewer than two videos are as long as a window; prepare more or longer videos"
 
-  def __init__(self, videos: Sequence[Video], fps: int, frames: int):
-    self._targets = Clips(videos, fps, frames)
-    starts = [_clip_starts(_holds_event(v, fps, frames)) for v in videos]
+  def __init__(self, windows: _Windows):
+    self._windows, self._targets = windows, Clips(windows)
+    starts = [_clip_starts(holds) for holds in windows.holds]
     self._starts = {video: s for video, s in enumerate(starts) if s.size}
 
   def __len__(self) -> int:
@@ -141,7 +177,7 @@ class OutsidePairs(Chooser):
   def _draw(self, index, rng):
     target = self._targets._draw(index, rng).target
     video = int(rng.choice([v for v in self._starts if v != target.video]))
-    return Choice(target, Place(video, int(rng.choice(self._starts[video]))))
+    return Choice(target, self._windows.draw(video, self._starts[video], rng))
 
 
 class OnsetPairs(Chooser):
@@ -152,9 +188,9 @@ class OnsetPairs(Chooser):
     " --config.data.mode"
   )
 
-  def __init__(self, videos: Sequence[Video], fps: int, frames: int, *, overlap: bool):
-    self._apart = _least_distance(frames, overlap)
-    self._ranges = [_onset_starts(v, fps, frames) for v in videos]
+  def __init__(self, windows: _Windows, *, overlap: bool):
+    self._windows, self._apart = windows, _least_distance(windows.frames, overlap)
+    self._ranges = [_onset_starts(v, windows.fps, windows.frames) for v in windows.videos]
     self._examples = [
       (video, onset)
       for video, ranges in enumerate(self._ranges)
@@ -167,9 +203,9 @@ class OnsetPairs(Chooser):
 
   def _draw(self, index, rng):
     video, onset = self._examples[index]
-    target = int(rng.choice(self._targets(video, onset)))
-    partners = [far for far in self._partners(video, onset, target) if far.size]
-    return Choice(Place(video, target), Place(video, int(rng.choice(partners[rng.integers(len(partners))]))))
+    target = self._windows.draw(video, self._targets(video, onset), rng)
+    partners = [far for far in self._partners(video, onset, target.start) if far.size]
+    return Choice(target, self._windows.draw(video, partners[rng.integers(len(partners))], rng))
 
   def _targets(self, video: int, onset: int) -> np.ndarray:
     """Starts of the target that leave some other onset a window far enough away."""
@@ -191,22 +227,12 @@ def event_frame(time_s: float, fps: int) -> int:
   return int(np.floor(time_s * fps + 1e-6))
 
 
-def _slices(videos: Sequence[Video], frames: int, starts: list[np.ndarray]) -> list[tuple[int, np.ndarray]]:
-  """(video, its share of the video's admissible starts) of each example."""
-  return [
-    (video, part)
-    for video, own in enumerate(starts)
-    if own.size
-    for part in np.array_split(own, min(own.size, videos[video].frames // frames))
-  ]
-
-
-def _holds_event(video: Video, fps: int, frames: int) -> np.ndarray:
-  """Whether the window from each start holds a labelled event, bool [starts]."""
+def _holds_event(video: Video, fps: int, frames: int, within: int | None = None) -> np.ndarray:
+  """Whether the window from each start holds a labelled event, if so said in its first frames, bool [starts]."""
   holds = np.zeros(max(0, video.frames - frames + 1), bool)
   for event in video.events:
     frame = event_frame(event.time_s, fps)
-    holds[max(0, frame - frames + 1) : max(0, frame + 1)] = True
+    holds[max(0, frame - (within or frames) + 1) : max(0, frame + 1)] = True
   return holds
 
 

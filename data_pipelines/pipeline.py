@@ -44,6 +44,7 @@ def pair_batches(
   train: bool,
   mode: pairs.Mode = "uniform",
   overlap: bool = False,
+  at_event: float = 0,
   share: Share = Share(),
 ) -> grain.IterDataset:
   """Batches of condition and target windows.
@@ -54,7 +55,7 @@ def pair_batches(
     seed: of everything random, in [0, 2**32).
     train: endless, with other windows each epoch. Otherwise each example once; the last batch may be smaller. Both are
       shuffled, so that the first batches are of many videos, and neighbours seldom of one.
-    mode, overlap: as for `pairs.make_chooser`.
+    mode, overlap, at_event: as for `pairs.make_chooser`.
     share: what this process reads of each batch.
 
   Yields:
@@ -67,7 +68,7 @@ def pair_batches(
   Raises:
     InputError: the folder cannot be used, or no video holds such a pair. While iterating: a record is damaged.
   """
-  pair_of = Pairs(data_dir, spec, seed=seed, mode=mode, overlap=overlap)
+  pair_of = Pairs(data_dir, spec, seed=seed, mode=mode, overlap=overlap, at_event=at_event)
   return _batches(data_dir, len(pair_of), pair_of, batch_size, seed, train, share)
 
 
@@ -78,11 +79,12 @@ def clip_batches(
   batch_size: int,
   seed: int,
   train: bool,
+  at_event: float = 0,
   share: Share = Share(),
 ) -> grain.IterDataset:
   """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
-  chooser = pairs.Clips(dataset.videos, spec.fps, spec.frames)
+  chooser = pairs.make_clips(dataset.videos, spec.fps, spec.frames, at_event=at_event)
   _check_not_empty(data_dir, chooser)
   load = lambda epoch, index: _load_window(dataset, chooser.choose(seed, epoch, index).target, spec)
   return _batches(data_dir, len(chooser), load, batch_size, seed, train, share)
@@ -119,9 +121,19 @@ class Pairs:
     InputError: as `pair_batches`.
   """
 
-  def __init__(self, data_dir: str | os.PathLike, spec: ClipSpec, *, seed: int, mode: pairs.Mode, overlap: bool):
+  def __init__(
+    self,
+    data_dir: str | os.PathLike,
+    spec: ClipSpec,
+    *,
+    seed: int,
+    mode: pairs.Mode = "uniform",
+    overlap: bool = False,
+    at_event: float = 0,
+  ):
     self._dataset, self._spec, self._seed = open_dataset(data_dir, spec), spec, seed
-    self._chooser = pairs.make_chooser(self._dataset.videos, spec.fps, spec.frames, mode, overlap=overlap)
+    how = {"overlap": overlap, "at_event": at_event}
+    self._chooser = pairs.make_chooser(self._dataset.videos, spec.fps, spec.frames, mode, **how)
     _check_not_empty(data_dir, self._chooser)
 
   def __len__(self) -> int:

@@ -13,13 +13,22 @@ from condfoley_jax.stages.stage import Batch, Stage, Trained
 
 
 class VideoEncoderStage(Stage):
-  """One player: encoder and event head together."""
+  """One player: encoder and event head together.
+
+  They are new, or those of the folder that config.pretrained.video_encoder names: a ValueError if of another config.
+  """
 
   batches = "clips"
 
   def create(self, rngs: Keys) -> nnx.Module:
-    encoder, head = self.build("video_encoder", rngs), self.build("event_head", rngs)
-    return Trained(events=Trained(video_encoder=encoder, event_head=head))
+    parts = {name: self.build(name, rngs) for name in ("video_encoder", "event_head")}
+    if directory := self.config["pretrained"]["video_encoder"]:
+      found = self.read_pretrained("video_encoder", *parts)
+      for name, part in parts.items():
+        if found[name].config != part.config:
+          raise ValueError(f"{directory}: its {name} is not as config.model.{name} describes it")
+      parts = found
+    return Trained(events=Trained(**parts))
 
   def losses(self, phase: str):
     return {"events": self._loss}

@@ -57,17 +57,19 @@ class TrainingData:
   def _batches(self, split: str, *, train: bool) -> grain.IterDataset:
     data, options = self._config["data"], self._options() | {"train": train}
     if self._stage.batches == "clips":
-      return pipeline.clip_batches(data[split], self._stage.clip, **options)
-    return pipeline.pair_batches(data[split], self._stage.clip, mode=data["mode"], overlap=data["overlap"], **options)
+      return pipeline.clip_batches(data[split], self._stage.clip, at_event=data["at_event"], **options)
+    return pipeline.pair_batches(data[split], self._stage.clip, **self._windows(), **options)
 
   def _cached(self, model: nnx.Module) -> grain.IterDataset:
     data = self._config["data"]
-    pairs = pipeline.Pairs(
-      data["train"], self._stage.clip, seed=self._config["seed"], mode=data["mode"], overlap=data["overlap"]
-    )
+    pairs = pipeline.Pairs(data["train"], self._stage.clip, seed=self._config["seed"], **self._windows())
     tell = lambda line: print(line, file=sys.stderr, flush=True)
     cache = input_cache.filled(self._stage, model, pairs, share=self._share, report=tell)
     return pipeline.cached_batches(cache, **self._options())
+
+  def _windows(self) -> dict:
+    """Which windows make a pair."""
+    return {name: self._config["data"][name] for name in ("mode", "overlap", "at_event")}
 
   def _options(self) -> dict:
     return {"batch_size": self._config["batch_size"], "seed": self._config["seed"], "share": self._share}

@@ -159,7 +159,7 @@ def _made_with(stage: TransformerStage, frozen: nnx.Module) -> dict[str, Any]:
   return {
     **{name: config[name] for name in ("seed", "dtype", "clip", "sound", "picture")},
     "conventions": {name: config["conventions"][name] for name in _CONVENTIONS},
-    **{f"data.{name}": data[name] for name in ("mode", "overlap")},
+    **{f"data.{name}": data[name] for name in ("mode", "overlap", "at_event")},
     "data.train": dataset.sha256(epath.Path(data["train"]) / dataset.FILE_NAME)[:16],
     **{name: _described(getattr(frozen, name)) for name in _FROZEN},
   }

@@ -34,11 +34,15 @@ def inside(place, videos):
 
 
 @hypothesis.given(
-  st.lists(VIDEOS, min_size=1, max_size=3), st.integers(0, 2**32 - 1), st.sampled_from(pairs.MODES), st.booleans()
+  st.lists(VIDEOS, min_size=1, max_size=3),
+  st.integers(0, 2**32 - 1),
+  st.sampled_from(pairs.MODES),
+  st.booleans(),
+  st.sampled_from([0, 0.5, 1]),
 )
 @hypothesis.settings(max_examples=200, deadline=None)
-def test_windows_are_inside_and_apart(videos, seed, mode, overlap):
-  chooser = pairs.make_chooser(videos, FPS, W, mode, overlap=overlap)
+def test_windows_are_inside_and_apart(videos, seed, mode, overlap, at_event):
+  chooser = pairs.make_chooser(videos, FPS, W, mode, overlap=overlap, at_event=at_event)
   drawn = choices(chooser, seed)
   assert drawn == choices(chooser, seed)
   for choice in drawn:
@@ -109,9 +113,37 @@ def test_outside_conditions_come_from_all_other_videos():
 
 
 def test_clips_with_events_are_preferred():
-  chooser = pairs.Clips([video(150, [7.0])], FPS, W)
+  chooser = pairs.make_clips([video(150, [7.0])], FPS, W)
   drawn = {c.target.start for epoch in range(100) for c in choices(chooser, 0, epoch)}
   assert drawn == set(range(105 - W + 1, 106))
+
+
+AT = tuple(range(3, 240, 15))
+
+
+def begin_share(chooser):
+  """Of targets and of conditions, how many begin in a frame of `AT`."""
+  drawn = [choice for epoch in range(200) for choice in choices(chooser, 0, epoch)]
+  places = [[c.target for c in drawn], [c.condition for c in drawn if c.condition]]
+  return [np.mean([p.start in AT for p in of]) for of in places if of]
+
+
+@pytest.mark.parametrize("mode", [*pairs.MODES, "clips"])
+def test_so_many_windows_begin_in_the_frame_of_an_event(mode):
+  # In each of the parts of a video that an example draws from.
+  videos = [video(240, [frame / FPS for frame in AT])] * 2
+  make = pairs.make_clips if mode == "clips" else lambda *args, **more: pairs.make_chooser(*args, mode, **more)
+  by_chance = begin_share(make(videos, FPS, W))
+  half = begin_share(make(videos, FPS, W, at_event=0.5))
+  assert max(by_chance) < 0.2
+  np.testing.assert_allclose(half, 0.5 + 0.5 * np.array(by_chance), atol=0.1)
+
+
+def test_all_windows_that_can_begin_in_the_frame_of_an_event():
+  chooser = pairs.make_clips([video(30 * 4, [20 / FPS])], FPS, W, at_event=1)
+  starts = [choice.target.start for choice in choices(chooser)]
+  assert 20 in starts, "where there is one"
+  assert len(set(starts)) == len(chooser) > 1, "elsewhere any"
 
 
 def test_epochs_seeds_and_examples_differ():
@@ -129,7 +161,7 @@ def test_an_epoch_covers_a_video():
 
 @pytest.mark.parametrize(("frames", "clips", "pairs_"), [(29, 0, 0), (30, 1, 0), (59, 1, 0), (60, 2, 2)])
 def test_short_videos(frames, clips, pairs_):
-  assert len(pairs.Clips([video(frames)], FPS, W)) == clips
+  assert len(pairs.make_clips([video(frames)], FPS, W)) == clips
   assert len(pairs.make_chooser([video(frames)], FPS, W, "uniform")) == pairs_
 
 
