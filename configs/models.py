@@ -74,7 +74,7 @@ def _mini() -> dict:
     "video_encoder": encoder,
     "event_head": {"width": 96},
     "onset_net": {"encoder": encoder, "hidden": 128},
-    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "mismatch": True},
     "transformer": {
       **_sequence(grid),
       "vocab": 1024,
@@ -121,7 +121,7 @@ def _paper() -> dict:
     "video_encoder": encoder,
     "event_head": {"width": 512},
     "onset_net": {"encoder": encoder, "hidden": 128},
-    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128, "mismatch": True},
     "transformer": {
       **_sequence(grid),
       "vocab": 1024,
@@ -174,7 +174,7 @@ def _large() -> dict:
     "video_encoder": encoder,
     "event_head": {"width": 1024},
     "onset_net": {"encoder": encoder, "hidden": 256},
-    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128},
+    "sync_net": {"encoder": encoder, "n_mels": grid.n_mels, "audio_width": 256, "width": 128, "mismatch": True},
     "transformer": {
       **_sequence(grid),
       "vocab": 4096,

@@ -43,7 +43,7 @@ def mini() -> tuple[Run, ...]:
     Run("vqgan", "configs/vqgan.py:mini", {"lpaps": "classifier"}),
     Run("vocoder", "configs/vocoder.py:mini"),
     Run("video_encoder", "configs/video_encoder.py:mini"),
-    Run("ranker", "configs/sync.py:mini", changes={"seed": 1}),
+    Run("ranker", "configs/sync.py:mini", {"video_encoder": "video_encoder"}, {"seed": 1}),
     _transformer("base", "base"),
   )
 

@@ -11,7 +11,7 @@ paper_countix: the same on Countix-AV; never run.
 large:         at the size of the large video encoder; never run.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import common
 
@@ -22,14 +22,19 @@ def get_config(arg: str | None = None) -> ConfigDict:
   config = common.base("sync", preset, ("sync_net",))
   config.keep_best = "loss:min"
   config.sound.noise_db = (-75.0, -50.0)
+  # Where there is one, the network's begins with it.
+  config.pretrained = ConfigDict({"video_encoder": config_dict.placeholder(str)})
+  # Share of the sounds that get a mistake, where the network tells those.
+  config.mismatched = 0.5
   recipes = {"mini": _mini, "paper_gh": _paper, "paper_countix": _paper, "large": _large}
   config.update(recipes[preset]())
   return common.finish(config, options)
 
 
 def _mini() -> ConfigDict:
-  adam = {"learning_rate": 2e-3, "warmup_steps": 100, "schedule": "cosine", "weight_decay": 0.01, "clip_norm": 1.0}
-  return ConfigDict({"steps": 1500, "batch_size": 16, "optimizers": {"sync_net": adam}})
+  muon = {"method": "muon", "learning_rate": 8e-3, "warmup_steps": 100, "schedule": "cosine", "weight_decay": 0.01}
+  optimizers = {"sync_net": muon | {"clip_norm": 1.0}}
+  return ConfigDict({"steps": 1500, "batch_size": 16, "data": {"at_event": 0.25}, "optimizers": optimizers})
 
 
 def _paper() -> ConfigDict:

@@ -29,6 +29,7 @@ class SyncNetConfig:
     furthest: largest offset that is told, steps.
     audio_width, audio_layers: of the convolutions over the sound's steps.
     width: of the embeddings that are compared.
+    mismatch: whether it also tells that the sound is not the picture's at all.
   """
 
   encoder: VideoEncoderConfig
@@ -39,6 +40,7 @@ class SyncNetConfig:
   audio_width: int = 96
   audio_layers: int = 2
   width: int = 48
+  mismatch: bool = False
 
   @property
   def classes(self) -> int:
@@ -77,16 +79,19 @@ class SyncNet(nnx.Module):
     )
     self.heard = nnx.Linear(config.audio_width, config.width, dtype=dtype, rngs=rngs)
     self.log_scale = nnx.Param(jnp.zeros(1))
+    if config.mismatch:
+      self.strictness = nnx.Param(jnp.array([0.0, 0.0]))
 
   def __call__(self, frames: jax.Array, mel: Mel_BxFxM, *, use_running_average: bool) -> jax.Array:
-    """Logits float32 [B, classes] of the offsets `config.offsets_s`.
+    """Logits float32 [B, classes] of the offsets `config.offsets_s`, and after them that of `mismatch`, if it is told.
 
     Args:
       frames: float [B, T, H, W, 3] from `prepare_frames`; or [1, ...], one video for all sounds.
       mel: float32 [B, F, M] on `config.grid`, as long as the frames.
       use_running_average: as for `VideoEncoder`.
     """
-    return self.compare(self.see(frames, use_running_average=use_running_average), self.hear(mel))
+    embedded = self.see(frames, use_running_average=use_running_average), self.hear(mel)
+    return jnp.concatenate([self.compare(*embedded), self.mismatch(*embedded)], -1)
 
   def see(self, frames: jax.Array, *, use_running_average: bool) -> jax.Array:
     """Embeddings float32 [B, S, width] of frames: what is costly, and the same for all takes of one query."""
@@ -119,6 +124,18 @@ class SyncNet(nnx.Module):
     overlap = steps - np.abs(np.arange(-furthest, furthest + 1))
     # The mean over what overlaps, times the length: a longer clip knows more.
     return jnp.exp(self.log_scale[...]) * jnp.stack(sums, 1) * (steps / overlap)
+
+  def mismatch(self, seen: jax.Array, heard: jax.Array) -> jax.Array:
+    """Logit float32 [B, 1] of the sound not being the picture's, [B, 0] where that is not told; as for `compare`.
+
+    What `compare` sums, doubled and subtracted from their squares, is the squared distance of embeddings. So an offset
+    is likelier than this where the distance is small, and not wherever there is much to be seen and heard.
+    """
+    if not self.config.mismatch:
+      return jnp.zeros((len(heard), 0))
+    squares = jnp.sum(seen**2, (1, 2)) + jnp.sum(heard**2, (1, 2))
+    weight, bias = self.strictness[...]
+    return (jnp.exp(self.log_scale[...] + weight) * squares / 2 + bias)[:, None]
 
 
 def _centred(x_BxSxE: jax.Array) -> jax.Array:

@@ -72,9 +72,11 @@ def score_segments(network: SyncNet, frames: jax.Array, lengths: jax.Array, audi
     sound = jax.vmap(lambda x, start: cut(x.T, start * per_frame, clip * per_frame).T)(audio, start)
     seen = network.see(prepare_frames(shown), use_running_average=True)
     heard = network.hear(log_mel(sound.reshape(jobs * takes, -1), network.config.grid(spec)))
-    logits = jax.vmap(network.compare)(seen[:, None], heard.reshape(jobs, takes, *heard.shape[1:]))
+    embedded = seen[:, None], heard.reshape(jobs, takes, *heard.shape[1:])
+    logits, mismatch = jax.vmap(network.compare)(*embedded), jax.vmap(network.mismatch)(*embedded)
     offsets = jnp.asarray(network.config.offsets_s(spec.fps))[logits.argmax(-1)]
-    return Sync(offsets, jax.nn.softmax(logits).max(-1))
+    every = jnp.concatenate([logits, mismatch], -1)
+    return Sync(offsets, jax.nn.softmax(every)[..., : logits.shape[-1]].max(-1))
 
   found = jax.lax.map(segment, jnp.arange(frames.shape[1] // clip))
   return Sync(*(jnp.moveaxis(x, 0, -1) for x in found))

@@ -41,5 +41,5 @@ def write(generation_made, plain_pictures, monkeypatch):
 def small_weights(tmp_path_factory):
   """A folder of small weights with a sync network."""
   directory = tmp_path_factory.mktemp("weights") / "w"
-  folder.save(directory, MINI, small.parts(), conventions=OURS)
+  folder.save(directory, MINI, small.parts(), conventions=dataclasses.replace(OURS, detail_frames=7))
   return directory

@@ -1,5 +1,7 @@
 """The sync network compares embeddings at every offset, at any length; its steps line up with frames on every grid."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -78,3 +80,19 @@ def test_every_grid_has_whole_mel_frames_in_a_step(clip):
 def test_a_grid_that_does_not_divide_is_refused():
   with pytest.raises(ValueError, match="no whole number of mel frames"):
     SyncNetConfig(ENCODER, n_mels=8, mel_per_step=4).grid(MINI)
+
+
+def test_mismatch_is_the_squares_against_which_an_offset_is_a_distance():
+  told = filled(lambda: SyncNet(dataclasses.replace(TINY, mismatch=True), rngs=Keys(0)))
+  seen, heard = RNG.standard_normal((2, 5, 12, 3)).astype(np.float32)
+  told.strictness[...] = np.array([0.0, -2.0], np.float32)
+  scale, at = np.exp(told.log_scale[...]), TINY.furthest
+  against = told.compare(seen, heard)[:, at] - told.mismatch(seen, heard)[:, 0]
+  np.testing.assert_allclose(against, 2 - scale * ((seen - heard) ** 2).sum((1, 2)) / 2, rtol=1e-4)
+
+
+def test_mismatch_comes_last_where_it_is_told(model):
+  frames, mel = RNG.standard_normal((2, 6, 8, 8, 3)), RNG.standard_normal((2, 8, 36))
+  told = filled(lambda: SyncNet(dataclasses.replace(TINY, mismatch=True), rngs=Keys(0)))
+  assert told(frames, mel, use_running_average=True).shape == (2, TINY.classes + 1)
+  assert model.mismatch(*np.zeros((2, 2, 12, 3))).shape == (2, 0)

@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condfoley_jax.conventions import Conventions
+from condfoley_jax.sampling import detail
 from condfoley_jax.sampling.detail import with_detail
 
 
@@ -20,7 +22,7 @@ def made(takes, example, decoded, span, seed=0):
 
 
 def repeated(mel):
-  """Each frame four times, far apart: whichever of the nearest is drawn, it is the same."""
+  """Each frame four times, far apart: it is among equals of which any may be drawn."""
   return np.tile(mel, 4)
 
 
@@ -40,20 +42,32 @@ def test_frames_around_decide_between_frames_that_are_alike():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 99), st.sampled_from([(4, 9), (12, 4), (7, 7)]), st.sampled_from([1, 3, 5]))
-def test_it_is_one_of_the_four_nearest_by_plain_search(seed, lengths, span):
-  (frames, others), half = lengths, span // 2
-  takes, example, decoded = mels(seed, frames), mels(seed + 100, others), mels(seed + 200, others)
+def test_it_is_one_frame_s_the_nearer_the_likelier(seed, lengths, span):
+  (frames, others), half, draws = lengths, span // 2, 2000
+  takes, example, decoded = (mels(seed + k, n, rows=1)[0] for k, n in ((0, frames), (100, others), (200, others)))
   around = lambda mel, t: mel[:, np.clip(np.arange(t - half, t + half + 1), 0, mel.shape[1] - 1)]
-  found = made(takes, example, decoded, span, seed)
-  for row in range(len(takes)):
-    for t in range(frames):
-      far = [np.sum((around(takes[row], t) - around(decoded[row], e)) ** 2) for e in range(others)]
-      added = found[row, :, t] - takes[row, :, t]
-      off = [np.abs(added - (example - decoded)[row, :, e]).max() for e in np.argsort(far)[:4]]
-      assert min(off) < 1e-5
+  many = [np.broadcast_to(x, (draws, *x.shape)) for x in (takes, example, decoded)]
+  added = made(*many, span, seed) - takes
+  for t in range(frames):
+    far = np.array([np.mean((around(takes, t) - around(decoded, e)) ** 2) for e in range(others)])
+    wanted = scipy.special.softmax(-far / (detail._SHARE * (far.min() + detail._ALIKE)))
+    off = np.abs(added[:, :, t, None] - (example - decoded)).max(1)
+    assert off.min(1).max() < 1e-5
+    found = np.bincount(off.argmin(1), minlength=others) / draws
+    np.testing.assert_allclose(found, wanted, atol=5 * np.sqrt(0.25 / draws))
 
 
-def test_all_four_are_drawn_by_the_key_of_the_take_alone():
+def test_rounding_does_not_decide_between_frames_that_are_alike():
+  rng = np.random.default_rng(0)
+  quiet = (-1 + rng.normal(0, 1e-3, (1, 20, 200))).astype(np.float32)
+  example = quiet + rng.normal(0, 0.1, quiet.shape).astype(np.float32)
+  takes = quiet[:, :, ::-1] + rng.normal(0, 1e-3, quiet.shape).astype(np.float32)
+  rounded = takes + rng.normal(0, 1e-7, takes.shape).astype(np.float32)
+  assert np.array_equal(takes, rounded) is False
+  np.testing.assert_allclose(made(takes, example, quiet, 7), made(rounded, example, quiet, 7), atol=1e-5)
+
+
+def test_of_equals_all_are_drawn_by_the_key_of_the_take_alone():
   decoded = repeated(mels(1, 1, rows=3))
   example = decoded + np.arange(4, dtype=np.float32)
   takes = np.tile(decoded[..., :1], 50)

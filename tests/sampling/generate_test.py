@@ -20,7 +20,7 @@ from tests import small
 
 @pytest.fixture(scope="module")
 def generator():
-  return Generator(Weights(MINI, Conventions(), small.parts(but=("sync_net",)), "none"))
+  return Generator(Weights(MINI, Conventions(detail_frames=7), small.parts(but=("sync_net",)), "none"))
 
 
 def _inputs(frames):

@@ -64,7 +64,7 @@ from condfoley_jax import sharding
 from condfoley_jax.weights.folder import Weights
 from tests import small
 
-weights = Weights(MINI, Conventions(), small.parts(), "none")
+weights = Weights(MINI, Conventions(detail_frames=7), small.parts(), "none")
 rng = np.random.default_rng(0)
 pictures = lambda frames: rng.integers(0, 256, (frames, MINI.frame_size, MINI.frame_size, 3), np.uint8)
 example = lambda: Example(pictures(MINI.frames), rng.uniform(-0.5, 0.5, MINI.samples).astype(np.float32))
