@@ -31,12 +31,7 @@ def with_detail(
     example_decoded: the same by way of its codes.
     span: frames that are compared, the one in question in their middle; odd, static.
   """
-  # Silence is -1. From 0 on, what is quiet has small squares, which do not hide how little it differs.
-  ours, theirs = _spans(takes + 1, span), _spans(example_decoded + 1, span)
-  exact = jax.lax.Precision.HIGHEST
-  far = jnp.sum(ours**2, 1)[:, :, None] + jnp.sum(theirs**2, 1)[:, None]
-  far = far - 2 * jnp.einsum("bfm,bfe->bme", ours, theirs, precision=exact)
-  far = jnp.maximum(far, 0) / ours.shape[1]
+  far = _distances(takes, example_decoded, span)
   logits = -far / (_SHARE * (far.min(axis=2, keepdims=True) + _ALIKE))
   # All at once, so that a take's draws do not depend on which others are made with it.
   noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:]))(keys_B)
@@ -44,8 +39,11 @@ def with_detail(
   return takes + jnp.take_along_axis(example - example_decoded, frames, axis=2)
 
 
-def _spans(mel: jax.Array, span: int) -> jax.Array:
-  """Each frame with those around it, [B, F * span, M]; at the ends the first and the last are held."""
+def _distances(takes: jax.Array, example: jax.Array, span: int) -> jax.Array:
+  """Mean squared distance of each frame with those around it, at the ends the first and the last held: [B, M, E]."""
   half = span // 2
-  padded = jnp.pad(mel, ((0, 0), (0, 0), (half, half)), mode="edge")
-  return jnp.concatenate([padded[..., i : i + mel.shape[2]] for i in range(span)], axis=1)
+  takes, example = (jnp.pad(x, ((0, 0), (0, 0), (half, half)), mode="edge") for x in (takes, example))
+  # Differences themselves: sums of squares less products would leave rounding alone of what is alike.
+  single = jnp.mean((takes[..., None] - example[:, :, None]) ** 2, axis=1)
+  frames, others = (x.shape[2] - 2 * half for x in (takes, example))
+  return sum(single[:, i : i + frames, i : i + others] for i in range(span)) / span
