@@ -80,7 +80,7 @@ class SyncNet(nnx.Module):
     self.heard = nnx.Linear(config.audio_width, config.width, dtype=dtype, rngs=rngs)
     self.log_scale = nnx.Param(jnp.zeros(1))
     if config.mismatch:
-      self.strictness = nnx.Param(jnp.array([0.0, 0.0]))
+      self.mismatch_log_scale, self.mismatch_bias = nnx.Param(jnp.zeros(1)), nnx.Param(jnp.zeros(1))
 
   def __call__(self, frames: jax.Array, mel: Mel_BxFxM, *, use_running_average: bool) -> jax.Array:
     """Logits float32 [B, classes] of the offsets `config.offsets_s`, and after them that of `mismatch`, if it is told.
@@ -134,8 +134,8 @@ class SyncNet(nnx.Module):
     if not self.config.mismatch:
       return jnp.zeros((len(heard), 0))
     squares = jnp.sum(seen**2, (1, 2)) + jnp.sum(heard**2, (1, 2))
-    weight, bias = self.strictness[...]
-    return (jnp.exp(self.log_scale[...] + weight) * squares / 2 + bias)[:, None]
+    scale = jnp.exp(self.log_scale[...] + self.mismatch_log_scale[...])
+    return (scale * squares / 2 + self.mismatch_bias[...])[:, None]
 
 
 def _centred(x_BxSxE: jax.Array) -> jax.Array:

@@ -85,7 +85,7 @@ def test_a_grid_that_does_not_divide_is_refused():
 def test_mismatch_is_the_squares_against_which_an_offset_is_a_distance():
   told = filled(lambda: SyncNet(dataclasses.replace(TINY, mismatch=True), rngs=Keys(0)))
   seen, heard = RNG.standard_normal((2, 5, 12, 3)).astype(np.float32)
-  told.strictness[...] = np.array([0.0, -2.0], np.float32)
+  told.mismatch_log_scale[...], told.mismatch_bias[...] = np.zeros(1), np.full(1, -2.0)
   scale, at = np.exp(told.log_scale[...]), TINY.furthest
   against = told.compare(seen, heard)[:, at] - told.mismatch(seen, heard)[:, 0]
   np.testing.assert_allclose(against, 2 - scale * ((seen - heard) ** 2).sum((1, 2)) / 2, rtol=1e-4)
