@@ -20,7 +20,12 @@ _ALIKE = 1e-4
 
 
 def with_detail(
-  keys_B: jax.Array, takes: Mel_BxFxM, example: Mel_BxFxM, example_decoded: Mel_BxFxM, span: int
+  keys_B: jax.Array,
+  takes: Mel_BxFxM,
+  example: Mel_BxFxM,
+  example_decoded: Mel_BxFxM,
+  span: int,
+  first: int | jax.Array = 0,
 ) -> Mel_BxFxM:
   """Mels of takes and, added to each frame, `example - example_decoded` of one of the frames that sound like it.
 
@@ -30,11 +35,14 @@ def with_detail(
     example: of each take, float32 [B, F, E] in [-1, 1], at the level of the takes.
     example_decoded: the same by way of its codes.
     span: frames that are compared, the one in question in their middle; odd, static.
+    first: frame of the whole takes that these begin with. A frame's draw depends on where in the take it is, so that
+      parts of a take that overlap are the same there.
   """
   far = _distances(takes, example_decoded, span)
   logits = -far / (_SHARE * (far.min(axis=2, keepdims=True) + _ALIKE))
-  # All at once, so that a take's draws do not depend on which others are made with it.
-  noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:]))(keys_B)
+  at = first + jnp.arange(takes.shape[2])
+  of_frame = lambda key, frame: jax.random.gumbel(jax.random.fold_in(key, frame), example.shape[2:])
+  noise = jax.vmap(jax.vmap(of_frame, (None, 0)), (0, None))(keys_B, at)
   frames = jnp.argmax(logits + noise, axis=2)[:, None]
   return takes + jnp.take_along_axis(example - example_decoded, frames, axis=2)
 

@@ -79,6 +79,14 @@ def test_of_equals_all_are_drawn_by_the_key_of_the_take_alone():
   np.testing.assert_array_equal(found[1:2], with_detail(key, takes[1:2], example[1:2], decoded[1:2], 1))
 
 
+def test_parts_of_a_take_are_as_in_the_whole():
+  takes, example, decoded = mels(0, 40), mels(1, 20), mels(2, 20)
+  keys = jax.random.split(jax.random.key(0), 2)
+  whole = with_detail(keys, takes, example, decoded, 5)
+  part = with_detail(keys, takes[:, :, 10:30], example, decoded, 5, first=10)
+  np.testing.assert_allclose(part[:, :, 2:-2], whole[:, :, 12:28], atol=1e-6)
+
+
 @pytest.mark.parametrize("frames", [2, -1, 3.0, 101])
 def test_other_numbers_of_frames_are_refused(frames):
   with pytest.raises(ValueError, match=r"Conventions\.detail_frames"):
