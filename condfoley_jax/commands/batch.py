@@ -177,7 +177,9 @@ class _Batch:
     yield from waiting.values()
 
   def _at_once(self, bucket: int) -> int:
-    """Rows of a bucket that are made together: a power of two, as `_padded` fills them up to one."""
+    """Rows of a bucket that are made together: a power of two, as `_padded` fills them up to one; long ones alone."""
+    if self._maker.generator.is_long(bucket):
+      return 1
     fitting = max(1, self._maker.generator.at_once(bucket) // self._settings.candidates)
     return 1 << (fitting.bit_length() - 1)
 

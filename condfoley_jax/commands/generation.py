@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import hashlib
+import math
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +17,11 @@ from rich.console import Console
 from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands.bar import Bar
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models import sync
 from condfoley_jax.sampling import generate as sampler
+from condfoley_jax.sampling import long_video
 from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.weights import fit, folder
 from data_pipelines import interrupt, media
@@ -26,6 +30,8 @@ from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
 SILENT_PEAK = 1e-3
+# Sound of all takes of a long query, bytes, above which it lies in a file.
+_IN_MEMORY = 2**28
 # Of all takes' sound, float32, that are in memory at once: what the device made, what is written, and what is between.
 _COPIES = 4
 # Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
@@ -118,7 +124,7 @@ class Request:
   def nbytes(self) -> int:
     """Of the arrays, bytes."""
     held = (self.job.frames, *self.job.example, self.job.sparse_frames)
-    return sum(array.nbytes for array in held if array is not None)
+    return sum(array.nbytes for array in held if isinstance(array, np.ndarray))
 
 
 class Maker:
@@ -157,7 +163,7 @@ class Maker:
     spec, samples = self.spec, _query_samples(query, self.spec)
     inputs = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
     require_room(query, samples / spec.sample_rate, settings.candidates, spec)
-    frames = _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+    frames = self._frames(query, samples)
     start_s, example = read_example(
       settings.example,
       settings.example_start_s,
@@ -169,6 +175,13 @@ class Maker:
     sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
     return Request(query, self.settled(settings), inputs, start_s, sampler.Job(frames, example, seeds, sparse), samples)
 
+  def _frames(self, query: Path, samples: int) -> np.ndarray | long_video.Frames:
+    """The query's frames; of a long one they are read as they are needed."""
+    spec, ranked_by = self.spec, self.generator.ranked_by
+    if ranked_by != "sync" and self.generator.is_long(round(samples / spec.samples_per_frame)):
+      return _Cropped(media.FrameReader(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+    return _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+
   def settled(self, settings: Settings) -> Settings:
     """With what the weights decide where the user does not."""
     tau_s = self.generator.tau_s if settings.tau_s is None else settings.tau_s
@@ -178,20 +191,34 @@ class Maker:
   def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
     """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.
 
+    A long one (`Generator.is_long`) goes alone, and is made while it is waited for.
+
     Raises:
-      InputError: by what waits: the weights overflow.
+      InputError: by what waits: the weights overflow, or there is no room for a long one's takes.
     """
     threading.Thread(target=librosa, daemon=True).start()  # For onsets: it loads while the device works.
     jobs = [request.job for request in requests]
-    begun = self.generator.begin(jobs, self.sampling)
+    if self.generator.is_long(len(jobs[0].frames)) and not isinstance(jobs[0].frames, np.ndarray):
+      (job,) = jobs
+      wait = lambda: [self._make_long(job)]
+    else:
+      begun = self.generator.begin(jobs, self.sampling)
+      wait = lambda: self.generator.finish(begun, jobs)
 
     def finish() -> list[sampler.Takes]:
       try:
-        return self.generator.finish(begun, jobs)
+        return wait()
       except FloatingPointError as error:
         raise InputError(f"{self.directory}: gives {error}; convert or train the weights again") from error
 
     return finish
+
+  def _make_long(self, job: sampler.Job) -> sampler.Takes:
+    shape = len(job.seeds), len(job.frames) * self.spec.samples_per_frame
+    with Bar("sample and vocode") as bar:
+      return self.generator.make_long(
+        job.frames, job.example, self.sampling, job.seeds, audio=_zeros(shape), progress=bar.show
+      )
 
   def rank(self, request: Request, made: sampler.Takes, seconds: dict[str, float]) -> Generation:
     """The generation, best take first."""
@@ -318,6 +345,38 @@ def read_example(
   return start_s, sampler.Example(_crop(frames, spec), clip)
 
 
+class _Cropped:
+  """The middle of frames that are read one after the other; see `long_video.Frames`."""
+
+  def __init__(self, frames: long_video.Frames, spec: ClipSpec):
+    self._frames, self._spec, self.forget = frames, spec, frames.forget
+
+  def __len__(self) -> int:
+    return len(self._frames)
+
+  def read(self, first: int, count: int) -> np.ndarray:
+    return _crop(self._frames.read(first, count), self._spec)
+
+
+def _zeros(shape: tuple[int, int]) -> np.ndarray:
+  """float32, in memory or, where that would be much of it, in a file that goes when nothing refers to it any more.
+
+  Raises:
+    InputError: the disk is too full.
+  """
+  size = 4 * math.prod(shape)
+  if size <= _IN_MEMORY:
+    return np.zeros(shape, np.float32)
+  try:
+    with tempfile.TemporaryFile() as file:
+      # A file with holes would end the process where one cannot be filled.
+      os.posix_fallocate(file.fileno(), 0, size)
+      return np.memmap(file, np.float32, "r+", shape=shape)
+  except OSError as error:
+    told = f"no room for {size / 2**30:.1f} GiB of sound ({error.strerror})"
+    raise InputError(f"{tempfile.gettempdir()}: {told}; free some, or name another folder in TMPDIR") from error
+
+
 def _judged(request: Request, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
   """A take with its onsets, and how well its segments go with the picture."""
   audio = _fit(made.audio[number], request.samples)
@@ -352,8 +411,8 @@ def _crop(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
 
 
 def _fit(audio: np.ndarray, samples: int) -> np.ndarray:
-  """Cut, or padded with silence, to `samples`."""
-  return np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
+  """Cut, or padded with silence, to `samples`; where it is cut it is not copied."""
+  return audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
 
 
 @contextlib.contextmanager

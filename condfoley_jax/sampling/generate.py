@@ -4,7 +4,7 @@ A query longer than a clip is covered by windows (`sampling/windows.py`); each c
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from condfoley_jax.audio.onsets import onset_strength
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.models import sync
-from condfoley_jax.sampling import placement, program, rerank, windows
+from condfoley_jax.sampling import long_video, placement, program, rerank, windows
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.weights import folder
@@ -146,8 +146,14 @@ class Generator:
     fitting = int(_SECONDS * self.spec.fps / self.bucket(frames))
     return max(1, min(_TAKES, fitting)) * self._mesh.shape["data"]
 
+  def is_long(self, frames: int) -> bool:
+    """Whether a query of so many frames is made stretch by stretch (`make_long`); the published way makes it whole."""
+    return self._conventions.windows == "sliding" and frames > long_video.CLIPS * self.spec.frames
+
   def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: Sequence[int]) -> Takes:
     """Makes one take per seed of one job; see `make`."""
+    if self.is_long(len(frames)) and self.ranked_by != "sync":
+      return self.make_long(long_video.Held(frames), example, sampling, seeds)
     return self.make([Job(frames, example, seeds)], sampling)[0]
 
   def make(self, jobs: Sequence[Job], sampling: Sampling) -> list[Takes]:
@@ -186,6 +192,62 @@ class Generator:
     else:
       split, jobs = "takes", jobs._replace(seeds=_repeated(jobs.seeds, up(takes), 1))
     return program.make_takes_on(self._parts, jobs, sampling, **of, mesh=self._mesh, split=split)
+
+  def make_long(
+    self,
+    frames: long_video.Frames,
+    example: Example,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    *,
+    audio: np.ndarray | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+  ) -> Takes:
+    """Makes the takes of a long query (`is_long`), of which a stretch at a time is in memory.
+
+    Args:
+      frames: of the query.
+      example, sampling, seeds: as in `Job` and `begin`.
+      audio: float32 [B, N] zeros that the takes are written to, which may be on a disk; by default in memory.
+      progress: told after every stretch how many frames of how many are done.
+
+    Raises:
+      FloatingPointError: the weights overflow.
+    """
+    if audio is None:
+      audio = np.zeros((len(seeds), len(frames) * self.spec.samples_per_frame), np.float32)
+    jobs = program.Jobs(
+      frames=None,
+      lengths=np.array([len(frames)], np.int32),
+      example_frames=example.frames[None],
+      example_audio=example.audio[None].astype(np.float32),
+      seeds=np.asarray(seeds, np.uint32)[None],
+    )
+    of = {"spec": self.spec, "conventions": self._conventions}
+
+    def call(takes: slice, stretch: long_video.Stretch) -> long_video.Made:
+      some = jobs._replace(seeds=jobs.seeds[:, takes])
+      if self._mesh.size == 1:
+        return long_video.make_stretch(self._parts, some, stretch, sampling, **of)
+      # What fills up the number is not looked at.
+      up = -(-some.seeds.shape[1] // self._mesh.shape["data"]) * self._mesh.shape["data"]
+      some = some._replace(seeds=_repeated(some.seeds, up, 1))
+      stretch = stretch._replace(before=_repeated(stretch.before, up, 1))
+      return long_video.make_stretch_on(self._parts, some, stretch, sampling, **of, mesh=self._mesh)
+
+    kept, syncs = long_video.make(
+      call,
+      frames,
+      audio,
+      self.spec,
+      self._conventions,
+      at_once=self.at_once(long_video.CLIPS * self.spec.frames),
+      network=self._parts.get("sync_net"),
+      progress=progress,
+    )
+    segments = rerank.segments(len(frames), self.spec)
+    syncs = syncs or _by_onsets(kept.seen, audio, segments, self.spec)
+    return Takes(audio, kept.grids, kept.seen, syncs, segments)
 
   def finish(self, begun: Sequence[program.Made], jobs: Sequence[Job]) -> list[Takes]:
     """Waits for what was begun for these jobs, or for these and others after them.

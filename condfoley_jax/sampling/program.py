@@ -27,6 +27,8 @@ from condfoley_jax.sampling.in_parts import map_in_parts
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.windows import Window
 
+# Takes that would be louder are turned down to it.
+PEAK = 0.99
 # What the example's loudest samples are brought to before it is encoded, where its peak is what counts.
 _EXAMPLE_PEAK = 0.5
 # Sound that is decoded and vocoded at a time: what comes between codes and sound is large.
@@ -91,7 +93,12 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   example = mel_of(audio, spec, conventions)
   codes = parts["vqgan"].encode(example)
   grids, seen = _sample_all(parts, jobs, codes, sampling, spec, conventions)
-  audio = _sounded(parts, grids, jobs, example, codes, gains, spec, conventions)
+  columns = _of_length(lambda frames: windows.columns_of(frames, spec, conventions), jobs)
+  audio = sounded(parts, grids, columns, jobs, example, codes, spec, conventions)
+  samples = jobs.frames.shape[1] * spec.samples_per_frame
+  audio = placed(audio, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
+  own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
+  audio = limit(jnp.where(own, audio / gains[..., None], 0))
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
@@ -186,12 +193,49 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
   """Codes of all windows, int32 [J, B, R, K], and the onset probability per frame, float32 [J, F]."""
   bucket = jobs.frames.shape[1]
   plan = windows.plan(bucket, spec, conventions)
-  keys = _keys(jobs)
   needed = _of_length(lambda frames: len(windows.plan(frames, spec, conventions)), jobs)
-  watched = _Watched(parts, jobs.frames, plan, spec, conventions)
+  shape = (*jobs.seeds.shape, spec.code_rows, plan[-1].start + spec.code_columns)
+  watched = Watched(parts, jobs.frames, plan[-1].frame, spec, conventions)
+  runs = [Run(run[0].known, run[0].new, jax.tree.map(jnp.asarray, windows.table(run))) for run in windows.runs(plan)]
+  grid = jnp.zeros(shape, jnp.int32)
+  grid, onsets = sample_windows(parts, jobs, example_codes, watched, runs, 0, needed, grid, sampling, spec, conventions)
+  return grid[..., : windows.columns_of(bucket, spec, conventions)], onsets[:, :bucket]
+
+
+class Run(NamedTuple):
+  """Windows in a row that know and sample as many columns: known, new; `table` is a `Window` of int32 [n]."""
+
+  known: int
+  new: int
+  table: Window
+
+
+def sample_windows(
+  parts: Parts,
+  jobs: Jobs,
+  example_codes: jax.Array,
+  watched: "Watched",
+  runs: Sequence[Run],
+  first: int | jax.Array,
+  needed: jax.Array,
+  grid: jax.Array,
+  sampling: Sampling,
+  spec: ClipSpec,
+  conventions: Conventions,
+) -> tuple[jax.Array, jax.Array]:
+  """`grid` with what the windows of `runs` sample, and the onsets seen.
+
+  Args:
+    parts, jobs, sampling, spec, conventions: as for `make_takes`.
+    example_codes: int32 [J, R, K'].
+    watched: what the windows see.
+    runs: in order.
+    first: number of the first of these windows among those of the whole query.
+    needed: int32 [J], windows that each query has.
+    grid: int32 [J, B, R, K].
+  """
+  keys = _keys(jobs)
   condition = see(parts["video_encoder"], jobs.example_frames, conventions)
-  shape = (*keys.shape, spec.code_rows, plan[-1].start + spec.code_columns)
-  state = jnp.zeros(shape, jnp.int32), watched.onsets
 
   def step(number: jax.Array, window: Window, state, known: int, new: int):
     grid, onsets = state
@@ -210,18 +254,17 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
     columns = sequence_to_codes(made, spec.code_rows)
     return jax.lax.dynamic_update_slice_in_dim(grid, columns, window.start + known, 3), onsets
 
-  first = 0
-  for run in windows.runs(plan):
-    table = Window(*map(jnp.asarray, zip(*run, strict=True)))
-    turn = lambda i, state, first=first, run=run, table=table: step(
-      first + i, jax.tree.map(lambda x: x[i], table), state, run[0].known, run[0].new
+  state, done = (grid, watched.onsets), 0
+  for run in runs:
+    count = len(run.table.start)
+    turn = lambda i, state, done=done, run=run: step(
+      first + done + i, jax.tree.map(lambda x: x[i], run.table), state, run.known, run.new
     )
     # The first window is always needed, and only a loop costs no more than its turns.
-    turns = jnp.clip(needed.max() - first, 0, len(run))
-    state = jax.lax.fori_loop(0, turns, turn, state) if first else turn(0, state)
-    first += len(run)
-  grid, onsets = state
-  return grid[..., : windows.columns_of(bucket, spec, conventions)], onsets[:, :bucket]
+    turns = jnp.clip(needed.max() - first - done, 0, count)
+    state = turn(0, state) if done == 0 and count == 1 else jax.lax.fori_loop(0, turns, turn, state)
+    done += count
+  return state
 
 
 def _of_length(function: Callable[[int], int], jobs: Jobs) -> jax.Array:
@@ -229,14 +272,14 @@ def _of_length(function: Callable[[int], int], jobs: Jobs) -> jax.Array:
   return jnp.asarray([function(frames) for frames in range(jobs.frames.shape[1] + 1)], jnp.int32)[jobs.lengths]
 
 
-class _Watched:
+class Watched:
   """Features of what each window sees, and the onset probability of every query frame.
 
-  Windows that slide are clips of their own. The published code encodes the query as a whole, so that batch statistics
-  are those of the whole.
+  Windows that slide, the last from frame `last` on, are clips of their own. The published code encodes the query as a
+  whole, so that batch statistics are those of the whole.
   """
 
-  def __init__(self, parts: Parts, frames: jax.Array, plan: Sequence[Window], spec: ClipSpec, conventions: Conventions):
+  def __init__(self, parts: Parts, frames: jax.Array, last: int, spec: ClipSpec, conventions: Conventions):
     self._parts, self._spec, self._conventions = parts, spec, conventions
     self._sliding = conventions.windows == "sliding"
     if not self._sliding:
@@ -244,7 +287,7 @@ class _Watched:
       self.onsets = self._spot(self._whole) if "event_head" in parts else motion(frames)
       return
     # The last window may end after the last clip.
-    over = max(plan[-1].frame + spec.frames - frames.shape[1], 0)
+    over = max(last + spec.frames - frames.shape[1], 0)
     self._frames = jnp.pad(frames, ((0, 0), (0, over), (0, 0), (0, 0), (0, 0)), mode="edge")
     self.onsets = jnp.zeros(self._frames.shape[:2]) if "event_head" in parts else motion(frames)
 
@@ -273,21 +316,27 @@ def _folded(keys: jax.Array, number: jax.Array) -> jax.Array:
   return jax.vmap(jax.random.fold_in, (0, None))(keys.ravel(), number).reshape(keys.shape)
 
 
-def _sounded(
+def sounded(
   parts: Parts,
   grids: jax.Array,
+  columns: jax.Array,
   jobs: Jobs,
   example: jax.Array,
   example_codes: jax.Array,
-  gains: jax.Array,
   spec: ClipSpec,
   conventions: Conventions,
+  first: int | jax.Array = 0,
 ) -> jax.Array:
-  """Audio float32 [J, B, N] of all takes, from their codes int32 [J, B, R, K], the examples' mels [J, F, E] and codes
-  [J, R, K'], and the gains [J, 1] that the examples were brought to their level by."""
-  clips = -(-grids.shape[3] // spec.code_columns)
-  columns = _of_length(lambda frames: windows.columns_of(frames, spec, conventions), jobs)
+  """Audio float32 [J * B, N] of all takes, at the level of the examples.
+
+  Args:
+    parts, jobs, spec, conventions: as for `make_takes`.
+    grids: codes int32 [J, B, R, K], from column `first` of the whole query on; sound is made of whole clips.
+    columns: int32 [J], how many of those are each query's own.
+    example, example_codes: mels [J, F, E] and codes [J, R, K'].
+  """
   # After a query's end its last codes go on, as the codec expects no silence there.
+  clips = -(-grids.shape[3] // spec.code_columns)
   place = jnp.minimum(jnp.arange(clips * spec.code_columns), columns[:, None] - 1)
   grids = jnp.take_along_axis(grids, place[:, None, None], axis=3)
   takes, keys = grids.shape[1], _folded(_keys(jobs), jnp.uint32(_NO_WINDOW)).ravel()
@@ -295,18 +344,14 @@ def _sounded(
   at_once = max(1, int(_AT_ONCE_S / (clips * spec.seconds)))
   decoded = map_in_parts(parts["vqgan"].decode, example_codes, at_once) if conventions.detail_frames else None
 
-  def sounded(take: jax.Array) -> jax.Array:
+  def one(take: jax.Array) -> jax.Array:
     mel = parts["vqgan"].decode(grids[take])
     if decoded is not None:
-      job = take // takes
-      mel = with_detail(keys[take], mel, example[job], decoded[job], conventions.detail_frames)
+      job, frame = take // takes, first * spec.mel_per_column
+      mel = with_detail(keys[take], mel, example[job], decoded[job], conventions.detail_frames, frame)
     return vocode(parts["vocoder"], mel, spec, conventions)
 
-  made = map_in_parts(sounded, jnp.arange(len(grids)), at_once)
-  samples = jobs.frames.shape[1] * spec.samples_per_frame
-  audio = placed(made, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
-  own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
-  return limit(jnp.where(own, audio / gains[..., None], 0))
+  return map_in_parts(one, jnp.arange(len(grids)), at_once)
 
 
 def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventions) -> jax.Array:
@@ -318,4 +363,4 @@ def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventi
 def limit(audio: jax.Array) -> jax.Array:
   """Audio [..., N], each take turned down where it would clip, so that it depends on no other."""
   peak = jnp.abs(audio).max(axis=-1, keepdims=True)
-  return audio / jnp.maximum(peak / 0.99, 1.0)
+  return audio / jnp.maximum(peak / PEAK, 1.0)

@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.conventions import Conventions
 
@@ -42,6 +44,11 @@ def plan(frames: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:
 def runs(windows: Sequence[Window]) -> list[list[Window]]:
   """Windows in a row that know and sample as many columns: one loop each."""
   return [list(run) for _, run in itertools.groupby(windows, key=lambda w: (w.known, w.new))]
+
+
+def table(windows: Sequence[Window]) -> Window:
+  """Windows as one of arrays, int32 [n]."""
+  return Window(*(np.array(column, np.int32) for column in zip(*windows, strict=True)))
 
 
 def columns_of(frames: int, spec: ClipSpec, conventions: Conventions) -> int:

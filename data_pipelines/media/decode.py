@@ -1,5 +1,6 @@
 """Frames and samples of a span of a video, by time stamps, never by counting."""
 
+import collections
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -11,6 +12,8 @@ import soxr
 from data_pipelines.errors import InputError
 from data_pipelines.media import container
 from data_pipelines.media.probe import probe
+
+Resize = Literal["area", "bicubic", "centre"]
 
 # Seeks land this much before the span: pictures may be stored after others that show later, and audio codecs need
 # the packets before to get into step.
@@ -28,7 +31,7 @@ def decode_frames(
   *,
   start_s: float = 0.0,
   duration_s: float | None = None,
-  resize: Literal["area", "bicubic", "centre"] = "area",
+  resize: Resize = "area",
 ) -> np.ndarray:
   """Pictures of a span, resampled to `fps` and resized (aspect ratio ignored, but for `centre`).
 
@@ -49,24 +52,73 @@ def decode_frames(
     ValueError: start_s is negative or duration_s not positive.
   """
   duration_s = _span_length(path, start_s, duration_s)
-  count = max(1, round(duration_s * fps))
+  frames = np.empty((_count(duration_s, fps), size, size, 3), np.uint8)
+  for number, frame in enumerate(_frames(path, fps, size, start_s, len(frames), resize)):
+    frames[number] = frame
+  return frames
+
+
+class FrameReader:
+  """The frames of a whole video as `decode_frames` gives them, read from the first to the last. Length: how many.
+
+  Args: as for `decode_frames`.
+
+  Raises:
+    InputError: as `decode_frames`, of what can be decoded while it is read.
+  """
+
+  def __init__(self, path: container.Path, fps: int, size: int, *, resize: Resize = "area"):
+    self._count = _count(_span_length(path, 0.0, None), fps)
+    self._frames = _frames(path, fps, size, 0.0, self._count, resize)
+    self._held: collections.deque[np.ndarray] = collections.deque()
+    self._first = 0  # Of those that are held.
+
+  def __len__(self) -> int:
+    return self._count
+
+  def read(self, first: int, count: int) -> np.ndarray:
+    """uint8 [count, size, size, 3] from frame `first` on, the last one held after the end.
+
+    Raises:
+      ValueError: `first` is a frame that was forgotten.
+    """
+    if first < self._first:
+      raise ValueError(f"frame {first} is forgotten; those from {self._first} on are held")
+    wanted = min(first + count, self._count)
+    self._held.extend(itertools.islice(self._frames, max(wanted - self._first - len(self._held), 0)))
+    places = np.minimum(np.arange(first, first + count), self._count - 1) - self._first
+    return np.stack([self._held[place] for place in places])
+
+  def forget(self, first: int) -> None:
+    """Lets go of the frames before `first`, but for the last of the video."""
+    for _ in range(min(first - self._first, len(self._held) - 1)):
+      self._held.popleft()
+      self._first += 1
+
+
+def _count(duration_s: float, fps: int) -> int:
+  return max(1, round(duration_s * fps))
+
+
+def _frames(
+  path: container.Path, fps: int, size: int, start_s: float, count: int, resize: Resize
+) -> Iterator[np.ndarray]:
+  """`count` frames from `start_s` on, one by one; see `decode_frames`."""
   times_s = start_s + (np.arange(count) + 0.5) / fps
-  frames = np.empty((count, size, size, 3), np.uint8)
   small = {"area": _area, "bicubic": _bicubic, "centre": _centre}[resize](size)
-  filled, shown, end_s = 0, None, 0.0
+  given, shown, end_s = 0, None, 0.0
   with container.open_media(path) as media:
     for time_s, length_s, picture in _pictures(media, path, start_s):
       until = int(np.searchsorted(times_s, time_s)) if shown else 0
-      if until > filled:
-        frames[filled:until] = small(shown)
-      filled, shown, end_s = max(filled, until), picture, time_s + length_s
-      if filled == count:
-        return frames
+      if until > given:
+        yield from itertools.repeat(small(shown), until - given)
+      given, shown, end_s = max(given, until), picture, time_s + length_s
+      if given == count:
+        return
     if shown is None:
       raise container.damaged(path, "no picture can be decoded")
-    frames[filled:] = small(shown)
+    yield from itertools.repeat(small(shown), count - given)
   _check_end(path, start_s, times_s[-1], end_s)
-  return frames
 
 
 def decode_audio(

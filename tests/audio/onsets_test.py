@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.audio.onsets import detect_onsets, onset_strength
 from data_pipelines import media
 from tests import golden
@@ -39,6 +40,15 @@ def test_less_than_a_window_is_taken_too():
   short = clicks(0.01, seconds=0.2)[:1000]
   assert onset_strength(short, RATE, 60).shape == (3,)
   assert (detect_onsets(short, RATE) < 0.05).all()
+
+
+@pytest.mark.parametrize("samples", [700, 2048, 512 * 2048, 512 * 4100 + 77])
+def test_long_sounds_are_heard_as_by_librosa(samples):
+  audio = np.random.default_rng(0).standard_normal(samples) * np.abs(np.sin(np.arange(samples) / 5000)) ** 8
+  audio = (0.2 * audio).astype(np.float32)
+  heard = np.pad(audio, (0, max(2048 - samples, 0)))
+  expected = librosa().onset.onset_detect(y=heard, sr=RATE, hop_length=512, units="samples", delta=0.3)
+  np.testing.assert_array_equal(detect_onsets(audio, RATE), expected[expected < samples] / RATE)
 
 
 @pytest.mark.golden

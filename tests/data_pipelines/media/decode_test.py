@@ -45,6 +45,21 @@ def test_frames_are_those_shown(tmp_path, times_s):
     np.testing.assert_array_equal(making.indices(frames), expected)
 
 
+def test_a_reader_gives_the_same_frames_and_holds_few(tmp_path):
+  path = making.write(tmp_path / "a.mp4", _VARIABLE, options={"g": "40", "bf": "3"})
+  whole = media.decode_frames(path, 15, 16)
+  reader = media.FrameReader(path, 15, 16)
+  assert len(reader) == len(whole)
+  for first in range(0, len(whole), 7):
+    reader.forget(first)
+    found = reader.read(first, 20)
+    np.testing.assert_array_equal(found, whole[np.minimum(np.arange(first, first + 20), len(whole) - 1)])
+    assert len(reader._held) <= 20
+  np.testing.assert_array_equal(reader.read(len(whole) + 3, 2), whole[[-1, -1]])
+  with pytest.raises(ValueError, match="frame 0 is forgotten"):
+    reader.read(0, 1)
+
+
 @pytest.mark.parametrize(
   ("suffix", "codec", "size"),
   [(".mkv", "libx264", (48, 64)), (".webm", "libvpx-vp9", (47, 63)), (".webm", "libvpx", (47, 63))],
