@@ -289,7 +289,7 @@ def _scored(
   sound = audio[:, samples]
   sound = np.pad(sound, ((0, 0), (0, size * spec.samples_per_frame - sound.shape[1])))
   lengths = np.array([min(len(frames) - first, size)], np.int32)
-  found = _score(network, frames.read(first, size)[None], lengths, program.limit(sound)[None], spec=spec)
+  found = _score(network, frames.read(first, size)[None], lengths, sound[None], spec=spec)
   return rerank.Sync(*(np.asarray(x)[0, :, : len(segments)] for x in found))
 
 

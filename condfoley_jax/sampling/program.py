@@ -98,13 +98,14 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   samples = jobs.frames.shape[1] * spec.samples_per_frame
   audio = placed(audio, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
-  audio = limit(jnp.where(own, audio / gains[..., None], 0))
+  audio = jnp.where(own, audio / gains[..., None], 0)
+  # Before they are turned down, which of a long query's is known at its end alone.
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
   elif "sync" in parts:
     syncs = rerank.score_sparse(parts["sync"], jobs.sparse_frames, jobs.sparse_lengths, audio, spec.sample_rate)
-  return Made(audio, grids, seen, syncs)
+  return Made(limit(audio), grids, seen, syncs)
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions", "mesh", "split"))

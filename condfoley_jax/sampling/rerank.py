@@ -52,6 +52,8 @@ def sync_of(seen: np.ndarray, heard: np.ndarray, fps: int) -> Sync:
 def score_segments(network: SyncNet, frames: jax.Array, lengths: jax.Array, audio: jax.Array, spec: ClipSpec) -> Sync:
   """Offset and confidence of every take in every segment (`segments`) of its query.
 
+  Confidence is the probability of the offset or, where the network tells mismatch, that of no mismatch.
+
   Args:
     network: trained on such clips.
     frames: uint8 [J, F, S, S, 3], F whole clips.
@@ -75,8 +77,11 @@ def score_segments(network: SyncNet, frames: jax.Array, lengths: jax.Array, audi
     embedded = seen[:, None], heard.reshape(jobs, takes, *heard.shape[1:])
     logits, mismatch = jax.vmap(network.compare)(*embedded), jax.vmap(network.mismatch)(*embedded)
     offsets = jnp.asarray(network.config.offsets_s(spec.fps))[logits.argmax(-1)]
-    every = jnp.concatenate([logits, mismatch], -1)
-    return Sync(offsets, jax.nn.softmax(every)[..., : logits.shape[-1]].max(-1))
+    if not network.config.mismatch:
+      return Sync(offsets, jax.nn.softmax(logits).max(-1))
+    # How likely it is the picture's at all says more of a take than how surely it is at one offset, not the next.
+    every = jax.nn.softmax(jnp.concatenate([logits, mismatch], -1))
+    return Sync(offsets, every[..., : logits.shape[-1]].sum(-1))
 
   found = jax.lax.map(segment, jnp.arange(frames.shape[1] // clip))
   return Sync(*(jnp.moveaxis(x, 0, -1) for x in found))
