@@ -40,7 +40,7 @@ def test_frames_around_decide_between_frames_that_are_alike():
   assert {made(take, example, decoded, 1, seed)[0, 0, 1] for seed in range(9)} == {11, 21}, "of equals either"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 99), st.sampled_from([(4, 9), (12, 4), (7, 7)]), st.sampled_from([1, 3, 5]))
 def test_it_is_one_frame_s_the_nearer_the_likelier(seed, lengths, span):
   (frames, others), half, draws = lengths, span // 2, 2000

@@ -22,7 +22,7 @@ def _config(world, steps):
   config["model"]["istft_vocoder"] |= {"layers": 1, "width": 16, "hidden": 16}
   # They take no part, but every run makes them.
   config["model"]["melgan_discriminator"] |= {"scales": 1, "layers": 1, "width": 4}
-  config["data"] = {"train": str(world), "validation": str(world)}
+  config["data"] |= {"train": str(world), "validation": str(world)}
   # The schedule must not depend on where the run is broken off.
   config["optimizers"]["vocoder"] |= {"schedule": "constant"}
   return config | {"steps": steps, "crop_frames": 20, "every": {"log": 1, "evaluate": 100, "checkpoint": 2}}
