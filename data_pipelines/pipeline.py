@@ -127,8 +127,8 @@ class Pairs:
     spec: ClipSpec,
     *,
     seed: int,
-    mode: pairs.Mode = "uniform",
-    overlap: bool = False,
+    mode: pairs.Mode,
+    overlap: bool,
     at_event: float = 0,
   ):
     self._dataset, self._spec, self._seed = open_dataset(data_dir, spec), spec, seed

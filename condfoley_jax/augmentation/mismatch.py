@@ -12,6 +12,8 @@ from condfoley_jax.shapes import Audio_BxN
 _LEAD_S = 0.01
 # The longest that is pasted, and its fading at the end, s.
 _PASTED_S, _FADE_S = 0.5, 0.05
+# What begins later than this before the picture's end, s, is hardly to be heard in it.
+_SHORTEST_S = 0.1
 # Nearer to an event than this, s, another is none of its own.
 _APART_S = 0.15
 # Places that one without events near is looked for among.
@@ -43,7 +45,7 @@ def mismatched(audio: Audio_BxN, events: Events, rate: int, key: jax.Array) -> A
   """
   rows, samples = audio.shape
   kind_key, event_key, place_key = jax.random.split(key, 3)
-  lead, apart, shortest = (round(s * rate) for s in (_LEAD_S, _APART_S, 0.1))
+  lead, apart, shortest = (round(s * rate) for s in (_LEAD_S, _APART_S, _SHORTEST_S))
   start = jnp.clip(events.at - lead, 0, samples)
   seen = events.there & (start >= events.first[:, None]) & (start < events.end[:, None] - shortest)
   chosen = jnp.where(seen, jax.random.uniform(event_key, seen.shape), -1).argmax(1)[:, None]

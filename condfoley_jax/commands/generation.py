@@ -17,25 +17,19 @@ from rich.console import Console
 from condfoley_jax.audio.compiled import librosa
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands import inputs
 from condfoley_jax.commands.bar import Bar
 from condfoley_jax.conventions import Conventions
-from condfoley_jax.models import sync
 from condfoley_jax.sampling import generate as sampler
-from condfoley_jax.sampling import long_video
 from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.weights import fit, folder
-from data_pipelines import interrupt, media
-from data_pipelines.denoise import denoise
+from data_pipelines import interrupt
 from data_pipelines.errors import InputError
 
-# An example below this peak is silence: 60 dB under full scale.
-SILENT_PEAK = 1e-3
 # Sound of all takes of a long query, bytes, above which it lies in a file.
 _IN_MEMORY = 2**28
 # Of all takes' sound, float32, that are in memory at once: what the device made, what is written, and what is between.
 _COPIES = 4
-# Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
-_SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,11 +154,11 @@ class Maker:
     Raises:
       InputError: one cannot be used.
     """
-    spec, samples = self.spec, _query_samples(query, self.spec)
-    inputs = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
+    spec, samples = self.spec, inputs.query_samples(query, self.spec)
+    described = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
     require_room(query, samples / spec.sample_rate, settings.candidates, spec)
-    frames = self._frames(query, samples)
-    start_s, example = read_example(
+    frames = inputs.read_frames(query, spec, long=self.generator.is_long)
+    start_s, example = inputs.read_example(
       settings.example,
       settings.example_start_s,
       spec,
@@ -172,15 +166,10 @@ class Maker:
       denoised=self.weights.conventions.denoise,
     )
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
-    sparse = _sparse_frames(query) if self.generator.ranked_by == "sync" else None
-    return Request(query, self.settled(settings), inputs, start_s, sampler.Job(frames, example, seeds, sparse), samples)
-
-  def _frames(self, query: Path, samples: int) -> np.ndarray | long_video.Frames:
-    """The query's frames; of a long one they are read as they are needed."""
-    spec, ranked_by = self.spec, self.generator.ranked_by
-    if ranked_by != "sync" and self.generator.is_long(round(samples / spec.samples_per_frame)):
-      return _Cropped(media.FrameReader(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
-    return _crop(media.decode_frames(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+    sparse = inputs.sparse_frames(query) if self.generator.ranked_by == "sync" else None
+    return Request(
+      query, self.settled(settings), described, start_s, sampler.Job(frames, example, seeds, sparse), samples
+    )
 
   def settled(self, settings: Settings) -> Settings:
     """With what the weights decide where the user does not."""
@@ -198,7 +187,7 @@ class Maker:
     """
     threading.Thread(target=librosa, daemon=True).start()  # For onsets: it loads while the device works.
     jobs = [request.job for request in requests]
-    if self.generator.is_long(len(jobs[0].frames)) and not isinstance(jobs[0].frames, np.ndarray):
+    if self.generator.is_long(len(jobs[0].frames)):
       (job,) = jobs
       wait = lambda: [self._make_long(job)]
     else:
@@ -295,69 +284,6 @@ def require_room(what: Path, seconds: float, candidates: int, spec: ClipSpec) ->
     raise InputError(f"{what}: {told} {there / 2**30:.0f}; choose fewer --candidates")
 
 
-def _query_samples(query: Path, spec: ClipSpec) -> int:
-  """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done."""
-  info = media.probe(query)
-  if not info.has_video:
-    raise InputError(f"{query}: has no pictures; the query is a video")
-  samples = round(info.duration_s * spec.sample_rate)
-  if samples < media.FEWEST_SAMPLES:
-    shortest_s = media.FEWEST_SAMPLES / spec.sample_rate
-    raise InputError(f"{query}: {info.duration_s:.3f} s long; choose a video of {shortest_s:.3f} s or more")
-  media.require_copyable(query)
-  return samples
-
-
-def read_example(
-  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool
-) -> tuple[float, sampler.Example]:
-  """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
-
-  Args:
-    path: a video with sound.
-    start_s: where its clips start; None for where the most energy is.
-    spec: grid of the clips.
-    clips: how many, one after another.
-    denoised: the noise of the whole sound is removed before clips are cut.
-
-  Raises:
-    InputError: unreadable, without pictures or sound, silent, or no such start.
-  """
-  info = media.probe(path)
-  if not info.has_video:
-    raise InputError(f"{path}: has no pictures; the example is a video with sound")
-  if not info.has_audio:
-    raise InputError(f"{path}: has no sound; choose an example that has")
-  audio = media.decode_audio(path, spec.sample_rate)
-  if denoised:
-    audio = denoise(audio, spec.sample_rate)
-  if start_s is None:
-    start_s = _loudest(audio, spec, clips) / spec.fps
-  if start_s >= info.duration_s:
-    raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
-  first = round(start_s * spec.sample_rate)
-  samples = spec.example_samples + (clips - 1) * spec.samples
-  clip = _fit(audio[first : first + samples], samples)
-  if np.abs(clip).max() < SILENT_PEAK:
-    raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
-  span = {"start_s": start_s, "duration_s": clips * spec.seconds}
-  frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter, **span)
-  return start_s, sampler.Example(_crop(frames, spec), clip)
-
-
-class _Cropped:
-  """The middle of frames that are read one after the other; see `long_video.Frames`."""
-
-  def __init__(self, frames: long_video.Frames, spec: ClipSpec):
-    self._frames, self._spec, self.forget = frames, spec, frames.forget
-
-  def __len__(self) -> int:
-    return len(self._frames)
-
-  def read(self, first: int, count: int) -> np.ndarray:
-    return _crop(self._frames.read(first, count), self._spec)
-
-
 def _zeros(shape: tuple[int, int]) -> np.ndarray:
   """float32, in memory or, where that would be much of it, in a file that goes when nothing refers to it any more.
 
@@ -379,40 +305,13 @@ def _zeros(shape: tuple[int, int]) -> np.ndarray:
 
 def _judged(request: Request, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
   """A take with its onsets, and how well its segments go with the picture."""
-  audio = _fit(made.audio[number], request.samples)
+  audio = inputs.fitted(made.audio[number], request.samples)
   end_s = len(audio) / spec.sample_rate
   syncs = [Sync(float(x), float(y)) for x, y in zip(*(of[number] for of in made.syncs), strict=True)]
   spans = [(start / spec.fps, min(end / spec.fps, end_s)) for start, end in made.segments]
   onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
   judged = [(*span, sync) for span, sync in zip(spans, syncs, strict=True)]
   return Take(audio, request.job.seeds[number], onsets, judged)
-
-
-def _sparse_frames(query: Path) -> np.ndarray:
-  """The query as SparseSync sees it, uint8 [T, 224, 224, 3] at 25 Hz."""
-  frames = media.decode_frames(query, sync.FPS, _SPARSE_RESIZE, resize="centre")
-  edge = (_SPARSE_RESIZE - _SPARSE_SIDE) // 2
-  return frames[:, edge : edge + _SPARSE_SIDE, edge : edge + _SPARSE_SIDE]
-
-
-def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:
-  """First frame of the `clips` clips with the most energy."""
-  per_frame = audio[: len(audio) // spec.samples_per_frame * spec.samples_per_frame].reshape(-1, spec.samples_per_frame)
-  total = np.concatenate([[0.0], np.cumsum(np.sum(per_frame.astype(np.float64) ** 2, 1))])
-  frames = clips * spec.frames
-  if len(total) <= frames:
-    return 0
-  return int(np.argmax(total[frames:] - total[:-frames]))
-
-
-def _crop(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
-  offset = (spec.frame_resize - spec.frame_size) // 2
-  return frames[:, offset : offset + spec.frame_size, offset : offset + spec.frame_size]
-
-
-def _fit(audio: np.ndarray, samples: int) -> np.ndarray:
-  """Cut, or padded with silence, to `samples`; where it is cut it is not copied."""
-  return audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
 
 
 @contextlib.contextmanager

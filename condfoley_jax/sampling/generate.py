@@ -147,12 +147,16 @@ class Generator:
     return max(1, min(_TAKES, fitting)) * self._mesh.shape["data"]
 
   def is_long(self, frames: int) -> bool:
-    """Whether a query of so many frames is made stretch by stretch (`make_long`); the published way makes it whole."""
-    return self._conventions.windows == "sliding" and frames > long_video.CLIPS * self.spec.frames
+    """Whether a query of so many frames is made stretch by stretch (`make_long`).
+
+    The published way, and ranking by SparseSync, make every query whole.
+    """
+    whole = self._conventions.windows != "sliding" or self.ranked_by == "sync"
+    return not whole and frames > long_video.CLIPS * self.spec.frames
 
   def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: Sequence[int]) -> Takes:
     """Makes one take per seed of one job; see `make`."""
-    if self.is_long(len(frames)) and self.ranked_by != "sync":
+    if self.is_long(len(frames)):
       return self.make_long(long_video.Held(frames), example, sampling, seeds)
     return self.make([Job(frames, example, seeds)], sampling)[0]
 

@@ -12,7 +12,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
-from condfoley_jax.commands import generation
+from condfoley_jax.commands import generation, inputs
 from condfoley_jax.conventions import Conventions
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
@@ -155,8 +155,8 @@ def test_unusable_input_is_one_line_and_leaves_nothing(kind, role, videos, tmp_p
 
 
 def test_the_noise_of_the_whole_example_is_gone_before_it_is_cut(videos):
-  start_s, noisy = generation.read_example(videos[1], None, MINI, clips=1, denoised=False)
-  _, clean = generation.read_example(videos[1], start_s, MINI, clips=1, denoised=True)
+  start_s, noisy = inputs.read_example(videos[1], None, MINI, clips=1, denoised=False)
+  _, clean = inputs.read_example(videos[1], start_s, MINI, clips=1, denoised=True)
   first = round(start_s * RATE)
   cut = denoise(_sound(videos[1]), RATE)[first : first + MINI.example_samples]
   np.testing.assert_array_equal(clean.audio[: len(cut)], cut)

@@ -1,0 +1,119 @@
+"""What is read of a user's files before takes are made: the query's frames, the example's clip."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.models import sync
+from condfoley_jax.sampling import generate as sampler
+from condfoley_jax.sampling import long_video
+from data_pipelines import media
+from data_pipelines.denoise import denoise
+from data_pipelines.errors import InputError
+
+# An example below this peak is silence: 60 dB under full scale.
+_SILENT_PEAK = 1e-3
+# Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
+_SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
+
+
+def query_samples(query: Path, spec: ClipSpec) -> int:
+  """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done."""
+  info = media.probe(query)
+  if not info.has_video:
+    raise InputError(f"{query}: has no pictures; the query is a video")
+  samples = round(info.duration_s * spec.sample_rate)
+  if samples < media.FEWEST_SAMPLES:
+    shortest_s = media.FEWEST_SAMPLES / spec.sample_rate
+    raise InputError(f"{query}: {info.duration_s:.3f} s long; choose a video of {shortest_s:.3f} s or more")
+  media.require_copyable(query)
+  return samples
+
+
+def read_frames(query: Path, spec: ClipSpec, *, long: Callable[[int], bool]) -> np.ndarray | long_video.Frames:
+  """The query's frames, uint8 [F, S, S, 3]; if it is `long`, by how many they are, they are read as they are needed.
+
+  Raises:
+    InputError: they cannot be decoded; of a long one that is told while it is read.
+  """
+  frames = _Cropped(media.FrameReader(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+  return frames if long(len(frames)) else frames.read(0, len(frames))
+
+
+class _Cropped:
+  """The middle of frames that are read one after the other; see `long_video.Frames`."""
+
+  def __init__(self, frames: long_video.Frames, spec: ClipSpec):
+    self._frames, self._spec, self.forget = frames, spec, frames.forget
+
+  def __len__(self) -> int:
+    return len(self._frames)
+
+  def read(self, first: int, count: int) -> np.ndarray:
+    return _crop(self._frames.read(first, count), self._spec)
+
+
+def sparse_frames(query: Path) -> np.ndarray:
+  """The query as SparseSync sees it, uint8 [T, 224, 224, 3] at 25 Hz."""
+  frames = media.decode_frames(query, sync.FPS, _SPARSE_RESIZE, resize="centre")
+  edge = (_SPARSE_RESIZE - _SPARSE_SIDE) // 2
+  return frames[:, edge : edge + _SPARSE_SIDE, edge : edge + _SPARSE_SIDE]
+
+
+def read_example(
+  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool
+) -> tuple[float, sampler.Example]:
+  """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
+
+  Args:
+    path: a video with sound.
+    start_s: where its clips start; None for where the most energy is.
+    spec: grid of the clips.
+    clips: how many, one after another.
+    denoised: the noise of the whole sound is removed before clips are cut.
+
+  Raises:
+    InputError: unreadable, without pictures or sound, silent, or no such start.
+  """
+  info = media.probe(path)
+  if not info.has_video:
+    raise InputError(f"{path}: has no pictures; the example is a video with sound")
+  if not info.has_audio:
+    raise InputError(f"{path}: has no sound; choose an example that has")
+  audio = media.decode_audio(path, spec.sample_rate)
+  if denoised:
+    audio = denoise(audio, spec.sample_rate)
+  if start_s is None:
+    start_s = _loudest(audio, spec, clips) / spec.fps
+  if start_s >= info.duration_s:
+    raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
+  first = round(start_s * spec.sample_rate)
+  samples = spec.example_samples + (clips - 1) * spec.samples
+  clip = fitted(audio[first : first + samples], samples)
+  if np.abs(clip).max() < _SILENT_PEAK:
+    raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
+  span = {"start_s": start_s, "duration_s": clips * spec.seconds}
+  frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter, **span)
+  return start_s, sampler.Example(_crop(frames, spec), clip)
+
+
+def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:
+  """First frame of the `clips` clips with the most energy."""
+  per_frame = audio[: len(audio) // spec.samples_per_frame * spec.samples_per_frame].reshape(-1, spec.samples_per_frame)
+  total = np.concatenate([[0.0], np.cumsum(np.sum(per_frame.astype(np.float64) ** 2, 1))])
+  frames = clips * spec.frames
+  if len(total) <= frames:
+    return 0
+  return int(np.argmax(total[frames:] - total[:-frames]))
+
+
+def _crop(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
+  offset = (spec.frame_resize - spec.frame_size) // 2
+  return frames[:, offset : offset + spec.frame_size, offset : offset + spec.frame_size]
+
+
+def fitted(audio: np.ndarray, samples: int) -> np.ndarray:
+  """Cut, or padded with silence, to `samples`; where it is cut it is not copied."""
+  return audio[:samples] if len(audio) >= samples else np.pad(audio, (0, samples - len(audio)))
