@@ -156,7 +156,10 @@ class Maker:
     """
     spec, samples = self.spec, inputs.query_samples(query, self.spec)
     described = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
-    require_room(query, samples / spec.sample_rate, settings.candidates, spec)
+    seconds = samples / spec.sample_rate
+    # Of a long query one take at a time is in memory, the others in a file.
+    at_once = 1 if self.generator.is_long(round(seconds * spec.fps)) else settings.candidates
+    require_room(query, seconds, at_once, spec)
     frames = inputs.read_frames(query, spec, long=self.generator.is_long)
     start_s, example = inputs.read_example(
       settings.example,
