@@ -1,16 +1,15 @@
-"""A video with new sound: pictures copied byte for byte, and AAC that decodes to exactly as many samples."""
+"""A video with new sound: pictures copied byte for byte, and AAC that decodes to exactly as many samples; WAV files."""
 
 import contextlib
 import heapq
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import av
 import numpy as np
-import soundfile
 
 from data_pipelines.errors import InputError
 from data_pipelines.media import container
@@ -41,7 +40,7 @@ def mux(
   sample_rate: int,
   out_path: container.Path,
   *,
-  metadata: dict[str, str] | None = None,
+  metadata: Mapping[str, str] | None = None,
 ) -> None:
   """Writes an mp4 with the pictures of `video_path` (not re-encoded, first picture at 0 s) and `audio` as its sound.
 
@@ -91,18 +90,33 @@ def _require_codec(path: container.Path, stream: av.VideoStream, out: av.contain
   return codec
 
 
-def write_wav(path: container.Path, audio: np.ndarray, sample_rate: int) -> None:
-  """Writes float32 [N] in [-1, 1] as a 24-bit WAV file; values beyond are clipped.
+def write_wav(
+  path: container.Path, audio: np.ndarray, sample_rate: int, *, metadata: Mapping[str, str] | None = None
+) -> None:
+  """Writes float32 [N] in [-1, 1] as a 24-bit WAV file, a second at a time; values beyond are clipped.
+
+  Args:
+    path: the file; appears only when complete.
+    audio: what to write.
+    sample_rate: Hz.
+    metadata: tags of the file, such as `title` and `comment`.
 
   Raises:
     InputError: the folder of `path` cannot be written to.
     OSError: the disk is full.
   """
-  # Through memory: of a file that cannot be written libsndfile tells "System error", Python that the disk is full.
-  content = io.BytesIO()
-  soundfile.write(content, audio, sample_rate, subtype="PCM_24", format="WAV")
-  with _aside(path) as temporary:
-    pathlib.Path(temporary).write_bytes(content.getvalue())
+  # Without FFmpeg's own version among the tags: the same sound is the same file everywhere.
+  with _aside(path) as temporary, av.open(temporary, "w", format="wav", options={"fflags": "+bitexact"}) as out:
+    out.metadata.update(metadata or {})
+    stream = out.add_stream("pcm_s24le", rate=sample_rate, layout="mono")
+    for begin in range(0, len(audio), sample_rate):
+      whole = np.rint(np.asarray(audio[begin : begin + sample_rate], np.float64) * 2**23)
+      # The encoder takes the upper 24 of 32 bits.
+      block = np.clip(whole, -(2**23), 2**23 - 1).astype(np.int32) << 8
+      frame = av.AudioFrame.from_ndarray(block[None], format="s32", layout="mono")
+      frame.sample_rate, frame.time_base, frame.pts = sample_rate, Fraction(1, sample_rate), begin
+      out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))
 
 
 @contextlib.contextmanager
@@ -151,9 +165,10 @@ def _with_decode_times(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
 def _audio_packets(audio: np.ndarray, out: av.AudioStream) -> Iterator[av.Packet]:
   """AAC packets whose last frame is full; time stamps before 0 are what the edit list skips."""
   lead = -audio.size % _AAC_FRAME
-  samples = np.concatenate([np.zeros(lead, np.float32), audio]).astype(np.float32)
-  for begin in range(0, samples.size, _AAC_FRAME):
-    frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + _AAC_FRAME], format="fltp", layout="mono")
-    frame.sample_rate, frame.time_base, frame.pts = out.rate, Fraction(1, out.rate), begin - lead
+  for begin in range(-lead, audio.size, _AAC_FRAME):
+    block = np.zeros(_AAC_FRAME, np.float32)
+    block[max(-begin, 0) :] = audio[max(begin, 0) : begin + _AAC_FRAME]
+    frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.time_base, frame.pts = out.rate, Fraction(1, out.rate), begin
     yield from out.encode(frame)
   yield from out.encode(None)
