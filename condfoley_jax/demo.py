@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from condfoley_jax.commands import generate, page
-from condfoley_jax.commands.generation import Generation, Settings
+from condfoley_jax.commands.generation import Generation
+from condfoley_jax.commands.settings import Example, Settings
 from data_pipelines.builders.drumstick import render
 
 # (query, example) by number of the rendered video; the second and third differ in the example alone.
@@ -27,8 +28,8 @@ def run(out: Path, *, candidates: int = 2) -> Path:
   names, made = [], []
   for query, example in PAIRS:
     names.append(f"{query}_sounding_like_{example}")
-    settings = Settings(example=videos[example], candidates=candidates)
-    made.append(generate.run(videos[query], out / names[-1], settings))
+    settings = Settings(examples=(Example(videos[example]),), candidates=candidates)
+    made.append(generate.run(videos[query], out / names[-1], settings, force=True))
   command = shlex.join(["python", "-m", "condfoley_jax.demo", f"--out={out}"])
   page.write(made, out, title="condfoley demo", command=command, seconds=lambda: _total(made), names=names)
   return out / "report.html"

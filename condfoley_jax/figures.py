@@ -49,7 +49,13 @@ NARROW = Layout(width=760, left=104, right=16, text=24, row=210, max_time_ticks=
 
 
 def mel_figure(
-  mel_FxM: np.ndarray, spec: ClipSpec, *, duration_s: float, onsets_s: Sequence[float] = (), layout: Layout = WIDE
+  mel_FxM: np.ndarray,
+  spec: ClipSpec,
+  *,
+  duration_s: float,
+  step: int = 1,
+  onsets_s: Sequence[float] = (),
+  layout: Layout = WIDE,
 ) -> bytes:
   """Spectrogram with its axes in seconds and kHz, as WebP.
 
@@ -57,6 +63,7 @@ def mel_figure(
     mel_FxM: float [F, M] in [-1, 1], lowest bin first.
     spec: what gives the mel its hop and its band edges.
     duration_s: right end of the time axis, s; may be longer than the mel.
+    step: mel frames that a column stands for.
     onsets_s: times to mark at the upper edge, s.
     layout: pixels.
 
@@ -64,7 +71,7 @@ def mel_figure(
     ValueError: the mel has not `spec.n_mels` rows or no columns.
   """
   figure, (axes,) = _lanes(layout, duration_s, heights=(layout.row,))
-  _draw_mel(axes, mel_FxM, spec)
+  _draw_mel(axes, mel_FxM, spec, step)
   axes.set_ylabel("kHz")
   above_the_top = axes.get_xaxis_transform()
   axes.plot(onsets_s, np.full(len(onsets_s), 0.965), "v", color=_ONSET, markersize=9, transform=above_the_top)
@@ -78,6 +85,7 @@ def onset_lane(
   duration_s: float,
   onsets_s: Sequence[float] = (),
   curve_T: np.ndarray | None = None,
+  curve_times_s: np.ndarray | None = None,
   layout: Layout = WIDE,
 ) -> bytes:
   """Film strip of a video over time, with the onsets of a sound across it, as WebP.
@@ -87,13 +95,17 @@ def onset_lane(
     times_s: [T] middle of each frame, s, rising.
     duration_s: right end of the time axis, s.
     onsets_s: onsets of the sound, s.
-    curve_T: [T] in [0, 1], chance of an onset that the model sees in each frame, drawn under the strip.
+    curve_T: [T'] in [0, 1], chance of an onset that the model sees, drawn under the strip.
+    curve_times_s: [T'] its times, s; by default those of the frames.
     layout: pixels.
 
   Raises:
-    ValueError: there are no frames, or times or curve are not one per frame.
+    ValueError: there are no frames, times are not one per frame, or those of the curve not one per value.
   """
-  _check_frames(frames_TxHxWx3, times_s, curve_T)
+  curve_times_s = times_s if curve_times_s is None else curve_times_s
+  _check_frames(frames_TxHxWx3, times_s)
+  if curve_T is not None and len(curve_T) != len(curve_times_s):
+    raise ValueError(f"a curve of {len(curve_T)} values at {len(curve_times_s)} times")
   rows = (layout.row // 2, layout.row // 4) if len(onsets_s) or curve_T is not None else (layout.row // 2,)
   figure, (strip, *below) = _lanes(layout, duration_s, heights=rows)
   end_s = min(end_of(times_s), duration_s)
@@ -103,7 +115,7 @@ def onset_lane(
   strip.set_yticks([])
   strip.vlines(onsets_s, 0, 1, color=_ONSET, linewidth=1.2, alpha=0.75)
   for axes in below:
-    _draw_onsets(axes, onsets_s, times_s, curve_T)
+    _draw_onsets(axes, onsets_s, curve_times_s, curve_T)
   return _webp(figure)
 
 
@@ -198,10 +210,10 @@ def _draw_onsets(axes: Axes, onsets_s: Sequence[float], times_s: np.ndarray, cur
   axes.vlines(onsets_s, 0, 1.08, color=_ONSET, linewidth=2.4)
 
 
-def _draw_mel(axes: Axes, mel_FxM: np.ndarray, spec: ClipSpec) -> None:
+def _draw_mel(axes: Axes, mel_FxM: np.ndarray, spec: ClipSpec, step: int) -> None:
   if mel_FxM.ndim != 2 or mel_FxM.shape[0] != spec.n_mels or not mel_FxM.shape[1]:
     raise ValueError(f"a mel of shape {mel_FxM.shape} is not [{spec.n_mels}, M]")
-  start_s, end_s = mel_seconds(mel_FxM.shape[1], spec)
+  start_s, end_s = mel_seconds(mel_FxM.shape[1] * step, spec)
   axes.imshow(mel_FxM, extent=(start_s, end_s, -0.5, spec.n_mels - 0.5), **_mel_style())
   axes.set_ylim(-0.5, spec.n_mels - 0.5)
   shown = [khz for khz in _KHZ_TICKS if spec.fmin <= 1000 * khz <= spec.fmax]
@@ -225,10 +237,10 @@ def end_of(times_s: np.ndarray) -> float:
   return float(times_s[-1] + (times_s[1] - times_s[0]) / 2) if len(times_s) > 1 else float(2 * times_s[-1])
 
 
-def _check_frames(frames_TxHxWx3: np.ndarray, times_s: np.ndarray, curve_T: np.ndarray | None) -> None:
-  lengths = {len(frames_TxHxWx3), len(times_s)} | ({len(curve_T)} if curve_T is not None else set())
+def _check_frames(frames_TxHxWx3: np.ndarray, times_s: np.ndarray) -> None:
+  lengths = {len(frames_TxHxWx3), len(times_s)}
   if len(lengths) != 1 or 0 in lengths:
-    raise ValueError(f"frames, times and curve must be of one length and not empty, not of {sorted(lengths)}")
+    raise ValueError(f"frames and times must be of one length and not empty, not of {sorted(lengths)}")
 
 
 def _webp(figure: Figure) -> bytes:

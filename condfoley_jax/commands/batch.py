@@ -5,63 +5,50 @@ summary.csv and fails alone; rows that are there already, of the same settings a
 """
 
 import csv
-import dataclasses
 import functools
 import io
-import itertools
 import os
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from condfoley_jax.commands import output
+from condfoley_jax.commands import jobs, output
 from condfoley_jax.commands.ahead import read_ahead
-from condfoley_jax.commands.generation import Maker, Request, Settings, timed
+from condfoley_jax.commands.generation import Maker, Request, timed
+from condfoley_jax.commands.jobs import Row
+from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
 from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError, printable
 
 SUMMARY = "summary.csv"
-_COLUMNS = ("query", "example", "example_start", "seed", "name")
 _TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
-# Columns that hold numbers: of which setting, and of what kind.
-_NUMBERS = {"example_start": ("example_start_s", float), "seed": ("seed", int)}
-_TOLD_LETTERS = 60
-_LONGEST_NAME = 255  # Bytes; what file systems take.
 # Threads that read rows ahead, and the pictures of rows that are held to be made, bytes.
 _READERS, _HELD = 2, 2**30
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """A row of the table: what to make, and the folder's name."""
-
-  name: str
-  query: Path
-  settings: Settings
-
-
-def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None) -> None:
+def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None, force: bool = False) -> None:
   """Makes every row of `table` into `out`/NAME and tells of all in `out`/summary.csv.
 
   Args:
-    table: CSV with a header; `query` and `example` are paths, from the table's folder on; `example_start`, `seed` and
-      `name` (by default the row's number and the query's stem) may follow.
+    table: see `jobs.read`.
+    out: where.
     settings: of all rows, but for what a row says.
+    weights_dir: None for the shipped weights.
+    force: earlier results, of other settings or inputs, are replaced.
 
   Raises:
     InputError: the table or the weights cannot be used, another run is at work in `out`, a summary.csv there is of no
       batch, or, when all is done, some rows could not be made.
     Interrupted: a signal came; rows that are done stay.
   """
-  rows = read_table(table, settings)
+  rows = jobs.read(table, settings, taken=SUMMARY)
   output.require_place(out)
   _require_ours(out / SUMMARY)
   with claim.claimed(out):
-    batch = _Batch(rows, out, settings, weights_dir)
+    batch = _Batch(rows, out, settings, weights_dir, force)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
   if failed:
@@ -80,74 +67,12 @@ def _require_ours(summary: Path) -> None:
     raise InputError(f"{summary}: no batch wrote it and this one would replace it; choose another folder for --out")
 
 
-def read_table(table: Path, settings: Settings) -> list[Row]:
-  """The rows of a table.
-
-  Raises:
-    InputError: it is no such table.
-  """
-  try:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-      found = csv.DictReader(file)
-      columns, lines = found.fieldnames or [], list(found)
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise InputError(f"{table}: cannot be read as a table ({error}); give a CSV file in UTF-8") from error
-  if any("\0" in cell for line in lines for cell in map(str, line.values())):
-    raise InputError(f"{table}: holds zero bytes; give a CSV file in UTF-8")
-  if missing := [name for name in _COLUMNS[:2] if name not in columns]:
-    raise InputError(f"{table}: no column `{missing[0]}`; the first line names {', '.join(_COLUMNS)}")
-  if unknown := [name for name in columns if name not in _COLUMNS]:
-    raise InputError(f"{table}: column `{unknown[0]}` is none of {', '.join(_COLUMNS)}")
-  if len(set(columns)) < len(columns):
-    raise InputError(f"{table}: the first line names a column twice")
-  rows = [_row(table, number, line, settings) for number, line in enumerate(lines, 1)]
-  if not rows:
-    raise InputError(f"{table}: has no rows")
-  # Not every file system tells large letters from small ones.
-  place = lambda name: unicodedata.normalize("NFC", name).casefold()
-  for _, same in itertools.groupby(sorted((row.name for row in rows), key=place), place):
-    if len(names := list(same)) > 1:
-      raise InputError(f"{table}: two rows are called `{names[0]}`; rename one")
-  return rows
-
-
-def _row(table: Path, number: int, line: dict, settings: Settings) -> Row:
-  where = f"{table}: row {number}"
-  if None in line or None in line.values():
-    raise InputError(f"{where} has more or fewer cells than the first line")
-  if not (line["query"] and line["example"]):
-    raise InputError(f"{where} lacks a query or an example")
-  query, example = (table.parent / line[name] for name in ("query", "example"))
-  change = {"example": example}
-  for column, (field, kind) in _NUMBERS.items():
-    if text := line.get(column):
-      try:
-        change[field] = kind(text)
-      except ValueError as error:
-        told = f"{column} `{_short(text)}` is no number"
-        raise InputError(f"{where}: {told}; example_start is in seconds, seed a whole number") from error
-  settings = dataclasses.replace(settings, **change)
-  if not (0 <= settings.seed < 2**32 and 0 <= (settings.example_start_s or 0) < float("inf")):
-    raise InputError(f"{where}: example_start must be 0 or more, seed in 0..2^32-1")
-  name = line.get("name") or f"{number:05d}-{query.stem}"
-  # A name with a dot in front is hidden, and may be that of a folder which a killed run left.
-  if (
-    name.startswith(".") or Path(name).name != name or name.casefold() == SUMMARY or len(name.encode()) > _LONGEST_NAME
-  ):
-    told = f"`{_short(name)}` cannot be the name of a result's folder"
-    raise InputError(f"{where}: {told}; give the row another one in a column `name`")
-  return Row(name, query, settings)
-
-
-def _short(text: str) -> str:
-  return text if len(text) <= _TOLD_LETTERS else f"{text[:_TOLD_LETTERS]}..."
-
-
 class _Batch:
   """Rows being made."""
 
-  def __init__(self, rows: Sequence[Row], out: Path, settings: Settings, weights_dir: Path | None):
+  def __init__(self, rows: Sequence[Row], out: Path, settings: Settings, weights_dir: Path | None, force: bool):
     self._rows, self._out, self._settings, self._weights_dir = rows, out, settings, weights_dir
+    self._force = force
     with timed("load weights", {}):
       self._maker = Maker(weights_dir, settings)
     self.told = {row.name: self._earlier(row) for row in rows}
@@ -168,7 +93,10 @@ class _Batch:
     """Rows to make together: of one bucket, read ahead; those that wait long for others go without them."""
     waiting: dict[int, list[tuple[Row, Request]]] = {}
     for row, request in self._read([row for row in self._rows if self.told[row.name] is None]):
-      bucket = self._maker.generator.bucket(len(request.job.frames))
+      if request.alone:
+        yield [(row, request)]
+        continue
+      bucket = self._maker.generator.bucket(len(request.frames))
       waiting.setdefault(bucket, []).append((row, request))
       if len(waiting[bucket]) >= self._at_once(bucket):
         yield waiting.pop(bucket)
@@ -177,9 +105,7 @@ class _Batch:
     yield from waiting.values()
 
   def _at_once(self, bucket: int) -> int:
-    """Rows of a bucket that are made together: a power of two, as `_padded` fills them up to one; long ones alone."""
-    if self._maker.generator.is_long(bucket):
-      return 1
+    """Rows of a bucket that are made together: a power of two, as `_padded` fills them up to one."""
     fitting = max(1, self._maker.generator.at_once(bucket) // self._settings.candidates)
     return 1 << (fitting.bit_length() - 1)
 
@@ -194,7 +120,7 @@ class _Batch:
         self._fail(row, f"{error.filename or row.query}: {error.strerror or error}; check the path")
 
   def _read_one(self, row: Row) -> Request:
-    output.check(self._out / row.name, (row.query, row.settings.example))
+    output.check(self._out / row.name, (row.query, *row.settings.files), force=self._force)
     return self._maker.read(row.query, row.settings)
 
   def _write_all(self, group: Sequence[tuple[Row, Request]], made: Sequence[Takes]) -> None:
@@ -227,7 +153,7 @@ class _Batch:
     writer = csv.DictWriter(text, _TOLD)
     writer.writeheader()
     for row in self._rows:
-      place = {"name": row.name, "query": printable(row.query), "example": printable(row.settings.example)}
+      place = {"name": row.name, "query": printable(row.query), "example": printable(jobs.shown(row.settings.examples))}
       writer.writerow(place | (self.told[row.name] or {"status": "left"}))
     _require_ours(self._out / SUMMARY)  # Another one may have come meanwhile.
     interrupt.write_together(self._out, {SUMMARY: text.getvalue()})

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import export
 
 from condfoley_jax.commands import generation, output
-from condfoley_jax.commands.generation import Maker, Settings
+from condfoley_jax.commands.generation import Maker
+from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling import program, rerank
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.rerank import over_segments
@@ -44,7 +45,7 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
       `out` is there already or cannot be written.
   """
   _require_free(out)
-  maker = Maker(weights_dir, Settings(None))
+  maker = Maker(weights_dir, Settings())
   if "sync_net" not in maker.weights.components:
     raise InputError(f"{maker.directory}: has no sync_net to rank takes by; train one with configs/sync.py")
   spec = maker.spec

@@ -6,21 +6,29 @@ from pathlib import Path
 import numpy as np
 
 from condfoley_jax.commands import output
-from condfoley_jax.commands.generation import Generation, Settings, make
+from condfoley_jax.commands.generation import Generation, make
+from condfoley_jax.commands.settings import Settings
 from data_pipelines.errors import printable
 
 # A soundtrack below this peak is as good as silent: 50 dB under full scale.
 _QUIET_PEAK = 10 ** (-50 / 20)
 
 
-def run(query: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None) -> Generation:
+def run(
+  query: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None, force: bool = False
+) -> Generation:
   """Generates takes for `query` and writes soundtrack.mp4, takes/, generation.json and report.html to `out`.
+
+  Args:
+    query, out, settings: what to make and where.
+    weights_dir: None for the shipped weights.
+    force: an earlier result in `out` is replaced.
 
   Raises:
     InputError: an input cannot be used, or `out` cannot be written; nothing is written then.
     Interrupted: a signal came; nothing is written then either.
   """
-  output.check(out, (query, settings.example))
+  output.check(out, (query, *settings.files), force=force)
   generation = make(query, settings, weights_dir=weights_dir)
   output.write(generation, out, weights_dir=weights_dir)
   if np.abs(generation.takes[0].audio).max() < _QUIET_PEAK:

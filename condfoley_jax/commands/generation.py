@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -19,52 +20,57 @@ from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.commands import inputs
 from condfoley_jax.commands.bar import Bar
+from condfoley_jax.commands.settings import Example, Settings, bounds
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate as sampler
+from condfoley_jax.sampling.long_video import Frames, Held
 from condfoley_jax.sampling.rerank import Sync, over_segments, rank
+from condfoley_jax.sampling.spans import Joined, Section, Span
+from condfoley_jax.sampling.spans import spans as spans_of
 from condfoley_jax.weights import fit, folder
-from data_pipelines import interrupt
+from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError
 
 # Sound of all takes of a long query, bytes, above which it lies in a file.
 _IN_MEMORY = 2**28
+# True peak that no take is above, dB of full scale (EBU R 128), and how exactly the meter tells it, of full scale.
+PEAK_DB = -1.0
+_PEAK_STEP = 0.0005
 # Of all takes' sound, float32, that are in memory at once: what the device made, what is written, and what is between.
 _COPIES = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """What the user chose.
+class Retake(NamedTuple):
+  """Which take a take was made from by making `from_s` to `to_s` of it anew."""
 
-  Attributes:
-    example: video that sounds right; None where the rows of a batch name it.
-    example_start_s: where its clip starts, s; None takes the loudest one.
-    candidates: takes to make; take i has seed `seed` + i, modulo 2^32.
-    seed: of the first take.
-    temperature, top_k, top_p, min_p, guidance: of the sampler; top_k and guidance None are what the weights say.
-    tau_s: takes whose |offset| is this close to the smallest count as in time, s; None is what goes with the ranking.
-  """
-
-  example: Path | None
-  example_start_s: float | None = None
-  candidates: int = 1
-  seed: int = 0
-  temperature: float = 1.0
-  top_k: int | None = None
-  top_p: float = 1.0
-  min_p: float = 0.0
-  guidance: float | None = None
-  tau_s: float | None = None
+  take: int
+  from_s: float
+  to_s: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Take:
-  """One generated soundtrack: audio float32 [N]; segments of a clip's length: start and end, s, and their sync."""
+  """One generated soundtrack.
+
+  Attributes:
+    audio: float32 [N], its true peak at most `PEAK_DB`.
+    seed: of what was drawn.
+    onsets_s: onsets that are heard, s.
+    segments: start and end, s, and sync of stretches of a clip's length.
+    gain: what the sound was multiplied with, that it is not louder.
+    lufs: integrated loudness; None of what is silent or shorter than 0.4 s.
+    peak: true peak, 1 being full scale.
+    retake: where it is a take with a stretch made anew, with the seed, of what.
+  """
 
   audio: np.ndarray
   seed: int
   onsets_s: np.ndarray
   segments: list[tuple[float, float, Sync]]
+  gain: float
+  lufs: float | None
+  peak: float
+  retake: Retake | None = None
 
   @property
   def sync(self) -> Sync:
@@ -79,8 +85,8 @@ class Generation:
   Attributes:
     query, settings: what was asked.
     inputs: both files as they were when they were read (`describe_inputs`).
-    example_start_s: where the example's clip starts, s.
-    example: its frames and audio.
+    starts_s: where the clips of the examples start, s.
+    examples: their frames and audio.
     takes: ranked.
     seen: [T], onset probability per query frame.
     spec: grid of the weights.
@@ -92,8 +98,8 @@ class Generation:
   query: Path
   settings: Settings
   inputs: dict[str, dict]
-  example_start_s: float
-  example: sampler.Example
+  starts_s: list[float]
+  examples: list[sampler.Example]
   takes: list[Take]
   seen: np.ndarray
   spec: ClipSpec
@@ -105,19 +111,42 @@ class Generation:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """One query and example, read and ready to be made; `samples` of sound at the end."""
+  """One query with its examples, read and ready to be made.
+
+  Attributes:
+    query, settings, inputs, starts_s, examples: as in `Generation`.
+    frames: of the query, in memory or read as they are needed.
+    spans: stretches of the query, one per example.
+    seeds: of the takes.
+    sparse_frames: as in `sampler.Job`.
+    samples: of sound at the end.
+  """
 
   query: Path
   settings: Settings
   inputs: dict[str, dict]
-  example_start_s: float
-  job: sampler.Job
+  starts_s: list[float]
+  examples: list[sampler.Example]
+  frames: np.ndarray | Frames
+  spans: list[Span]
+  seeds: list[int]
+  sparse_frames: np.ndarray | None
   samples: int
+
+  @property
+  def alone(self) -> bool:
+    """Whether it is made stretch by stretch, and so not together with others."""
+    return len(self.spans) > 1 or not isinstance(self.frames, np.ndarray)
+
+  @property
+  def job(self) -> sampler.Job:
+    """Of one that is not made alone."""
+    return sampler.Job(self.frames, self.examples[0], self.seeds, self.sparse_frames)
 
   @property
   def nbytes(self) -> int:
     """Of the arrays, bytes."""
-    held = (self.job.frames, *self.job.example, self.job.sparse_frames)
+    held = (self.frames, *(x for example in self.examples for x in example), self.sparse_frames)
     return sum(array.nbytes for array in held if isinstance(array, np.ndarray))
 
 
@@ -158,20 +187,30 @@ class Maker:
     described = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
     seconds = samples / spec.sample_rate
     # Of a long query one take at a time is in memory, the others in a file.
-    at_once = 1 if self.generator.is_long(round(seconds * spec.fps)) else settings.candidates
+    at_once = 1 if self.generator.is_long(frame_count(seconds, spec)) else settings.candidates
     require_room(query, seconds, at_once, spec)
+    spans = spans_of(bounds(query, seconds, settings.examples), frame_count(seconds, spec), spec)
     frames = inputs.read_frames(query, spec, long=self.generator.is_long)
-    start_s, example = inputs.read_example(
-      settings.example,
-      settings.example_start_s,
-      spec,
-      clips=self.generator.example_clips(len(frames)),
-      denoised=self.weights.conventions.denoise,
-    )
+    found = [self.example(x, span.end - span.first) for x, span in zip(settings.examples, spans, strict=True)]
+    starts_s, examples = (list(x) for x in zip(*found, strict=True))
     seeds = [(settings.seed + i) % 2**32 for i in range(settings.candidates)]
     sparse = inputs.sparse_frames(query) if self.generator.ranked_by == "sync" else None
-    return Request(
-      query, self.settled(settings), described, start_s, sampler.Job(frames, example, seeds, sparse), samples
+    settled = self.settled(settings)
+    return Request(query, settled, described, starts_s, examples, frames, spans, seeds, sparse, samples)
+
+  def example(self, example: Example, frames: int) -> tuple[float, sampler.Example]:
+    """Where its clip starts, s, and the clip, for a stretch of `frames` frames.
+
+    Raises:
+      InputError: by `inputs.read_example`.
+    """
+    return inputs.read_example(
+      example.path,
+      example.start_s,
+      self.spec,
+      clips=self.generator.example_clips(frames),
+      denoised=self.weights.conventions.denoise,
+      pictures=not self.generator.goes_without_pictures,
     )
 
   def settled(self, settings: Settings) -> Settings:
@@ -183,17 +222,17 @@ class Maker:
   def begin(self, requests: Sequence[Request]) -> Callable[[], list[sampler.Takes]]:
     """Sets the device to work on requests of one bucket (`Generator.bucket`); gives what waits for their takes.
 
-    A long one (`Generator.is_long`) goes alone, and is made while it is waited for.
+    One that is made alone is made while it is waited for.
 
     Raises:
       InputError: by what waits: the weights overflow, or there is no room for a long one's takes.
     """
     threading.Thread(target=librosa, daemon=True).start()  # For onsets: it loads while the device works.
-    jobs = [request.job for request in requests]
-    if self.generator.is_long(len(jobs[0].frames)):
-      (job,) = jobs
-      wait = lambda: [self._make_long(job)]
+    if requests[0].alone:
+      (request,) = requests
+      wait = lambda: [self._make_alone(request)]
     else:
+      jobs = [request.job for request in requests]
       begun = self.generator.begin(jobs, self.sampling)
       wait = lambda: self.generator.finish(begun, jobs)
 
@@ -205,23 +244,39 @@ class Maker:
 
     return finish
 
-  def _make_long(self, job: sampler.Job) -> sampler.Takes:
-    shape = len(job.seeds), len(job.frames) * self.spec.samples_per_frame
+  def _make_alone(self, request: Request) -> sampler.Takes:
+    frames = Held(request.frames) if isinstance(request.frames, np.ndarray) else request.frames
+    shape = len(request.seeds), len(frames) * self.spec.samples_per_frame
+    if len(request.spans) == 1:
+      return self._make_long(request, frames, request.examples[0], _zeros(shape))
+    joined = Joined(_zeros(shape), len(frames), self.spec)
+    for span, example in zip(request.spans, request.examples, strict=True):
+      section = Section(frames, span)
+      if self.generator.is_long(len(section)):
+        made = self._make_long(
+          request, section, example, _zeros((shape[0], len(section) * self.spec.samples_per_frame))
+        )
+      else:
+        sparse = inputs.sparse_section(request.sparse_frames, span, self.spec)
+        job = sampler.Job(section.read(0, len(section)), example, request.seeds, sparse)
+        (made,) = self.generator.make([job], self.sampling)
+      joined.add(span, made)
+    return joined.takes()
+
+  def _make_long(self, request: Request, frames: Frames, example: sampler.Example, audio: np.ndarray) -> sampler.Takes:
     with Bar("sample and vocode") as bar:
-      return self.generator.make_long(
-        job.frames, job.example, self.sampling, job.seeds, audio=_zeros(shape), progress=bar.show
-      )
+      return self.generator.make_long(frames, example, self.sampling, request.seeds, audio=audio, progress=bar.show)
 
   def rank(self, request: Request, made: sampler.Takes, seconds: dict[str, float]) -> Generation:
     """The generation, best take first."""
-    takes = [_judged(request, made, number, self.spec) for number in range(len(request.job.seeds))]
+    takes = [_judged(request, made, number, self.spec) for number in range(len(request.seeds))]
     order = np.asarray(rank(*over_segments(made.syncs), request.settings.tau_s))
     return Generation(
       request.query,
       request.settings,
       request.inputs,
-      request.example_start_s,
-      request.job.example,
+      request.starts_s,
+      request.examples,
       [takes[i] for i in order],
       made.seen,
       self.spec,
@@ -250,10 +305,14 @@ def make(query: Path, settings: Settings, *, weights_dir: Path | None = None) ->
 
 
 def describe_inputs(query: Path, settings: Settings) -> dict[str, dict]:
-  """Path and content of query and example; where the user chose that the example starts, s, None where it was found."""
-  files = {"query": query, "example": settings.example}
-  told = {name: {"path": str(path), "sha256": _sha256(path)} for name, path in files.items()}
-  return told | {"example": told["example"] | {"chosen_start_s": settings.example_start_s}}
+  """Path and content of query and examples (`example`, `example_2`, ...); where the user chose that these start and
+  what stretch they are for, s; start None where it was found."""
+  told = {"query": {"path": str(query), "sha256": _sha256(query)}}
+  for number, example in enumerate(settings.examples, 1):
+    chosen = {"chosen_start_s": example.start_s, "from_s": example.from_s, "to_s": example.to_s}
+    file = {"path": str(example.path), "sha256": _sha256(example.path)}
+    told["example" if number == 1 else f"example_{number}"] = file | chosen
+  return told
 
 
 def _sha256(path: Path) -> str | None:
@@ -272,6 +331,11 @@ def _require_fit(weights: folder.Weights, directory: Path) -> None:
   if found := fit.misfits(weights.clip, weights.components):
     remedy = "undo the change, or convert or train the weights again"
     raise InputError(f"{directory / 'config.json'}: what it describes does not fit together ({found}); {remedy}")
+
+
+def frame_count(seconds: float, spec: ClipSpec) -> int:
+  """Frames of a query of so many seconds, as `media.decode_frames` gives them."""
+  return max(1, round(seconds * spec.fps))
 
 
 def require_room(what: Path, seconds: float, candidates: int, spec: ClipSpec) -> None:
@@ -308,13 +372,24 @@ def _zeros(shape: tuple[int, int]) -> np.ndarray:
 
 def _judged(request: Request, made: sampler.Takes, number: int, spec: ClipSpec) -> Take:
   """A take with its onsets, and how well its segments go with the picture."""
-  audio = inputs.fitted(made.audio[number], request.samples)
+  audio, gain, heard = held_down(inputs.fitted(made.audio[number], request.samples), spec.sample_rate)
   end_s = len(audio) / spec.sample_rate
   syncs = [Sync(float(x), float(y)) for x, y in zip(*(of[number] for of in made.syncs), strict=True)]
   spans = [(start / spec.fps, min(end / spec.fps, end_s)) for start, end in made.segments]
   onsets = np.asarray(detect_onsets(audio, spec.sample_rate))
   judged = [(*span, sync) for span, sync in zip(spans, syncs, strict=True)]
-  return Take(audio, request.job.seeds[number], onsets, judged)
+  return Take(audio, request.seeds[number], onsets, judged, gain, heard.integrated_lufs, heard.true_peak)
+
+
+def held_down(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float, media.Loudness]:
+  """float32 audio [N] turned down where its true peak is above `PEAK_DB`, by what, and how loud it is then."""
+  heard = media.measure_loudness(audio, sample_rate)
+  gain = min(1.0, 10 ** (PEAK_DB / 20) / (heard.true_peak + _PEAK_STEP))
+  if gain == 1:
+    return audio, gain, heard
+  audio *= gain
+  lufs = None if heard.integrated_lufs is None else heard.integrated_lufs + 20 * math.log10(gain)
+  return audio, gain, media.Loudness(lufs, heard.true_peak * gain)
 
 
 @contextlib.contextmanager

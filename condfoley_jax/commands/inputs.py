@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands.settings import SHORTEST_S
 from condfoley_jax.models import sync
 from condfoley_jax.sampling import generate as sampler
 from condfoley_jax.sampling import long_video
+from condfoley_jax.sampling.spans import Span
 from data_pipelines import media
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
@@ -62,26 +64,35 @@ def sparse_frames(query: Path) -> np.ndarray:
   return frames[:, edge : edge + _SPARSE_SIDE, edge : edge + _SPARSE_SIDE]
 
 
+def sparse_section(frames: np.ndarray | None, span: Span, spec: ClipSpec) -> np.ndarray | None:
+  """Of a query as SparseSync sees it, what it sees of a stretch."""
+  if frames is None:
+    return None
+  first, end = (round(frame / spec.fps * sync.FPS) for frame in (span.first, span.end))
+  return frames[first : max(end, first + 1)]
+
+
 def read_example(
-  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool
+  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool, pictures: bool
 ) -> tuple[float, sampler.Example]:
   """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
 
   Args:
-    path: a video with sound.
+    path: a video with sound, or sound alone.
     start_s: where its clips start; None for where the most energy is.
     spec: grid of the clips.
     clips: how many, one after another.
     denoised: the noise of the whole sound is removed before clips are cut.
+    pictures: the weights need them.
 
   Raises:
-    InputError: unreadable, without pictures or sound, silent, or no such start.
+    InputError: unreadable, too short, silent, without sound or pictures that are needed, or no such start.
   """
-  info = media.probe(path)
-  if not info.has_video:
-    raise InputError(f"{path}: has no pictures; the example is a video with sound")
+  info = media.probe(path, sound_alone=True)
   if not info.has_audio:
     raise InputError(f"{path}: has no sound; choose an example that has")
+  if pictures and not info.has_video:
+    raise InputError(f"{path}: has no pictures, which these weights need; choose a video with sound as example")
   audio = media.decode_audio(path, spec.sample_rate)
   if denoised:
     audio = denoise(audio, spec.sample_rate)
@@ -89,11 +100,16 @@ def read_example(
     start_s = _loudest(audio, spec, clips) / spec.fps
   if start_s >= info.duration_s:
     raise InputError(f"{path}: ends at {info.duration_s:.2f} s; choose --example-start before that")
+  if info.duration_s - start_s < SHORTEST_S:
+    left = f"{info.duration_s - start_s:.2f} s of sound from {start_s:.2f} s on"
+    raise InputError(f"{path}: {left}; an example has {SHORTEST_S:g} s or more, better {spec.seconds:g} s")
   first = round(start_s * spec.sample_rate)
   samples = spec.example_samples + (clips - 1) * spec.samples
   clip = fitted(audio[first : first + samples], samples)
   if np.abs(clip).max() < _SILENT_PEAK:
     raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
+  if not info.has_video:
+    return start_s, sampler.Example(None, clip)
   span = {"start_s": start_s, "duration_s": clips * spec.seconds}
   frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter, **span)
   return start_s, sampler.Example(_crop(frames, spec), clip)

@@ -3,19 +3,27 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
 import condfoley_jax
-from condfoley_jax.commands import page
-from condfoley_jax.commands.generation import Generation, Settings, Take, describe_inputs, timed
+from condfoley_jax.commands import markers, page, provenance
+from condfoley_jax.commands.generation import Generation, Retake, Take, describe_inputs, held_down, timed
+from condfoley_jax.commands.settings import Example, Settings
+from condfoley_jax.sampling.rerank import Sync
 from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError, is_utf8
 
 # In the order in which they come; where generation.json is, all the rest is.
 NAMES = ("takes", "soundtrack.mp4", "report.html", "generation.json")
+# Of each take.
+KINDS = ("wav", "mp4", "json", "mid")
 _RECORD_TYPES = {"version": str, "inputs": dict, "settings": dict, "weights": str, "takes": list}
 # In the folder of a result that is being moved: the one that it replaces.
 _EARLIER = "earlier"
@@ -23,12 +31,17 @@ _EARLIER = "earlier"
 _LITTER = {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
 
 
-def check(out: Path, inputs: Sequence[Path]) -> None:
+def check(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
   """Says early that results cannot be written to `out`.
 
+  Args:
+    out: the folder.
+    inputs: files that are read.
+    force: an earlier result may be replaced.
+
   Raises:
-    InputError: it is a file, lies in a folder that cannot be written, holds something under a result's name that is of
-      no earlier result, or an input lies where a result goes.
+    InputError: it is a file, lies in a folder that cannot be written, holds an earlier result that may not be replaced
+      or something under a result's name that is of none, or an input lies where a result goes.
   """
   for path in (out, *inputs):
     if not is_utf8(path):
@@ -39,7 +52,10 @@ def check(out: Path, inputs: Sequence[Path]) -> None:
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
   require_place(out)
   _finish_move(out)
-  _refuse(_foreign(out, _record(out)))
+  record = _record(out)
+  _refuse(_foreign(out, record))
+  if record and not force:
+    raise InputError(f"{out}: holds an earlier result; replace it with --force, or choose another folder for --out")
 
 
 def _refuse(foreign: Iterable[Path]) -> None:
@@ -79,7 +95,7 @@ def _foreign(out: Path, record: dict | None, names: Sequence[str] = NAMES) -> It
 
 def _takes(count: int) -> Iterator[str]:
   """Names of the files of so many takes."""
-  return (f"{number:02d}.{kind}" for number in range(1, count + 1) for kind in ("wav", "mp4"))
+  return (f"{number:02d}.{kind}" for number in range(1, count + 1) for kind in KINDS)
 
 
 def _record(out: Path) -> dict | None:
@@ -93,7 +109,10 @@ def _record(out: Path) -> dict | None:
     return None
   inputs_are = all(isinstance(told, dict) for told in record["inputs"].values())
   takes_are = record["takes"] and all(_is_take(take) for take in record["takes"])
-  return record if inputs_are and takes_are and len(record["takes"]) == record["settings"].get("candidates") else None
+  if not (inputs_are and takes_are):
+    return None
+  made = [take for take in record["takes"] if not take.get("retake")]
+  return record if len(made) == record["settings"].get("candidates") else None
 
 
 def _is_take(take: object) -> bool:
@@ -125,7 +144,7 @@ def earlier(out: Path, query: Path, settings: Settings, weights_id: str) -> dict
   record = _record(out)
   if record is None or not _is_whole(out, len(record["takes"])):
     return None
-  chosen = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("example", "example_start_s")}
+  chosen = settings.chosen()
   same = (
     record["version"] == condfoley_jax.__version__
     and record["weights"] == weights_id
@@ -156,10 +175,7 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
   with refused(out), interrupt.partial_folder(out) as aside:
     with timed("write", generation.seconds) as so_far:
       _write_media(generation, aside)
-      command = page.command_of(generation, out, weights_dir)
-      page.write([generation], aside, title=generation.query.name, command=command, seconds=so_far, home=out)
-      record = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in so_far().items()}}
-      (aside / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
+      record = _write_rest(generation, aside, out, weights_dir, so_far)
     # At the end: each take was made with the query's pictures as they were then.
     _require_unchanged(generation)
     _move(aside, out)
@@ -231,27 +247,133 @@ def _finish_move(out: Path) -> None:
 
 def _write_media(generation: Generation, directory: Path) -> None:
   (directory / "takes").mkdir()
-  tags = {"title": generation.query.stem, "comment": f"sound generated by condfoley-jax {condfoley_jax.__version__}"}
-  for number, take in enumerate(generation.takes, 1):
-    stem = directory / "takes" / f"{number:02d}"
-    media.write_wav(stem.with_suffix(".wav"), take.audio, generation.spec.sample_rate)
-    media.mux(generation.query, take.audio, generation.spec.sample_rate, stem.with_suffix(".mp4"), metadata=tags)
+  under = _under(generation)
+  for number in range(1, len(generation.takes) + 1):
+    _write_take(generation, number, directory, under)
   shutil.copyfile(directory / "takes" / "01.mp4", directory / "soundtrack.mp4")
+
+
+def _write_take(generation: Generation, number: int, directory: Path, under: np.ndarray | None) -> None:
+  """The files of one take, `under` which is the query's own sound in the mp4."""
+  take, rate, stem = generation.takes[number - 1], generation.spec.sample_rate, directory / "takes" / f"{number:02d}"
+  tags = provenance.tags(generation, take)
+  media.write_wav(stem.with_suffix(".wav"), take.audio, rate, metadata=tags)
+  sound = take.audio if under is None else held_down(take.audio + under, rate)[0]
+  media.mux(generation.query, sound, rate, stem.with_suffix(".mp4"), metadata=tags)
+  markers.write(stem, take, rate)
+
+
+def _write_rest(
+  generation: Generation, directory: Path, out: Path, weights_dir: Path | None, seconds: Callable[[], dict[str, float]]
+) -> dict:
+  """The report and generation.json, whose content it gives."""
+  command = page.command_of(generation, out, weights_dir)
+  page.write([generation], directory, title=generation.query.name, command=command, seconds=seconds, home=out)
+  record = _describe(generation) | {"seconds": {k: round(v, 3) for k, v in seconds().items()}}
+  (directory / "generation.json").write_text(json.dumps(record, indent=1) + "\n")
+  return record
+
+
+def _under(generation: Generation) -> np.ndarray | None:
+  """The query's own sound as it is mixed under the takes, float32 [N]; None where it is not."""
+  level_db = generation.settings.original_db
+  if level_db is None:
+    return None
+  spec, samples = generation.spec, len(generation.takes[0].audio)
+  own = media.decode_audio(generation.query, spec.sample_rate, duration_s=samples / spec.sample_rate)
+  own *= np.float32(10 ** (level_db / 20))
+  return own
 
 
 def _describe(generation: Generation) -> dict:
   """Content of generation.json: all that is needed to repeat the result, less seconds."""
-  settings = dataclasses.asdict(generation.settings)
-  settings |= {"example": str(generation.settings.example), "example_start_s": generation.example_start_s}
+  examples = [
+    {"path": str(example.path), "start_s": start_s, "from_s": example.from_s, "to_s": example.to_s}
+    for example, start_s in zip(generation.settings.examples, generation.starts_s, strict=True)
+  ]
   return {
     "version": condfoley_jax.__version__,
     "inputs": generation.inputs,
-    "settings": settings,
+    "settings": {"examples": examples, **generation.settings.chosen()},
     "weights": generation.weights_id,
     "conventions": dataclasses.asdict(generation.conventions),
     "ranked_by": generation.ranked_by,
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
+    "onset_curve": [round(float(chance), 4) for chance in generation.seen],
   }
+
+
+def recorded(out: Path) -> dict:
+  """The generation.json of a result.
+
+  Raises:
+    InputError: there is none, or none that this version wrote, or some of the result is gone.
+  """
+  _finish_move(out)
+  record = _record(out)
+  if record is None or not _is_whole(out, len(record["takes"])):
+    raise InputError(f"{out}: holds no whole result of condfoley generate; name its --out")
+  if record["version"] != condfoley_jax.__version__:
+    raise InputError(f"{out}: was made by condfoley {record['version']}; run generate again, or that version")
+  return record
+
+
+def settings_of(record: dict) -> Settings:
+  """What the user had chosen."""
+  examples = []
+  for name, told in record["inputs"].items():
+    if name != "query":
+      examples.append(Example(Path(told["path"]), told["chosen_start_s"], told["from_s"], told["to_s"]))
+  return Settings(tuple(examples), **{k: v for k, v in record["settings"].items() if k != "examples"})
+
+
+def starts_of(record: dict) -> list[float]:
+  """Where the clips of the examples start, s."""
+  return [example["start_s"] for example in record["settings"]["examples"]]
+
+
+def take_of(told: dict, wav: Path) -> Take:
+  """A take of which the record tells.
+
+  Raises:
+    InputError: its file is damaged.
+  """
+  try:
+    audio = soundfile.read(wav, dtype="float32")[0]
+  except soundfile.LibsndfileError as error:
+    raise InputError(f"{wav}: is damaged; run generate again") from error
+  segments = [(s["start_s"], s["end_s"], Sync(s["sync_offset_s"], s["sync_confidence"])) for s in told["segments"]]
+  peak = 0.0 if told["true_peak_dbtp"] is None else 10 ** (told["true_peak_dbtp"] / 20)
+  retake = Retake(**told["retake"]) if told.get("retake") else None
+  onsets = np.array(told["onsets_s"])
+  return Take(audio, told["seed"], onsets, segments, told["gain"], told["loudness_lufs"], peak, retake)
+
+
+def add_take(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:
+  """Writes the result anew with its last take, which is not there yet; the files of the others stay what they are.
+
+  Raises:
+    InputError: the disk is full, `out` cannot be written or holds what no run made, or an input has changed.
+    Interrupted: a signal came before it was there.
+  """
+  with refused(out), interrupt.partial_folder(out) as aside:
+    (aside / "takes").mkdir()
+    for name in _takes(len(generation.takes) - 1):
+      _link(out / "takes" / name, aside / "takes" / name)
+    _link(out / "soundtrack.mp4", aside / "soundtrack.mp4")
+    with timed("write", generation.seconds) as so_far:
+      _write_take(generation, len(generation.takes), aside, _under(generation))
+      _write_rest(generation, aside, out, weights_dir, so_far)
+    _require_unchanged(generation)
+    _move(aside, out)
+
+
+def _link(source: Path, target: Path) -> None:
+  """The same file under another name, or a copy where the file system has no such links."""
+  try:
+    os.link(source, target)
+  except OSError:
+    shutil.copyfile(source, target)
 
 
 def _describe_take(take: Take, rank_: int) -> dict:
@@ -259,4 +381,7 @@ def _describe_take(take: Take, rank_: int) -> dict:
     {"start_s": a, "end_s": b, "sync_offset_s": s.offset_s, "sync_confidence": s.confidence}
     for a, b, s in take.segments
   ]
-  return {"seed": take.seed, "rank": rank_, "onsets_s": take.onsets_s.tolist(), "segments": segments}
+  peak_db = None if take.peak == 0 else round(20 * math.log10(take.peak), 2)
+  loud = {"loudness_lufs": None if take.lufs is None else round(take.lufs, 2), "true_peak_dbtp": peak_db}
+  told = {"seed": take.seed, "rank": rank_, "onsets_s": take.onsets_s.tolist(), **loud, "gain": take.gain}
+  return told | ({"retake": take.retake._asdict()} if take.retake else {}) | {"segments": segments}

@@ -43,13 +43,15 @@ class Media:
     Raises:
       FileNotFoundError: it is not there.
     """
+    if path.stat().st_size > PAGE_BYTES:
+      return f'src="{self.link(path)}{_fragment(start_s)}"'
     data = path.read_bytes()
     found = _packets(path, data) if len(data) >= SHARED_BYTES else []
     known = [
       (at, size, self._packets[data[at : at + size]]) for at, size in found if data[at : at + size] in self._packets
     ]
     shared = sum(size for _, size, _ in known)
-    fragment = f"#t={start_s:.6g}" if start_s else ""
+    fragment = _fragment(start_s)
     added = len(data) - shared if shared >= SHARED_BYTES else len(data)
     if added > min(FILE_BYTES, self._left):
       return f'src="{self.link(path)}{fragment}"'
@@ -73,6 +75,11 @@ class Media:
     soundfile.write(buffer, audio_N, sample_rate, format="WAV", subtype="PCM_16")
     self._left -= buffer.tell()
     return f'src="{data_uri("audio/wav", buffer.getvalue())}"'
+
+
+def _fragment(start_s: float) -> str:
+  """What of an address makes a video start there."""
+  return f"#t={start_s:.6g}" if start_s else ""
 
 
 def small_sound(audio_N: np.ndarray, sample_rate: int) -> str:

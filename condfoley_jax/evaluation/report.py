@@ -20,6 +20,7 @@ from condfoley_jax.clip import ClipSpec
 from condfoley_jax.evaluation import embed
 
 DRAWN_TAKES = 6  # per result; the takes ranked below them are listed in a table with links
+_TOLD_ONSETS = 60  # the times of as many are read out to those who do not see the picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Clip:
     audio: float32 mono [N] in [-1, 1] to play where there is no video (for a query: its own sound), or None.
     sample_rate: of `audio`, Hz.
     mel: float32 [F, M] in [-1, 1] to draw, or None.
+    mel_step: mel frames that a column of it stands for.
     onsets_s: onsets of the sound, s.
     start_s: time in `video` that is 0 on the axis, s.
   """
@@ -41,13 +43,14 @@ class Clip:
   audio: np.ndarray | None = None
   sample_rate: int = 22050
   mel: np.ndarray | None = None
+  mel_step: int = 1
   onsets_s: Sequence[float] = ()
   start_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Take:
-  """A generated soundtrack. `number` names it among its siblings, `rank` is 1 for the best."""
+  """A generated soundtrack. `number` names it among its siblings, `rank` is 1 for the best; `loudness` is text."""
 
   clip: Clip
   number: int
@@ -55,29 +58,32 @@ class Take:
   seed: int
   sync_offset_s: float | None = None
   sync_confidence: float | None = None
+  loudness: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """A query, the example that it was to sound like, and its takes.
+  """A query, the examples that it was to sound like, and its takes.
 
   Attributes:
     title: heading.
     query: its `audio`, `mel` and `onsets_s` are those of its own sound, where it has one.
-    example: what the query was to sound like.
+    examples: what the query was to sound like.
     takes: in any order.
     frames: uint8 [T, H, W, 3] RGB of the query, in their own aspect ratio.
     frame_times_s: [T] middle of each frame, s.
-    onset_curve: [T] in [0, 1], the chance of an onset that the model saw in each frame, or None.
+    onset_curve: [T'] in [0, 1], the chance of an onset that the model saw, or None.
+    curve_times_s: [T'] its times, s; those of the frames by default.
   """
 
   title: str
   query: Clip
-  example: Clip
+  examples: Sequence[Clip]
   takes: Sequence[Take]
   frames: np.ndarray
   frame_times_s: np.ndarray
   onset_curve: np.ndarray | None = None
+  curve_times_s: np.ndarray | None = None
 
 
 def write_generation_report(
@@ -138,7 +144,7 @@ def _result(number: int, result: Result, spec: ClipSpec, media: embed.Media) -> 
   duration_s = _duration(result, spec)
   takes = sorted(result.takes, key=lambda take: take.rank)
   tracks = [_query(result, duration_s, media), _own_sound(result, spec, duration_s, media)]
-  tracks.append(_example(result, spec, duration_s, media))
+  tracks += [_example(i, result, spec, duration_s, media) for i in range(len(result.examples))]
   tracks += [_take(take, result, spec, duration_s, media) for take in takes[:DRAWN_TAKES]]
   return (
     f'<section aria-labelledby="result-{number}"><h2 id="result-{number}">{html.escape(result.title)}</h2>\n'
@@ -162,11 +168,12 @@ def _own_sound(result: Result, spec: ClipSpec, duration_s: float, media: embed.M
   return _track("Own sound", "what the query sounds like by itself", "original", player, lanes, clip, duration_s)
 
 
-def _example(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
-  clip = result.example
-  player = _player(clip, media, label="Example with its sound")
-  lanes = [_mel("Spectrogram of the example", clip, spec, duration_s)]
-  return _track("Example", clip.title, "original", player, lanes, clip, duration_s)
+def _example(index: int, result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
+  clip = result.examples[index]
+  name = "Example" if len(result.examples) == 1 else f"Example {index + 1}"
+  player = _player(clip, media, label=f"{name} with its sound")
+  lanes = [_mel(f"Spectrogram of the {name[0].lower()}{name[1:]}", clip, spec, duration_s)]
+  return _track(name, clip.title, "original", player, lanes, clip, duration_s)
 
 
 def _take(take: Take, result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
@@ -179,6 +186,7 @@ def _take(take: Take, result: Result, spec: ClipSpec, duration_s: float, media: 
   badge = "best of the takes" if take.rank == 1 and len(result.takes) > 1 else "generated"
   facts = [("Rank", f"{take.rank} of {len(result.takes)}"), *_score(take), ("Seed", str(take.seed))]
   facts.append(("Onsets", str(len(take.clip.onsets_s))))
+  facts += [("Loudness", take.loudness)] if take.loudness else []
   return _track(
     name, take.clip.title, badge, player, lanes, take.clip, duration_s, facts=facts, best=take.rank == 1
   )  # fmt: skip
@@ -244,16 +252,20 @@ def _player(
 def _mel(alt: str, clip: Clip, spec: ClipSpec, duration_s: float) -> str:
   if clip.mel is None:
     return ""
-  draw = functools.partial(figures.mel_figure, clip.mel, spec, duration_s=duration_s, onsets_s=clip.onsets_s)
+  draw = functools.partial(
+    figures.mel_figure, clip.mel, spec, duration_s=duration_s, step=clip.mel_step, onsets_s=clip.onsets_s
+  )
   return _picture(f"{alt}, 0 to {duration_s:.3g} s, {spec.fmin / 1000:g} to {spec.fmax / 1000:g} kHz", draw)
 
 
 def _strip(alt: str, result: Result, onsets_s: Sequence[float], duration_s: float) -> str:
   draw = functools.partial(
     figures.onset_lane, result.frames, result.frame_times_s, duration_s=duration_s, onsets_s=onsets_s,
-    curve_T=result.onset_curve,
+    curve_T=result.onset_curve, curve_times_s=result.curve_times_s,
   )  # fmt: skip
   heard = f"; onsets at {', '.join(f'{t:.2f}' for t in onsets_s)} s" if len(onsets_s) else ""
+  if len(onsets_s) > _TOLD_ONSETS:
+    heard = f"; {len(onsets_s)} onsets"
   return _picture(f"{alt}, 0 to {duration_s:.3g} s{heard}", draw)
 
 
@@ -268,8 +280,8 @@ def _picture(alt: str, draw: Callable[..., bytes]) -> str:
 
 def _duration(result: Result, spec: ClipSpec) -> float:
   """Length of the time axis: that of the longest thing drawn on it, s."""
-  clips = [result.query, result.example, *(take.clip for take in result.takes)]
-  sounds = [figures.mel_seconds(clip.mel.shape[1], spec)[1] for clip in clips if clip.mel is not None]
+  clips = [result.query, *result.examples, *(take.clip for take in result.takes)]
+  sounds = [figures.mel_seconds(clip.mel.shape[1] * clip.mel_step, spec)[1] for clip in clips if clip.mel is not None]
   return max([figures.end_of(result.frame_times_s), *sounds])
 
 

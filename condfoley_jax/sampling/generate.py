@@ -60,9 +60,9 @@ def sampling_of(
 
 
 class Example(NamedTuple):
-  """frames: uint8 [T, S, S, 3] and audio: float32 [N] of one clip."""
+  """frames: uint8 [T, S, S, 3] and audio: float32 [N] of one clip; frames None where it is sound alone."""
 
-  frames: np.ndarray
+  frames: np.ndarray | None
   audio: np.ndarray
 
 
@@ -87,14 +87,14 @@ class Takes(NamedTuple):
 
   Attributes:
     audio: float32 [B, N], as long as the query: F * samples per frame.
-    grids: int32 [B, R, K].
+    grids: int32 [B, R, K]; None of a query that was made stretch by stretch with examples of their own.
     seen: float32 [F], probability of an onset per frame.
     syncs: of each take in each segment, float32 [B, G] each.
     segments: frames in which each segment begins and ends.
   """
 
   audio: np.ndarray
-  grids: np.ndarray
+  grids: np.ndarray | None
   seen: np.ndarray
   syncs: Sync
   segments: list[tuple[int, int]]
@@ -104,39 +104,44 @@ class Generator:
   """The line from frames and an example to takes, with one set of weights.
 
   Args:
-    weights: see there.
+    weights: see there; its parts, where they are on the devices, are `parts`, its conventions `conventions`.
     mesh: the devices that make takes; by default all of this process (`placement.mesh_of`). Of its axes `fsdp` is 1:
       what is gathered at every step is slow, and XLA's partitioner ends the process where `data` is split by hand.
   """
 
   def __init__(self, weights: Weights, mesh: Mesh | None = None):
     self.spec: ClipSpec = weights.clip
-    self._conventions: Conventions = weights.conventions
+    self.conventions: Conventions = weights.conventions
     self._mesh = placement.mesh_of(weights.components) if mesh is None else mesh
-    self._parts = weights.components if self._mesh.size == 1 else placement.place(weights.components, self._mesh)
+    self.parts = weights.components if self._mesh.size == 1 else placement.place(weights.components, self._mesh)
 
   @property
   def ranked_by(self) -> str:
     """What ranks takes: `sync_net`, `sync` (SparseSync) or `onsets`, for want of a network."""
-    return next((name for name in ("sync_net", "sync") if name in self._parts), "onsets")
+    return next((name for name in ("sync_net", "sync") if name in self.parts), "onsets")
 
   @property
   def tau_s(self) -> float:
     """How far apart offsets may be and still count as alike, s, where the user does not say."""
     return rerank.TAU_S[self.ranked_by]
 
+  @property
+  def goes_without_pictures(self) -> bool:
+    """Whether an example may be sound alone."""
+    return self.parts["transformer"].config.stand_ins and self.conventions.windows == "sliding"
+
   def example_clips(self, frames: int) -> int:
     """Clips that the example of a query of `frames` frames is long: 1, or in the published way as many as the query.
 
     Its features and codes are then those of the whole, though only the first clip of them may be seen.
     """
-    if self._conventions.windows == "sliding":
+    if self.conventions.windows == "sliding":
       return 1
-    return windows.columns_of(frames, self.spec, self._conventions) // self.spec.code_columns
+    return windows.columns_of(frames, self.spec, self.conventions) // self.spec.code_columns
 
   def bucket(self, frames: int) -> int:
     """Length in frames that a query of `frames` frames is made at: jobs of one bucket share a program, and a call."""
-    if self._conventions.windows == "sliding":
+    if self.conventions.windows == "sliding":
       return -(-frames // self.spec.frames) * self.spec.frames
     # The published program cuts the video to whole clips.
     return max(1, frames // self.spec.frames) * self.spec.frames
@@ -151,7 +156,7 @@ class Generator:
 
     The published way, and ranking by SparseSync, make every query whole.
     """
-    whole = self._conventions.windows != "sliding" or self.ranked_by == "sync"
+    whole = self.conventions.windows != "sliding" or self.ranked_by == "sync"
     return not whole and frames > long_video.CLIPS * self.spec.frames
 
   def __call__(self, frames: np.ndarray, example: Example, sampling: Sampling, seeds: Sequence[int]) -> Takes:
@@ -176,7 +181,7 @@ class Generator:
       What the calls make, some takes of all jobs each.
 
     Raises:
-      ValueError: the jobs are of several buckets.
+      ValueError: the jobs are of several buckets, or an example has no pictures and that cannot be.
     """
     gathered = self._gathered(jobs)
     takes = gathered.seeds.shape[1]
@@ -185,9 +190,9 @@ class Generator:
     return [self._call(gathered._replace(seeds=seeds), sampling) for seeds in parts]
 
   def _call(self, jobs: program.Jobs, sampling: Sampling) -> program.Made:
-    of = {"spec": self.spec, "conventions": self._conventions}
+    of = {"spec": self.spec, "conventions": self.conventions}
     if self._mesh.size == 1:
-      return program.make_takes(self._parts, jobs, sampling, **of)
+      return program.make_takes(self.parts, jobs, sampling, **of)
     (count, takes), devices = jobs.seeds.shape, self._mesh.shape["data"]
     up = lambda n: -(-n // devices) * devices
     # What leaves fewer devices idle; what fills up the number is not looked at.
@@ -195,7 +200,7 @@ class Generator:
       split, jobs = "jobs", jax.tree.map(lambda x: _repeated(x, up(count), 0), jobs)
     else:
       split, jobs = "takes", jobs._replace(seeds=_repeated(jobs.seeds, up(takes), 1))
-    return program.make_takes_on(self._parts, jobs, sampling, **of, mesh=self._mesh, split=split)
+    return program.make_takes_on(self.parts, jobs, sampling, **of, mesh=self._mesh, split=split)
 
   def make_long(
     self,
@@ -220,38 +225,49 @@ class Generator:
     """
     if audio is None:
       audio = np.zeros((len(seeds), len(frames) * self.spec.samples_per_frame), np.float32)
-    jobs = program.Jobs(
-      frames=None,
-      lengths=np.array([len(frames)], np.int32),
-      example_frames=example.frames[None],
-      example_audio=example.audio[None].astype(np.float32),
-      seeds=np.asarray(seeds, np.uint32)[None],
-    )
-    of = {"spec": self.spec, "conventions": self._conventions}
-
-    def call(takes: slice, stretch: long_video.Stretch) -> long_video.Made:
-      some = jobs._replace(seeds=jobs.seeds[:, takes])
-      if self._mesh.size == 1:
-        return long_video.make_stretch(self._parts, some, stretch, sampling, **of)
-      # What fills up the number is not looked at.
-      up = -(-some.seeds.shape[1] // self._mesh.shape["data"]) * self._mesh.shape["data"]
-      some = some._replace(seeds=_repeated(some.seeds, up, 1))
-      stretch = stretch._replace(before=_repeated(stretch.before, up, 1))
-      return long_video.make_stretch_on(self._parts, some, stretch, sampling, **of, mesh=self._mesh)
-
+    call = lambda takes, stretch: self.make_stretch(example, seeds[takes], stretch, sampling)
     kept, syncs = long_video.make(
       call,
       frames,
       audio,
       self.spec,
-      self._conventions,
+      self.conventions,
       at_once=self.at_once(long_video.CLIPS * self.spec.frames),
-      network=self._parts.get("sync_net"),
+      network=self.parts.get("sync_net"),
       progress=progress,
     )
     segments = rerank.segments(len(frames), self.spec)
     syncs = syncs or _by_onsets(kept.seen, audio, segments, self.spec)
     return Takes(audio, kept.grids, kept.seen, syncs, segments)
+
+  def make_stretch(
+    self, example: Example, seeds: Sequence[int], stretch: long_video.Stretch, sampling: Sampling
+  ) -> long_video.Made:
+    """Makes a stretch of the takes of these seeds, and maybe of more, that are not to be looked at."""
+    jobs = program.Jobs(
+      frames=None,
+      lengths=stretch.columns[None],
+      seeds=np.asarray(seeds, np.uint32)[None],
+      **self._examples([example]),
+    )
+    of = {"spec": self.spec, "conventions": self.conventions}
+    if self._mesh.size == 1:
+      return long_video.make_stretch(self.parts, jobs, stretch, sampling, **of)
+    up = -(-len(seeds) // self._mesh.shape["data"]) * self._mesh.shape["data"]
+    jobs = jobs._replace(seeds=_repeated(jobs.seeds, up, 1))
+    stretch = stretch._replace(before=_repeated(stretch.before, up, 1))
+    return long_video.make_stretch_on(self.parts, jobs, stretch, sampling, **of, mesh=self._mesh)
+
+  def score(
+    self, frames: long_video.Frames, seen: np.ndarray, audio: np.ndarray, segments: Sequence[tuple[int, int]]
+  ) -> Sync:
+    """Sync [B, G] of takes [B, N] in at most `long_video.CLIPS` segments in a row (`rerank.segments`).
+
+    `seen` [F] are the onset probabilities of the query's frames, where no network scores takes.
+    """
+    if "sync_net" in self.parts:
+      return long_video.scored(self.parts["sync_net"], frames, audio, segments, self.spec)
+    return _by_onsets(seen, audio, segments, self.spec)
 
   def finish(self, begun: Sequence[program.Made], jobs: Sequence[Job]) -> list[Takes]:
     """Waits for what was begun for these jobs, or for these and others after them.
@@ -271,11 +287,21 @@ class Generator:
     return program.Jobs(
       frames=np.stack([_clip_at(job.frames, frames) for job in jobs]),
       lengths=np.array([min(len(job.frames), frames) for job in jobs], np.int32),
-      example_frames=np.stack([job.example.frames for job in jobs]),
-      example_audio=np.stack([job.example.audio for job in jobs]).astype(np.float32),
+      **self._examples([job.example for job in jobs]),
       seeds=np.stack([_repeated(np.asarray(job.seeds, np.uint32), takes, 0) for job in jobs]),
       **(self._sparse(jobs, frames) if self.ranked_by == "sync" else {}),
     )
+
+  def _examples(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """What of a job's arguments is the example's."""
+    shape = (self.example_clips(0) * self.spec.frames, self.spec.frame_size, self.spec.frame_size, 3)
+    seen = [example.frames is not None for example in examples]
+    if not all(seen) and not self.goes_without_pictures:
+      raise ValueError("an example without pictures: these weights never went without")
+    shown = [np.zeros(shape, np.uint8) if x.frames is None else x.frames for x in examples]
+    found = {"example_frames": np.stack(shown), "example_audio": np.stack([x.audio for x in examples])}
+    found["example_audio"] = found["example_audio"].astype(np.float32)
+    return found if all(seen) else found | {"example_seen": np.array(seen)}
 
   def _sparse(self, jobs: Sequence[Job], bucket: int) -> dict[str, np.ndarray]:
     """The queries as SparseSync sees them."""
@@ -288,7 +314,7 @@ class Generator:
   def _takes(self, made: program.Made, job: Job) -> Takes:
     """Of one job, cut to its own length and number."""
     length, takes = len(job.frames), len(job.seeds)
-    samples, columns = length * self.spec.samples_per_frame, windows.columns_of(length, self.spec, self._conventions)
+    samples, columns = length * self.spec.samples_per_frame, windows.columns_of(length, self.spec, self.conventions)
     # A query is longer than its bucket where the published way leaves its end silent.
     fill = lambda x, size: np.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, size - x.shape[-1]),))
     audio = fill(made.audio[:takes, :samples], samples)
@@ -304,11 +330,11 @@ class Generator:
 
   def through_codes(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as codes and vocoder give it back: the best that any choice of codes can sound."""
-    return np.asarray(_through_codes(self._parts, audio[None], self.spec, self._conventions)[0])
+    return np.asarray(_through_codes(self.parts, audio[None], self.spec, self.conventions)[0])
 
   def through_mel(self, audio: np.ndarray) -> np.ndarray:
     """A clip's audio float32 [N] as the vocoder gives it back from its mel."""
-    return np.asarray(_through_mel(self._parts, audio[None], self.spec, self._conventions)[0])
+    return np.asarray(_through_mel(self.parts, audio[None], self.spec, self.conventions)[0])
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions"))

@@ -270,7 +270,7 @@ def make(
       kept.add(piece, takes, made)
     done = kept.frames_done(piece)
     while network and (ready := [s for s in segments[scored : scored + CLIPS] if s[1] <= done]):
-      syncs.append(_scored(network, frames, audio, ready, spec))
+      syncs.append(scored(network, frames, audio, ready, spec))
       scored += len(ready)
     if following:
       frames.forget(min(following.frame, segments[scored][0]) if network else following.frame)
@@ -280,10 +280,16 @@ def make(
   return kept, rerank.Sync(*(np.concatenate(x, 1) for x in zip(*syncs, strict=True))) if syncs else None
 
 
-def _scored(
+def scored(
   network: SyncNet, frames: Frames, audio: np.ndarray, segments: Sequence[tuple[int, int]], spec: ClipSpec
 ) -> rerank.Sync:
-  """Sync [B, G] of takes [B, N] in G segments of a query, at most `CLIPS` in a row (`rerank.segments`)."""
+  """Sync [B, G] of takes [B, N] in G segments of a query, at most `CLIPS` in a row (`rerank.segments`).
+
+  Args:
+    network: what scores.
+    frames: of the query.
+    audio, segments, spec: as said.
+  """
   first, size = segments[0][0], CLIPS * spec.frames
   samples = slice(first * spec.samples_per_frame, (first + size) * spec.samples_per_frame)
   sound = audio[:, samples]

@@ -48,6 +48,8 @@ class Jobs(NamedTuple):
     example_frames: uint8 [J, T * clips, S, S, 3].
     example_audio: float32 [J, N] in [-1, 1].
     seeds: uint32 [J, B], one per take.
+    example_seen: bool [J], which examples have pictures; None where all have. What stands for pictures that are not
+      there is the transformer's (`stand_ins`).
     sparse_frames, sparse_lengths: uint8 [J, F', S', S', 3] and int32 [J], the queries as SparseSync sees them
       (`rerank.score_sparse`), where that ranks the takes; None elsewhere.
   """
@@ -57,6 +59,7 @@ class Jobs(NamedTuple):
   example_frames: jax.Array
   example_audio: jax.Array
   seeds: jax.Array
+  example_seen: jax.Array | None = None
   sparse_frames: jax.Array | None = None
   sparse_lengths: jax.Array | None = None
 
@@ -237,6 +240,9 @@ def sample_windows(
   """
   keys = _keys(jobs)
   condition = see(parts["video_encoder"], jobs.example_frames, conventions)
+  if jobs.example_seen is not None:
+    stand_in = parts["transformer"].stand_ins.condition_features[...].astype(condition.dtype)
+    condition = jnp.where(jobs.example_seen[:, None, None], condition, stand_in)
 
   def step(number: jax.Array, window: Window, state, known: int, new: int):
     grid, onsets = state

@@ -3,7 +3,7 @@
 from data_pipelines.media.decode import FrameReader, decode_audio, decode_frames
 from data_pipelines.media.loudness import Loudness, measure_loudness
 from data_pipelines.media.mux import FEWEST_SAMPLES, mux, require_copyable, write_wav
-from data_pipelines.media.probe import MediaInfo, probe
+from data_pipelines.media.probe import MediaInfo, probe, read_tags
 
 __all__ = [
   "FEWEST_SAMPLES",
@@ -15,6 +15,7 @@ __all__ = [
   "measure_loudness",
   "mux",
   "probe",
+  "read_tags",
   "require_copyable",
   "write_wav",
 ]

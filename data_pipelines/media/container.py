@@ -14,7 +14,7 @@ from data_pipelines.errors import InputError
 Path = str | os.PathLike
 
 # Only self-contained files: playlists, still images and text, all of which FFmpeg would open too, are refused.
-_FORMATS = "mov,matroska"
+_VIDEO, _SOUND = "mov,matroska", "wav,w64,aiff,flac,mp3,ogg,aac"
 _REMEDY = "re-export it or check the download"
 
 
@@ -23,8 +23,9 @@ def damaged(path: Path, what: str) -> InputError:
 
 
 @contextlib.contextmanager
-def open_media(path: Path) -> Iterator[av.container.InputContainer]:
-  """Opens an mp4, mov, mkv or webm file for reading.
+def open_media(path: Path, *, sound_alone: bool = False) -> Iterator[av.container.InputContainer]:
+  """Opens an mp4, mov, mkv or webm file for reading or, where it may be `sound_alone`, a wav, aiff, flac, mp3, ogg or
+  aac file too.
 
   Raises:
     InputError: the file is missing, empty or not media, or demuxing or decoding it fails inside the `with` block.
@@ -32,12 +33,14 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
   _check_file(path)
   try:
     # `file:` keeps a colon in the name from being read as a protocol.
-    with av.open(f"file:{os.fspath(path)}", options={"format_whitelist": _FORMATS}, metadata_errors="replace") as media:
+    formats = {"format_whitelist": f"{_VIDEO},{_SOUND}" if sound_alone else _VIDEO}
+    with av.open(f"file:{os.fspath(path)}", options=formats, metadata_errors="replace") as media:
       yield media
   except av.FFmpegError as e:
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
       raise  # from a file written inside the block, no fault of this one
-    raise damaged(path, "truncated, damaged or not an mp4, mov, mkv or webm video") from e
+    kinds = "mp4, mov, mkv or webm video" + ", nor a sound" * sound_alone
+    raise damaged(path, f"truncated, damaged or not an {kinds}") from e
 
 
 def _check_file(path: Path) -> None:

@@ -127,7 +127,7 @@ def decode_audio(
   """Sound of a span, mixed to mono and resampled.
 
   Args:
-    path: an mp4, mov, mkv or webm file.
+    path: an mp4, mov, mkv or webm file, or a wav, aiff, flac, mp3, ogg or aac one.
     sample_rate: samples per second wanted, Hz.
     start_s: start of the span, s after the first picture (the first sample where there is no video).
     duration_s: its length, s; to the end of the video by default.
@@ -141,23 +141,23 @@ def decode_audio(
       duration_s is not given.
     ValueError: start_s is negative or duration_s not positive.
   """
-  duration_s = _span_length(path, start_s, duration_s)
-  with container.open_media(path) as media:
+  duration_s = _span_length(path, start_s, duration_s, sound_alone=True)
+  with container.open_media(path, sound_alone=True) as media:
     container.need_audio(media, path)
     sound, rate, end_s = _gather(media, path, start_s - _MARGIN_S, duration_s + 2 * _MARGIN_S)
   if end_s < start_s + duration_s - _SLACK_S:
-    probe(path)
+    probe(path, sound_alone=True)
   resampled = soxr.resample(sound, rate, sample_rate, quality="HQ") if rate != sample_rate else sound
   first, samples = round(_MARGIN_S * sample_rate), round(duration_s * sample_rate)
   return np.ascontiguousarray(resampled[first : first + samples], np.float32)
 
 
-def _span_length(path: container.Path, start_s: float, duration_s: float | None) -> float:
+def _span_length(path: container.Path, start_s: float, duration_s: float | None, *, sound_alone: bool = False) -> float:
   if start_s < 0 or (duration_s is not None and duration_s <= 0):
     raise ValueError(f"start_s must be >= 0 and duration_s > 0, not {start_s} and {duration_s}")
   if duration_s is not None:
     return duration_s
-  whole_s = probe(path).duration_s
+  whole_s = probe(path, sound_alone=sound_alone).duration_s
   if start_s >= whole_s:
     raise _past_end(path, start_s, whole_s)
   return whole_s - start_s

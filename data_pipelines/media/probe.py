@@ -9,8 +9,8 @@ import av
 from data_pipelines.media import container
 
 # Declared and actual ends differ by rounding and, in mp4 and mov, by what the edits and encoder delays of each track
-# add; more than this is missing data.
-_SLACK_S = {"mov": 1.0, "matroska": 0.2}
+# add; more than this is missing data. Of other formats FFmpeg guesses the length.
+_SLACK_S = {"mov": 1.0, "matroska": 0.2, "wav": 0.2, "w64": 0.2, "aiff": 0.2, "flac": 0.2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +48,17 @@ class _Span:
     return float((self.packets - 1) / (self.last_s - self.start_s)) if self.packets > 1 else 0.0
 
 
-def probe(path: container.Path) -> MediaInfo:
+def probe(path: container.Path, *, sound_alone: bool = False) -> MediaInfo:
   """Reads the whole file (no decoding except the first picture) and returns its facts.
+
+  Args:
+    path: an mp4, mov, mkv or webm file.
+    sound_alone: it may be a sound file as well; see `container.open_media`.
 
   Raises:
     InputError: the file is missing, empty, truncated, not media, or has neither video nor audio.
   """
-  with container.open_media(path) as media:
+  with container.open_media(path, sound_alone=sound_alone) as media:
     video, audio = container.find_video(media), container.find_audio(media)
     if (main := video or audio) is None:
       raise container.damaged(path, "has neither video nor audio")
@@ -71,6 +75,16 @@ def probe(path: container.Path) -> MediaInfo:
       has_video=video is not None,
       has_audio=audio is not None,
     )
+
+
+def read_tags(path: container.Path) -> dict[str, str]:
+  """Tags of a video or sound file, such as `title` and `comment`, names in small letters.
+
+  Raises:
+    InputError: it is neither.
+  """
+  with container.open_media(path, sound_alone=True) as media:
+    return {name.lower(): value for name, value in media.metadata.items()}
 
 
 def _shown_size(path: container.Path) -> tuple[int, int]:
@@ -110,12 +124,12 @@ def _check_complete(media: av.container.InputContainer, spans: dict[int, _Span],
   if not spans:
     raise container.damaged(path, "holds no pictures or sound")
   container_format = media.format.name.split(",")[0]
-  slack_s = _SLACK_S[container_format]
+  slack_s = _SLACK_S.get(container_format, float("inf"))
   declared_s = (media.duration or 0) / av.time_base
   if declared_s > max(span.end_s for span in spans.values()) + slack_s:
     raise container.damaged(path, "truncated")
-  if container_format == "matroska":
-    return  # which declares no length of a single stream
+  if container_format != "mov":
+    return  # The others declare no length of a single stream, or have one alone.
   for stream in filter(None, (container.find_video(media), container.find_audio(media))):
     # Edits shorten the movie, not the stream; other streams lengthen the movie, not this one.
     stream_s = min(declared_s, float((stream.duration or 0) * stream.time_base))

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
-from condfoley_jax.commands import batch, generation, output
+from condfoley_jax.commands import batch, output
+from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling import program
 
 
@@ -88,8 +89,17 @@ def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, generate, 
   calls = []
   monkeypatch.setattr(program, "make_takes", lambda *_, **__: calls.append(1) or pytest.skip("sampled again"))
   with pytest.raises(pytest.skip.Exception):
-    generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--seed", "1")
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--seed", "1", "--force")
   assert calls
+
+
+def test_an_earlier_result_of_other_settings_is_kept_without_force(made, generate, tmp_path):
+  folder = shutil.copytree(made[0], tmp_path / "moved")
+  before = (folder / "out" / "first" / "generation.json").read_bytes()
+  assert generate(folder / "jobs.csv", folder / "out", "--candidates", "1") == 2
+  assert (folder / "out" / "first" / "generation.json").read_bytes() == before
+  told = summary(folder / "out")
+  assert [row["status"] for row in told] == ["failed"] * 3 and "--force" in told[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,7 @@ def test_what_was_made_with_a_setting_that_is_not_given_now_is_made_again(
   rows = []
   monkeypatch.setattr(program, "make_takes", lambda _, jobs, *__, **___: rows.append(len(jobs.seeds)) or 1 / 0)
   with contextlib.suppress(ZeroDivisionError):
-    generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--force")
   assert rows == ([1] if part else [])
 
 
@@ -147,7 +157,7 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
     ("query,example,name\nq,e,.partial-1\n", "`.partial-1` cannot be the name"),
     ("query,example,name\nq,e,Summary.CSV\n", "`Summary.CSV` cannot be the name"),
     (f"query,example,name\nq,e,{'ä' * 128}\n", f"`{'ä' * 60}...` cannot be the name"),
-    (f"query,example\n{'q' * 251}.mp4,e\n", "give the row another one in a column `name`"),
+    (f"query,example\n{'q' * 251}.mp4,e\n", "give the row another one as `name`"),
   ],
 )
 def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told):
@@ -221,7 +231,7 @@ def test_a_row_whose_files_are_gone_or_empty_is_made_again(made, generate):
   wav, report = (folder / "out" / "first" / name for name in ("takes/02.wav", "report.html"))
   for damage in (wav.unlink, lambda: report.write_text("")):
     damage()
-    generate(folder / "jobs.csv", folder / "out", "--candidates", "2")
+    generate(folder / "jobs.csv", folder / "out", "--candidates", "2", "--force")
     assert wav.exists() and report.stat().st_size
 
 
@@ -239,7 +249,7 @@ def test_a_made_row_whose_input_cannot_be_had_any_more_fails_alone(videos, gener
 
 
 def test_groups_are_no_larger_than_a_call(generate, monkeypatch, videos, tmp_path, small_weights):
-  made = batch._Batch([], tmp_path, generation.Settings(None, candidates=3), small_weights)
+  made = batch._Batch([], tmp_path, Settings(candidates=3), small_weights, False)
   for fitting, rows in ((128, 32), (16, 4), (2, 1)):
     monkeypatch.setattr(type(made._maker.generator), "at_once", lambda self, frames, fitting=fitting: fitting)
     assert made._at_once(30) == rows

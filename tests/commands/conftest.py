@@ -7,6 +7,7 @@ import pytest
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generate, generation
+from condfoley_jax.commands.settings import Example, Settings
 from condfoley_jax.conventions import OURS
 from condfoley_jax.weights import folder
 from tests import small
@@ -15,7 +16,7 @@ from tests import small
 @pytest.fixture(scope="session")
 def generation_made(videos):
   """Two takes of the first video in the sound of the second."""
-  return generation.make(videos[0], generation.Settings(example=videos[1], candidates=2))
+  return generation.make(videos[0], Settings(examples=(Example(videos[1]),), candidates=2))
 
 
 @pytest.fixture
@@ -23,16 +24,17 @@ def write(generation_made, plain_pictures, monkeypatch):
   """Runs `condfoley generate` with options and returns its exit code; what it writes was made before."""
 
   def make(query, settings, *, weights_dir=None):
-    settings = dataclasses.replace(generation_made.settings, example=settings.example)
+    settings = dataclasses.replace(generation_made.settings, examples=settings.examples)
     inputs = generation.describe_inputs(query, settings)
     made = dataclasses.replace(generation_made, query=query, settings=settings, inputs=inputs)
     return dataclasses.replace(made, seconds=dict(generation_made.seconds))
 
   monkeypatch.setattr(generate, "make", make)
-  query, example = generation_made.query, generation_made.settings.example
+  query, (example,) = generation_made.query, generation_made.settings.files
 
-  def run(out, *, query=query, example=example):
-    return cli.main(["generate", f"--example={example}", f"--out={out}", "--", str(query)])
+  def run(out, *words, query=query, example=example, force=True):
+    words = [*words, *["--force"] * force, f"--out={out}", "--", str(query)]
+    return cli.main(["generate", f"--example={example}", *words])
 
   return run
 

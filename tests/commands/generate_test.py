@@ -13,6 +13,7 @@ import pytest
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generation, inputs
+from condfoley_jax.commands.settings import Settings
 from condfoley_jax.conventions import Conventions
 from data_pipelines import media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
@@ -211,9 +212,9 @@ def test_guidance_of_weights_that_never_went_without_inputs_is_refused(tmp_path,
   plain["transformer"].config = dataclasses.replace(plain["transformer"].config, stand_ins=False)
   monkeypatch.setattr(generate, "load", lambda directory: Weights(MINI, Conventions(), plain, "none"))
   with pytest.raises(InputError, match="never trained without its inputs; choose --guidance 1"):
-    generation.Maker(tmp_path, generation.Settings(None, guidance=2.0))
-  made = generation.Maker(tmp_path, generation.Settings(None, guidance=1.0))
-  assert made.settled(generation.Settings(None)).guidance == 1.0
+    generation.Maker(tmp_path, Settings(guidance=2.0))
+  made = generation.Maker(tmp_path, Settings(guidance=1.0))
+  assert made.settled(Settings()).guidance == 1.0
 
 
 def test_weights_that_overflow_are_one_line_and_leave_nothing(videos, tmp_path, capsys):

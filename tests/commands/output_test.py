@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from condfoley_jax import cli
+from condfoley_jax import arguments, cli
 from condfoley_jax.commands import generate, generation, output, page
+from condfoley_jax.commands.settings import Example
 from condfoley_jax.evaluation import embed
 from data_pipelines import interrupt
 
@@ -85,10 +86,17 @@ def test_inputs_where_results_go_are_refused_and_kept(write, nothing_is_made, vi
     assert path.read_bytes() == videos[0].read_bytes()
 
 
+def test_an_earlier_result_is_kept_without_force(write, earlier, nothing_is_made, capsys):
+  before = content(earlier)
+  assert write(earlier, force=False) == 2
+  assert f"{earlier}: holds an earlier result; replace it with --force" in one_line(capsys)
+  assert content(earlier) == before
+
+
 def test_an_earlier_result_is_replaced_and_nothing_else(write, earlier, videos):
   (earlier / "takes" / ".DS_Store").touch()
   assert write(earlier, example=videos[2]) == 0
-  takes = {f"takes/{number}.{kind}" for number in ("01", "02") for kind in ("mp4", "wav")}
+  takes = {f"takes/{number}.{kind}" for number in ("01", "02") for kind in output.KINDS}
   assert set(content(earlier)) == {"mine.txt", "generation.json", "report.html", "soundtrack.mp4", *takes}
   assert json.loads((earlier / "generation.json").read_text())["inputs"]["example"]["path"] == str(videos[2])
 
@@ -263,7 +271,7 @@ def test_a_move_that_a_kill_cut_off_is_finished_by_the_next_run(moves, write, ea
     patched.setattr(interrupt, "_remove", lambda *_: None)
     with pytest.raises(_Killed):
       write(earlier, example=videos[2])
-  output.check(earlier, ())
+  output.check(earlier, (), force=True)
   record = json.loads((earlier / "generation.json").read_text())
   assert record["inputs"]["example"]["path"] == str(videos[2])
   assert write(earlier) == 0
@@ -360,13 +368,18 @@ def test_media_too_large_for_the_page_are_linked_from_where_it_ends_up(write, vi
 
 def test_the_command_that_repeats_a_result_means_the_same(generation_made):
   example, out, weights, query = (Path(f"-{name}") for name in ("it's.mp4", "out", "weights", "a b.mp4"))
-  settings = dataclasses.replace(generation_made.settings, example=example, seed=7, top_k=5, tau_s=0.1)
-  made = dataclasses.replace(generation_made, query=query, settings=settings)
+  examples = (Example(example, None, 0.0, 4.0), Example(example, 0.5, 4.0))
+  settings = dataclasses.replace(
+    generation_made.settings, examples=examples, seed=7, top_k=5, tau_s=0.1, original_db=-18.0
+  )
+  made = dataclasses.replace(generation_made, query=query, settings=settings, starts_s=[0.1, 0.5])
   words = shlex.split(page.command_of(made, out, weights))
-  args = cli._parser().parse_args(words[1:])
+  args = arguments.parser(cli._RUN).parse_args(arguments.joined(words[1:]))
   assert words[0] == "condfoley"
-  assert (args.query, args.example, args.out, args.weights) == (query, example, out, weights)
-  assert (args.seed, args.top_k, args.tau, args.example_start) == (7, 5, 0.1, made.example_start_s)
+  assert (args.query, args.out, args.weights) == (query, out, weights)
+  assert args.example == [dataclasses.replace(x, start_s=None) for x in examples]
+  assert (args.seed, args.top_k, args.tau, args.example_start) == (7, 5, 0.1, [0.1, 0.5])
+  assert args.keep_original_audio == -18
 
 
 def test_seconds_of_writing_include_the_page(write, tmp_path, monkeypatch):

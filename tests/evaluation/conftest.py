@@ -66,7 +66,7 @@ def result(tmp_path_factory) -> report.Result:
   return report.Result(
     title="Like <b>this</b>",
     query=report.Clip("<script>window.stolen = 1</script>", video=query, audio=audio, mel=_mel(0), onsets_s=(0.25,)),
-    example=report.Clip("example & more", video=takes[0].clip.video, mel=_mel(1)),
+    examples=[report.Clip("example & more", video=takes[0].clip.video, mel=_mel(1))],
     takes=takes,
     frames=rng.integers(0, 256, (15, 48, 64, 3), np.uint8),
     frame_times_s=(np.arange(15) + 0.5) / 15,

@@ -76,7 +76,7 @@ def test_one_player_at_a_time_and_a_click_on_a_lane_seeks(show):
 
 @pytest.mark.usefixtures("plain_pictures")
 def test_the_example_starts_where_it_was_taken_from(show, result):
-  later = dataclasses.replace(result, example=dataclasses.replace(result.example, start_s=0.4))
+  later = dataclasses.replace(result, examples=[dataclasses.replace(result.examples[0], start_s=0.4)])
   page = show(1280, later)
   wait_until(page, "document.querySelectorAll('.track')[2].querySelector('video').currentTime > 0.39")
 

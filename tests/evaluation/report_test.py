@@ -80,8 +80,9 @@ def test_unscored_takes_and_several_results(write, result, tmp_path):
 
 
 def test_the_time_axis_is_that_of_the_longest(result, write, tmp_path):
-  longer = dataclasses.replace(result.example, mel=result.example.mel.repeat(3, axis=1))
-  page = Tags(write(tmp_path / "report.html", dataclasses.replace(result, example=longer)))
+  (example,) = result.examples
+  longer = dataclasses.replace(example, mel=example.mel.repeat(3, axis=1))
+  page = Tags(write(tmp_path / "report.html", dataclasses.replace(result, examples=[longer])))
   assert all("0 to 3 s" in image["alt"] for image in page.all("img"))
   assert {a["data-seconds"] for _, a in page.tags if "data-seconds" in a} == {"3"}
 

@@ -25,7 +25,7 @@ def generator():
 
 def _with(conventions, generator):
   """The weights of a generator, used otherwise."""
-  return Weights(MINI, conventions, generator._parts, "none")
+  return Weights(MINI, conventions, generator.parts, "none")
 
 
 def _inputs(frames):
@@ -61,7 +61,7 @@ def test_guidance_of_1_costs_nothing():
 
 def test_takes_get_the_detail_of_the_example_and_are_brought_nearer_to_their_mel(generator):
   """As the weights say, and by as much as each clip's level allows: no take is loud enough to be turned down here."""
-  inputs, vqgan = _inputs(30), generator._parts["vqgan"]
+  inputs, vqgan = _inputs(30), generator.parts["vqgan"]
   said = Conventions(detail_frames=7, mel_passes=4)
   plain, made = (g(*inputs, Sampling(), [0, 1]) for g in (generator, Generator(_with(said, generator))))
   np.testing.assert_array_equal(plain.grids, made.grids)
@@ -112,7 +112,7 @@ def test_a_take_that_would_clip_is_turned_down_alone():
 
 
 def test_a_narrow_transformer_gives_sound_in_the_usual_width(generator, tmp_path):
-  folder.save(tmp_path / "w", MINI, generator._parts)
+  folder.save(tmp_path / "w", MINI, generator.parts)
   narrow = generate.load(tmp_path / "w", narrow=True)
   held = {name: {x.dtype.name for x in jax.tree.leaves(nnx.state(part))} for name, part in narrow.components.items()}
   assert held["transformer"] == {"bfloat16"} and held["vocoder"] == {"float32"}
@@ -132,20 +132,20 @@ def test_motion_is_where_the_picture_changes():
 
 
 def test_the_published_example_is_as_long_as_the_query_in_whole_clips(generator):
-  published = Generator(Weights(MINI, Conventions(windows="half"), generator._parts, "none"))
+  published = Generator(Weights(MINI, Conventions(windows="half"), generator.parts, "none"))
   assert [published.example_clips(frames) for frames in (7, 30, 59, 60, 121)] == [1, 1, 1, 2, 4]
   assert generator.example_clips(121) == 1
 
 
 @pytest.mark.slow
 def test_published_windows_see_the_first_clip_of_an_example_that_is_encoded_as_a_whole(generator):
-  published = Generator(Weights(MINI, Conventions(bn_mode="batch", windows="half"), generator._parts, "none"))
+  published = Generator(Weights(MINI, Conventions(bn_mode="batch", windows="half"), generator.parts, "none"))
   frames, example = _inputs(60)
   audio = np.concatenate([example.audio] * 2)
   same, other = (Example(np.concatenate([example.frames, f]), audio) for f in (example.frames, 255 - example.frames))
   takes = published(frames, same, Sampling(temperature=0.0), [0])
   assert takes.audio.shape == (1, 60 * MINI.samples_per_frame) and takes.grids.shape[2] == 60
-  encoder = generator._parts["video_encoder"]
+  encoder = generator.parts["video_encoder"]
   look = jax.jit(functools.partial(program.see, conventions=Conventions(bn_mode="batch")))
   seen = [np.asarray(look(encoder, e.frames[None]))[:, : MINI.frames] for e in (same, other)]
   assert np.abs(seen[0] - seen[1]).max() > 1e-3, "the second clip moves the statistics of the first"

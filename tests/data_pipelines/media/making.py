@@ -66,10 +66,10 @@ def write(
   return path
 
 
-def write_sound(path: pathlib.Path, sound: np.ndarray) -> pathlib.Path:
+def write_sound(path: pathlib.Path, sound: np.ndarray, *, codec: str = "aac") -> pathlib.Path:
   """Writes `sound` [channels, N] at 48 kHz without pictures."""
   with av.open(str(path), "w") as out:
-    _mux_in_order(out, _encode_sound(_add_sound_stream(out, "aac", len(sound)), sound, Fraction(0)))
+    _mux_in_order(out, _encode_sound(_add_sound_stream(out, codec, len(sound)), sound, Fraction(0)))
   return path
 
 

@@ -1,0 +1,65 @@
+"""Kinds of arguments of the `condfoley` command: text in, a value or one line that says what is wrong out."""
+
+import argparse
+import re
+from pathlib import Path
+
+from condfoley_jax.commands.settings import Example, parse_example
+
+
+def path(text: str) -> Path:
+  if not text:
+    raise argparse.ArgumentTypeError("empty; name a file or folder")
+  return Path(text)
+
+
+def paths(text: str) -> tuple[Path, ...]:
+  return tuple(path(part) for part in text.split(","))
+
+
+def example(text: str) -> Example:
+  path(text)
+  return parse_example(text)
+
+
+def decibels(text: str) -> float:
+  """`-18dB` or `-18`."""
+  return in_range(float, re.sub(r"\s*dB$", "", text, flags=re.IGNORECASE), "in [-60, 0]", lambda x: -60 <= x <= 0)
+
+
+def positive(text: str) -> int:
+  return in_range(int, text, "in 1..2^32-1", lambda value: 1 <= value < 2**32)
+
+
+def natural(text: str) -> int:
+  return in_range(int, text, "in 0..2^32-1", lambda value: 0 <= value < 2**32)
+
+
+def not_negative(text: str) -> float:
+  return in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
+
+
+def strength(text: str) -> float:
+  return in_range(float, text, "in [0, 100]", lambda value: 0 <= value <= 100)
+
+
+def above_zero(text: str) -> float:
+  return in_range(float, text, "in (0, 3600]", lambda value: 0 < value <= 3600)
+
+
+def share(text: str) -> float:
+  return in_range(float, text, "in (0, 1]", lambda value: 0 < value <= 1)
+
+
+def fraction(text: str) -> float:
+  return in_range(float, text, "in [0, 1]", lambda value: 0 <= value <= 1)
+
+
+def in_range(kind, text: str, wanted: str, fits):
+  try:
+    value = kind(text)
+  except ValueError:
+    value = None
+  if value is None or not fits(value):
+    raise argparse.ArgumentTypeError(f"{text} is not a {'whole ' if kind is int else ''}number that is {wanted}")
+  return value

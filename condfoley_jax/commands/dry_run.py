@@ -1,0 +1,49 @@
+"""`condfoley generate --dry-run`: reads all inputs and says what cannot be used; makes nothing."""
+
+import sys
+from pathlib import Path
+
+from condfoley_jax.commands import batch, jobs, output
+from condfoley_jax.commands.bar import Bar
+from condfoley_jax.commands.generation import Maker, timed
+from condfoley_jax.commands.jobs import Row
+from condfoley_jax.commands.settings import Settings
+from data_pipelines import interrupt
+from data_pipelines.errors import InputError, printable
+
+
+def run(
+  source: Path, out: Path, settings: Settings, *, many: bool, weights_dir: Path | None = None, force: bool = False
+) -> None:
+  """Says on stderr what of one query, or of `many` in a table, cannot be made, a line each.
+
+  Args:
+    source: the query or the table.
+    out, settings, weights_dir, force: as `generate.run` and `batch.run` would be given.
+    many: `source` is a table.
+
+  Raises:
+    InputError: something cannot be used.
+  """
+  rows = jobs.read(source, settings, taken=batch.SUMMARY) if many else [Row("", source, settings)]
+  output.require_place(out)
+  with timed("load weights", {}):
+    maker = Maker(weights_dir, settings)
+  failed, seconds = [], 0.0
+  with Bar("read") as bar:
+    for number, row in enumerate(rows):
+      interrupt.check()
+      try:
+        output.check(out / row.name, (row.query, *row.settings.files), force=force)
+        seconds += maker.read(row.query, row.settings).samples / maker.spec.sample_rate
+      except InputError as error:
+        failed.append(str(error))
+      bar.show(number + 1, len(rows))
+  if not many and failed:
+    raise InputError(failed[0])
+  for told in failed:
+    print(f"condfoley generate: {printable(told)}", file=sys.stderr)
+  if failed:
+    raise InputError(f"{source}: {len(failed)} of {len(rows)} rows cannot be made; mend or remove them")
+  takes = settings.candidates * len(rows)
+  print(f"{printable(source)}: can be made: {takes} takes, {seconds * settings.candidates:.1f} s of sound")

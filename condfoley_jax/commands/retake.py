@@ -1,0 +1,145 @@
+"""`condfoley retake`: a stretch of a take is made anew, and comes beside the others as another take."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from condfoley_jax.audio.onsets import detect_onsets
+from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands import inputs, output
+from condfoley_jax.commands.generation import PEAK_DB, Generation, Maker, Retake, Take, describe_inputs, timed
+from condfoley_jax.commands.settings import Example, Settings, bounds
+from condfoley_jax.sampling import retake
+from condfoley_jax.sampling.generate import Example as Heard
+from condfoley_jax.sampling.rerank import Sync
+from data_pipelines import media
+from data_pipelines.errors import InputError, printable
+
+# Where the new part begins and ends it fades in and out, s; it is twice as long at the least.
+_FADE_S, _SHORTEST_S = 0.02, 0.1
+
+
+def run(
+  out: Path, number: int, from_s: float, to_s: float, *, seed: int | None = None, weights_dir: Path | None = None
+) -> None:
+  """Makes `from_s` to `to_s` of take `number` in `out` anew; all else of that take is kept, sample for sample.
+
+  Args:
+    out: folder of a result of `generate`; the new take comes after its others.
+    number: of the take.
+    from_s, to_s: the stretch, s.
+    seed: of the new part; None for one that no take there has.
+    weights_dir: those that made the result; None for the shipped ones.
+
+  Raises:
+    InputError: there is no such result, take or stretch, an input has changed, or the weights are others.
+  """
+  record = output.recorded(out)
+  settings, query = output.settings_of(record), Path(record["inputs"]["query"]["path"])
+  if number > len(record["takes"]):
+    raise InputError(f"{out}: has {len(record['takes'])} takes; choose --take from them")
+  if describe_inputs(query, settings) != record["inputs"]:
+    raise InputError(f"{query}: it or an example is gone, or has changed; put it back as it was")
+  with timed("load weights", {}):
+    maker = Maker(weights_dir, settings)
+  if maker.weights.id != record["weights"]:
+    raise InputError(f"{out}: was made with weights {record['weights']}; name their folder with --weights")
+  if maker.generator.conventions.windows != "sliding" or maker.generator.ranked_by == "sync":
+    raise InputError(f"{maker.directory}: such weights make takes as a whole; run generate with another --seed")
+  takes = [output.take_of(told, out / "takes" / f"{i:02d}.wav") for i, told in enumerate(record["takes"], 1)]
+  seconds = len(takes[0].audio) / maker.spec.sample_rate
+  example = _example(query, settings, from_s, to_s, seconds)
+  seed = (max(take.seed for take in takes) + 1) % 2**32 if seed is None else seed
+  with timed("read videos", {}):
+    heard = [_heard(x, start_s, maker) for x, start_s in zip(settings.examples, output.starts_of(record), strict=True)]
+  with timed("sample and vocode", {}):
+    made = _made(maker, query, heard[settings.examples.index(example)], takes[number - 1], seed, from_s, to_s)
+  with timed("rank", {}):
+    fields = {"segments": _segments(maker, query, record, made, from_s, to_s)}
+    fields |= {"onsets_s": np.asarray(detect_onsets(made.audio, maker.spec.sample_rate))}
+    made = dataclasses.replace(made, retake=Retake(number, from_s, to_s), **fields)
+  generation = Generation(
+    query,
+    settings,
+    record["inputs"],
+    output.starts_of(record),
+    heard,
+    [*takes, made],
+    np.array(record["onset_curve"], np.float32),
+    maker.spec,
+    maker.weights.id,
+    maker.weights.conventions,
+    maker.generator.ranked_by,
+    dict(record["seconds"]),
+  )
+  output.add_take(generation, out, weights_dir=weights_dir)
+  told = f"{out / 'takes'}: take {len(takes) + 1} is take {number} with {from_s:g} to {to_s:g} s made anew"
+  print(printable(told), file=sys.stderr)
+
+
+def _example(query: Path, settings: Settings, from_s: float, to_s: float, seconds: float) -> Example:
+  """The example that the stretch sounds like."""
+  if not (from_s + _SHORTEST_S <= to_s <= seconds + 1e-6):
+    told = f"{from_s:g} to {to_s:g} s is no stretch of {_SHORTEST_S:g} s or more of its {seconds:.2f} s"
+    raise InputError(f"{query}: {told}; choose other --from and --to")
+  meets = bounds(query, seconds, settings.examples)
+  if crossed := [bound for bound in meets if from_s < bound < to_s]:
+    raise InputError(f"{query}: at {crossed[0]:g} s another example begins; retake either side by itself")
+  return settings.examples[sum(bound <= from_s for bound in meets)]
+
+
+def _heard(example: Example, start_s: float, maker: Maker) -> Heard:
+  chosen = dataclasses.replace(example, start_s=start_s)
+  return maker.example(chosen, maker.spec.frames)[1]
+
+
+def _made(maker: Maker, query: Path, example: Heard, take: Take, seed: int, from_s: float, to_s: float) -> Take:
+  """The take with the new part, not louder than it may be."""
+  spec = maker.spec
+  first, last = round(from_s * spec.sample_rate), min(round(to_s * spec.sample_rate), len(take.audio))
+  frames = inputs.read_frames(query, spec, long=lambda _: True)
+  try:
+    sound = take.audio / take.gain
+    new = retake.remake(maker.generator, frames, example, maker.sampling, seed, sound, (first, last)) * take.gain
+  except FloatingPointError as error:
+    raise InputError(f"{maker.directory}: gives {error}; convert or train the weights again") from error
+  audio = _blended(take.audio, new, first, spec)
+  heard, most = media.measure_loudness(audio, spec.sample_rate), 10 ** (PEAK_DB / 20)
+  # The rest is as loud as it may be already: the new part alone is turned down.
+  if heard.true_peak > most:
+    audio = _blended(take.audio, new * (most / heard.true_peak) * 0.99, first, spec)
+    heard = media.measure_loudness(audio, spec.sample_rate)
+  return Take(audio, seed, take.onsets_s, take.segments, take.gain, heard.integrated_lufs, heard.true_peak)
+
+
+def _blended(old: np.ndarray, new: np.ndarray, first: int, spec: ClipSpec) -> np.ndarray:
+  """`old` with `new` from sample `first` on, faded at both ends, but for those of the whole."""
+  fade, audio = round(_FADE_S * spec.sample_rate), old.copy()
+  share = np.ones(len(new), np.float32)
+  ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
+  if first:
+    share[:fade] = ramp
+  if first + len(new) < len(old):
+    share[-fade:] = ramp[::-1]
+  part = slice(first, first + len(new))
+  audio[part] = share * new + (1 - share) * old[part]
+  return audio
+
+
+def _segments(
+  maker: Maker, query: Path, record: dict, take: Take, from_s: float, to_s: float
+) -> list[tuple[float, float, Sync]]:
+  """Of the take, with those scored again that the stretch is in."""
+  spec = maker.spec
+  changed = [i for i, (start, end, _) in enumerate(take.segments) if start < to_s and end > from_s]
+  frames = inputs.read_frames(query, spec, long=lambda _: True)
+  first = [round(take.segments[i][0] * spec.fps) for i in changed]
+  spans = [(start, min(start + spec.frames, len(frames))) for start in first]
+  seen = np.array(record["onset_curve"], np.float32)
+  found = retake.rescored(maker.generator, frames, seen, take.audio, spans)
+  segments = list(take.segments)
+  for i, sync in zip(changed, found, strict=True):
+    segments[i] = (*segments[i][:2], sync)
+  return segments
