@@ -7,7 +7,7 @@ export JAX_PLATFORMS ?= cpu
 # their tests the longest would come last, and leave one of the two idle.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test test-full bench lint clean
+.PHONY: env demo test test-full fuzz bench lint clean
 
 env: .venv/ready
 
@@ -25,6 +25,9 @@ test: env
 
 test-full: env
 	$(BIN)/python -m pytest $(TWO) -m "slow or not slow"
+
+fuzz: env
+	$(BIN)/python -m tests.data_pipelines.media.fuzz
 
 bench: env
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m benchmarks --out out/bench

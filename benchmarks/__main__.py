@@ -8,9 +8,15 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import demand, pairs, sampler, training
+from benchmarks import demand, long_query, pairs, sampler, training
 
-BENCHMARKS = {"sampler": sampler.rows, "pairs": pairs.rows, "demand": demand.rows, "training": training.rows}
+BENCHMARKS = {
+  "sampler": sampler.rows,
+  "pairs": pairs.rows,
+  "demand": demand.rows,
+  "training": training.rows,
+  "long_query": long_query.rows,
+}
 
 
 def main() -> int:

@@ -15,8 +15,9 @@ import numpy as np
 
 from condfoley_jax.commands import jobs, output
 from condfoley_jax.commands.ahead import read_ahead
-from condfoley_jax.commands.generation import Maker, Request, timed
+from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
+from condfoley_jax.commands.maker import Maker, Request
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
@@ -164,7 +165,9 @@ def _told(record: dict) -> dict:
   best = record["takes"][0]
   offsets, confidences = ([s[k] for s in best["segments"]] for k in ("sync_offset_s", "sync_confidence"))
   sync = over_segments(Sync(np.array(offsets), np.array(confidences)))
-  return {"status": "made", "seed": best["seed"]} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
+  damaged = sum(map(len, record.get("damaged_s", {}).values()))
+  told = {"message": f"{damaged} damaged packets were concealed"} if damaged else {}
+  return {"status": "made", "seed": best["seed"], **told} | {k: round(float(v), 6) for k, v in sync._asdict().items()}
 
 
 def _padded(group: Sequence[tuple[Row, Request]]) -> list[tuple[Row, Request]]:

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from condfoley_jax.commands import batch, jobs, output
+from condfoley_jax.commands import batch, generate, jobs, output
 from condfoley_jax.commands.bar import Bar
-from condfoley_jax.commands.generation import Maker, timed
+from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
+from condfoley_jax.commands.maker import Maker
 from condfoley_jax.commands.settings import Settings
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
@@ -35,7 +36,9 @@ def run(
       interrupt.check()
       try:
         output.check(out / row.name, (row.query, *row.settings.files), force=force)
-        seconds += maker.read(row.query, row.settings).samples / maker.spec.sample_rate
+        request = maker.read(row.query, row.settings)
+        seconds += request.samples / maker.spec.sample_rate
+        generate.tell_damage(request.inputs, request.damaged_s)
       except InputError as error:
         failed.append(str(error))
       bar.show(number + 1, len(rows))

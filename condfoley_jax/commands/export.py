@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from condfoley_jax.commands import generation, output
-from condfoley_jax.commands.generation import Maker
+from condfoley_jax.commands import maker as making
+from condfoley_jax.commands import output
+from condfoley_jax.commands.maker import Maker
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling import program, rerank
 from condfoley_jax.sampling.logits import Sampling
@@ -49,7 +50,7 @@ def run(out: Path, *, seconds: float, candidates: int, weights_dir: Path | None 
   if "sync_net" not in maker.weights.components:
     raise InputError(f"{maker.directory}: has no sync_net to rank takes by; train one with configs/sync.py")
   spec = maker.spec
-  generation.require_room(out, seconds, candidates, spec)
+  making.require_room(out, seconds, candidates, spec)
   frames = maker.generator.bucket(max(1, round(seconds * spec.fps)))
   clips = maker.generator.example_clips(frames)
   side = spec.frame_size

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from condfoley_jax.commands import output
-from condfoley_jax.commands.generation import Generation, make
+from condfoley_jax.commands.generation import Generation
+from condfoley_jax.commands.maker import make
 from condfoley_jax.commands.settings import Settings
 from data_pipelines.errors import printable
 
@@ -31,7 +32,16 @@ def run(
   output.check(out, (query, *settings.files), force=force)
   generation = make(query, settings, weights_dir=weights_dir)
   output.write(generation, out, weights_dir=weights_dir)
+  tell_damage(generation.inputs, generation.damaged_s)
   if np.abs(generation.takes[0].audio).max() < _QUIET_PEAK:
     quiet = f"{out / 'soundtrack.mp4'}: nearly silent; try another --seed or --example"
     print(f"condfoley generate: {printable(quiet)}", file=sys.stderr)
   return generation
+
+
+def tell_damage(inputs: dict[str, dict], damaged_s: dict[str, list[float]]) -> None:
+  """Says on stderr, a line a file, what of the inputs was concealed."""
+  for name, times_s in damaged_s.items():
+    if times_s:
+      told = f"{len(times_s)} damaged packets from {min(times_s):.2f} to {max(times_s):.2f} s were concealed"
+      print(f"condfoley generate: {printable(inputs[name]['path'])}: {told}", file=sys.stderr)

@@ -21,11 +21,14 @@ _SILENT_PEAK = 1e-3
 _SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
 
 
-def query_samples(query: Path, spec: ClipSpec) -> int:
-  """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done."""
+def query_samples(query: Path, spec: ClipSpec, *, sound: bool) -> int:
+  """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done, and one
+  without `sound` of its own where that is wanted."""
   info = media.probe(query)
   if not info.has_video:
     raise InputError(f"{query}: has no pictures; the query is a video")
+  if sound and not info.has_audio:
+    raise InputError(f"{query}: has no sound to keep; leave out --keep-original-audio")
   samples = round(info.duration_s * spec.sample_rate)
   if samples < media.FEWEST_SAMPLES:
     shortest_s = media.FEWEST_SAMPLES / spec.sample_rate
@@ -34,13 +37,18 @@ def query_samples(query: Path, spec: ClipSpec) -> int:
   return samples
 
 
-def read_frames(query: Path, spec: ClipSpec, *, long: Callable[[int], bool]) -> np.ndarray | long_video.Frames:
+def read_frames(
+  query: Path, spec: ClipSpec, damaged_s: list[float], *, long: Callable[[int], bool]
+) -> np.ndarray | long_video.Frames:
   """The query's frames, uint8 [F, S, S, 3]; if it is `long`, by how many they are, they are read as they are needed.
+
+  Times of pictures that are concealed, as they cannot be decoded, are added to `damaged_s` when they are read.
 
   Raises:
     InputError: they cannot be decoded; of a long one that is told while it is read.
   """
-  frames = _Cropped(media.FrameReader(query, spec.fps, spec.frame_resize, resize=spec.frame_filter), spec)
+  reader = media.FrameReader(query, spec.fps, spec.frame_resize, resize=spec.frame_filter, damaged_s=damaged_s)
+  frames = _Cropped(reader, spec)
   return frames if long(len(frames)) else frames.read(0, len(frames))
 
 
@@ -59,7 +67,7 @@ class _Cropped:
 
 def sparse_frames(query: Path) -> np.ndarray:
   """The query as SparseSync sees it, uint8 [T, 224, 224, 3] at 25 Hz."""
-  frames = media.decode_frames(query, sync.FPS, _SPARSE_RESIZE, resize="centre")
+  frames = media.decode_frames(query, sync.FPS, _SPARSE_RESIZE, resize="centre", damaged_s=[])
   edge = (_SPARSE_RESIZE - _SPARSE_SIDE) // 2
   return frames[:, edge : edge + _SPARSE_SIDE, edge : edge + _SPARSE_SIDE]
 
@@ -73,7 +81,14 @@ def sparse_section(frames: np.ndarray | None, span: Span, spec: ClipSpec) -> np.
 
 
 def read_example(
-  path: Path, start_s: float | None, spec: ClipSpec, *, clips: int, denoised: bool, pictures: bool
+  path: Path,
+  start_s: float | None,
+  spec: ClipSpec,
+  damaged_s: list[float],
+  *,
+  clips: int,
+  denoised: bool,
+  pictures: bool,
 ) -> tuple[float, sampler.Example]:
   """Where the example starts and its `clips` clips, padded with silence and its last picture where it ends early.
 
@@ -81,6 +96,7 @@ def read_example(
     path: a video with sound, or sound alone.
     start_s: where its clips start; None for where the most energy is.
     spec: grid of the clips.
+    damaged_s: times of pictures and sound that are concealed are added to it.
     clips: how many, one after another.
     denoised: the noise of the whole sound is removed before clips are cut.
     pictures: the weights need them.
@@ -93,7 +109,7 @@ def read_example(
     raise InputError(f"{path}: has no sound; choose an example that has")
   if pictures and not info.has_video:
     raise InputError(f"{path}: has no pictures, which these weights need; choose a video with sound as example")
-  audio = media.decode_audio(path, spec.sample_rate)
+  audio = media.decode_audio(path, spec.sample_rate, damaged_s=damaged_s)
   if denoised:
     audio = denoise(audio, spec.sample_rate)
   if start_s is None:
@@ -110,7 +126,7 @@ def read_example(
     raise InputError(f"{path}: silent from {start_s:.2f} s on; choose another example or --example-start")
   if not info.has_video:
     return start_s, sampler.Example(None, clip)
-  span = {"start_s": start_s, "duration_s": clips * spec.seconds}
+  span = {"start_s": start_s, "duration_s": clips * spec.seconds, "damaged_s": damaged_s}
   frames = media.decode_frames(path, spec.fps, spec.frame_resize, resize=spec.frame_filter, **span)
   return start_s, sampler.Example(_crop(frames, spec), clip)
 

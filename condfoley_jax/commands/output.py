@@ -280,7 +280,8 @@ def _under(generation: Generation) -> np.ndarray | None:
   if level_db is None:
     return None
   spec, samples = generation.spec, len(generation.takes[0].audio)
-  own = media.decode_audio(generation.query, spec.sample_rate, duration_s=samples / spec.sample_rate)
+  length = {"duration_s": samples / spec.sample_rate}
+  own = media.decode_audio(generation.query, spec.sample_rate, damaged_s=[], **length)
   own *= np.float32(10 ** (level_db / 20))
   return own
 
@@ -299,6 +300,7 @@ def _describe(generation: Generation) -> dict:
     "conventions": dataclasses.asdict(generation.conventions),
     "ranked_by": generation.ranked_by,
     "takes": [_describe_take(t, i) for i, t in enumerate(generation.takes, 1)],
+    "damaged_s": generation.damaged_s,
     "onset_curve": [round(float(chance), 4) for chance in generation.seen],
   }
 

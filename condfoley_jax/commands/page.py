@@ -130,7 +130,7 @@ def _query_clip(query: Path, spec: ClipSpec) -> report.Clip:
   info = media.probe(query)
   if not info.has_audio:
     return report.Clip(query.name, video=query)
-  audio = media.decode_audio(query, spec.sample_rate)
+  audio = media.decode_audio(query, spec.sample_rate, damaged_s=[])
   onsets = detect_onsets(audio, spec.sample_rate)
   # Of a long one only the picture: the page holds the sound.
   played = audio if info.duration_s <= _PLAYED_S else None
@@ -142,10 +142,11 @@ def _film(query: Path, spec: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
   info = media.probe(query)
   count = max(1, round(info.duration_s * spec.fps))
   if count <= _FILM_FRAMES:
-    frames, times_s = media.decode_frames(query, spec.fps, _FILM_HEIGHT), (np.arange(count) + 0.5) / spec.fps
+    frames = media.decode_frames(query, spec.fps, _FILM_HEIGHT, damaged_s=[])
+    times_s = (np.arange(count) + 0.5) / spec.fps
   else:
     times_s = (np.arange(_LONG_FILM_FRAMES) + 0.5) * info.duration_s / _LONG_FILM_FRAMES
-    one = {"duration_s": 1 / spec.fps}
+    one = {"duration_s": 1 / spec.fps, "damaged_s": []}
     frames = [media.decode_frames(query, spec.fps, _FILM_HEIGHT, start_s=at, **one)[0] for at in times_s]
   # An extreme shape is drawn as a merely wide or narrow one.
   aspect = min(max(info.width / info.height, 0.25), 4)

@@ -9,7 +9,8 @@ import numpy as np
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
 from condfoley_jax.commands import inputs, output
-from condfoley_jax.commands.generation import PEAK_DB, Generation, Maker, Retake, Take, describe_inputs, timed
+from condfoley_jax.commands.generation import PEAK_DB, Generation, Retake, Take, describe_inputs, timed
+from condfoley_jax.commands.maker import Maker
 from condfoley_jax.commands.settings import Example, Settings, bounds
 from condfoley_jax.sampling import retake
 from condfoley_jax.sampling.generate import Example as Heard
@@ -37,7 +38,15 @@ def run(
     InputError: there is no such result, take or stretch, an input has changed, or the weights are others.
   """
   record = output.recorded(out)
-  settings, query = output.settings_of(record), Path(record["inputs"]["query"]["path"])
+  try:
+    settings, query = output.settings_of(record), Path(record["inputs"]["query"]["path"])
+    takes = [output.take_of(told, out / "takes" / f"{i:02d}.wav") for i, told in enumerate(record["takes"], 1)]
+    starts_s, seen = output.starts_of(record), np.array(record["onset_curve"], np.float32)
+    seconds, damaged_s = dict(record["seconds"]), record["damaged_s"]
+  except (KeyError, TypeError, ValueError) as error:
+    if isinstance(error, InputError):
+      raise
+    raise InputError(f"{out / 'generation.json'}: is damaged; run generate again") from error
   if number > len(record["takes"]):
     raise InputError(f"{out}: has {len(record['takes'])} takes; choose --take from them")
   if describe_inputs(query, settings) != record["inputs"]:
@@ -48,31 +57,30 @@ def run(
     raise InputError(f"{out}: was made with weights {record['weights']}; name their folder with --weights")
   if maker.generator.conventions.windows != "sliding" or maker.generator.ranked_by == "sync":
     raise InputError(f"{maker.directory}: such weights make takes as a whole; run generate with another --seed")
-  takes = [output.take_of(told, out / "takes" / f"{i:02d}.wav") for i, told in enumerate(record["takes"], 1)]
-  seconds = len(takes[0].audio) / maker.spec.sample_rate
-  example = _example(query, settings, from_s, to_s, seconds)
+  example = _example(query, settings, from_s, to_s, len(takes[0].audio) / maker.spec.sample_rate)
   seed = (max(take.seed for take in takes) + 1) % 2**32 if seed is None else seed
   with timed("read videos", {}):
-    heard = [_heard(x, start_s, maker) for x, start_s in zip(settings.examples, output.starts_of(record), strict=True)]
+    heard = [_heard(x, start_s, maker) for x, start_s in zip(settings.examples, starts_s, strict=True)]
   with timed("sample and vocode", {}):
     made = _made(maker, query, heard[settings.examples.index(example)], takes[number - 1], seed, from_s, to_s)
   with timed("rank", {}):
-    fields = {"segments": _segments(maker, query, record, made, from_s, to_s)}
+    fields = {"segments": _segments(maker, query, seen, made, from_s, to_s)}
     fields |= {"onsets_s": np.asarray(detect_onsets(made.audio, maker.spec.sample_rate))}
     made = dataclasses.replace(made, retake=Retake(number, from_s, to_s), **fields)
   generation = Generation(
     query,
     settings,
     record["inputs"],
-    output.starts_of(record),
+    starts_s,
     heard,
     [*takes, made],
-    np.array(record["onset_curve"], np.float32),
+    seen,
     maker.spec,
     maker.weights.id,
     maker.weights.conventions,
     maker.generator.ranked_by,
-    dict(record["seconds"]),
+    damaged_s,
+    seconds,
   )
   output.add_take(generation, out, weights_dir=weights_dir)
   told = f"{out / 'takes'}: take {len(takes) + 1} is take {number} with {from_s:g} to {to_s:g} s made anew"
@@ -92,14 +100,14 @@ def _example(query: Path, settings: Settings, from_s: float, to_s: float, second
 
 def _heard(example: Example, start_s: float, maker: Maker) -> Heard:
   chosen = dataclasses.replace(example, start_s=start_s)
-  return maker.example(chosen, maker.spec.frames)[1]
+  return maker.example(chosen, maker.spec.frames, [])[1]
 
 
 def _made(maker: Maker, query: Path, example: Heard, take: Take, seed: int, from_s: float, to_s: float) -> Take:
   """The take with the new part, not louder than it may be."""
   spec = maker.spec
   first, last = round(from_s * spec.sample_rate), min(round(to_s * spec.sample_rate), len(take.audio))
-  frames = inputs.read_frames(query, spec, long=lambda _: True)
+  frames = inputs.read_frames(query, spec, [], long=lambda _: True)
   try:
     sound = take.audio / take.gain
     new = retake.remake(maker.generator, frames, example, maker.sampling, seed, sound, (first, last)) * take.gain
@@ -129,15 +137,14 @@ def _blended(old: np.ndarray, new: np.ndarray, first: int, spec: ClipSpec) -> np
 
 
 def _segments(
-  maker: Maker, query: Path, record: dict, take: Take, from_s: float, to_s: float
+  maker: Maker, query: Path, seen: np.ndarray, take: Take, from_s: float, to_s: float
 ) -> list[tuple[float, float, Sync]]:
   """Of the take, with those scored again that the stretch is in."""
   spec = maker.spec
   changed = [i for i, (start, end, _) in enumerate(take.segments) if start < to_s and end > from_s]
-  frames = inputs.read_frames(query, spec, long=lambda _: True)
+  frames = inputs.read_frames(query, spec, [], long=lambda _: True)
   first = [round(take.segments[i][0] * spec.fps) for i in changed]
   spans = [(start, min(start + spec.frames, len(frames))) for start in first]
-  seen = np.array(record["onset_curve"], np.float32)
   found = retake.rescored(maker.generator, frames, seen, take.audio, spans)
   segments = list(take.segments)
   for i, sync in zip(changed, found, strict=True):

@@ -15,6 +15,8 @@ Path = str | os.PathLike
 
 # Only self-contained files: playlists, still images and text, all of which FFmpeg would open too, are refused.
 _VIDEO, _SOUND = "mov,matroska", "wav,w64,aiff,flac,mp3,ogg,aac"
+# Errors while decoding that say nothing of the file.
+_NO_DAMAGE = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 _REMEDY = "re-export it or check the download"
 
 
@@ -77,6 +79,29 @@ def need_audio(media: av.container.InputContainer, path: Path) -> av.AudioStream
   return stream
 
 
+def decoded(
+  media: av.container.InputContainer, stream: av.stream.Stream, damaged_s: list[float] | None
+) -> Iterator[av.frame.Frame]:
+  """Pictures or blocks of sound of a stream, in order.
+
+  Args:
+    media, stream: opened by `open_media`.
+    damaged_s: what cannot be decoded is left out, and its time, s from the stream's start, is added here; None lets the
+      decoder's error pass.
+  """
+  zero = start_of(stream)
+  for packet in media.demux(stream):
+    try:
+      frames = packet.decode()
+    except av.FFmpegError as e:
+      if damaged_s is None or e.errno in _NO_DAMAGE:
+        raise
+      if packet.pts is not None:
+        damaged_s.append(max(float(packet.pts * stream.time_base - zero), 0.0))
+      continue
+    yield from frames
+
+
 def start_of(stream: av.stream.Stream) -> Fraction:
   """Time stamp of the first picture or sample that is shown or heard, s."""
   if stream.start_time is None:  # FFmpeg did not find it out: a Matroska file of a few reordered pictures
@@ -85,7 +110,7 @@ def start_of(stream: av.stream.Stream) -> Fraction:
 
 
 def _first_time_stamp(stream: av.stream.Stream) -> Fraction:
-  with av.open(stream.container.name) as again:
+  with av.open(stream.container.name, options=stream.container.options, metadata_errors="replace") as again:
     stamps = [p.pts for p in again.demux(again.streams[stream.index]) if p.pts is not None and not p.is_discard]
   return min(stamps, default=0) * stream.time_base
 

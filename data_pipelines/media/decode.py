@@ -32,6 +32,7 @@ def decode_frames(
   start_s: float = 0.0,
   duration_s: float | None = None,
   resize: Resize = "area",
+  damaged_s: list[float] | None = None,
 ) -> np.ndarray:
   """Pictures of a span, resampled to `fps` and resized (aspect ratio ignored, but for `centre`).
 
@@ -42,18 +43,21 @@ def decode_frames(
     start_s: start of the span, s after the first picture.
     duration_s: its length, s; to the end of the video by default. Past the end the last picture is held.
     resize: the filter; `bicubic` is the published system's. `centre` is that of the largest square in the middle.
+    damaged_s: where it is given, pictures that cannot be decoded are concealed by the one before, and their times, s,
+      are added to it.
 
   Returns:
     uint8 [T, size, size, 3] RGB with T = max(1, round(duration_s * fps)). Frame k is the picture that is shown at
     start_s + (k + 0.5) / fps, turned upright where the file says so.
 
   Raises:
-    InputError: the file cannot be used or is truncated, or start_s is past its end.
+    InputError: the file cannot be used or is truncated, a picture, or most of them where some may be, cannot be
+      decoded, or start_s is past its end.
     ValueError: start_s is negative or duration_s not positive.
   """
   duration_s = _span_length(path, start_s, duration_s)
   frames = np.empty((_count(duration_s, fps), size, size, 3), np.uint8)
-  for number, frame in enumerate(_frames(path, fps, size, start_s, len(frames), resize)):
+  for number, frame in enumerate(_frames(path, fps, size, start_s, len(frames), resize, damaged_s)):
     frames[number] = frame
   return frames
 
@@ -67,9 +71,17 @@ class FrameReader:
     InputError: as `decode_frames`, of what can be decoded while it is read.
   """
 
-  def __init__(self, path: container.Path, fps: int, size: int, *, resize: Resize = "area"):
+  def __init__(
+    self,
+    path: container.Path,
+    fps: int,
+    size: int,
+    *,
+    resize: Resize = "area",
+    damaged_s: list[float] | None = None,
+  ):
     self._count = _count(_span_length(path, 0.0, None), fps)
-    self._frames = _frames(path, fps, size, 0.0, self._count, resize)
+    self._frames = _frames(path, fps, size, 0.0, self._count, resize, damaged_s)
     self._held: collections.deque[np.ndarray] = collections.deque()
     self._first = 0  # Of those that are held.
 
@@ -101,14 +113,21 @@ def _count(duration_s: float, fps: int) -> int:
 
 
 def _frames(
-  path: container.Path, fps: int, size: int, start_s: float, count: int, resize: Resize
+  path: container.Path,
+  fps: int,
+  size: int,
+  start_s: float,
+  count: int,
+  resize: Resize,
+  damaged_s: list[float] | None,
 ) -> Iterator[np.ndarray]:
   """`count` frames from `start_s` on, one by one; see `decode_frames`."""
   times_s = start_s + (np.arange(count) + 0.5) / fps
   small = {"area": _area, "bicubic": _bicubic, "centre": _centre}[resize](size)
-  given, shown, end_s = 0, None, 0.0
+  given, shown, end_s, decoded = 0, None, 0.0, 0
   with container.open_media(path) as media:
-    for time_s, length_s, picture in _pictures(media, path, start_s):
+    for time_s, length_s, picture in _pictures(media, path, start_s, damaged_s):
+      decoded += 1
       until = int(np.searchsorted(times_s, time_s)) if shown else 0
       if until > given:
         yield from itertools.repeat(small(shown), until - given)
@@ -117,12 +136,19 @@ def _frames(
         return
     if shown is None:
       raise container.damaged(path, "no picture can be decoded")
+    if damaged_s is not None and len(damaged_s) > decoded:
+      raise container.damaged(path, "most of its pictures cannot be decoded")
     yield from itertools.repeat(small(shown), count - given)
   _check_end(path, start_s, times_s[-1], end_s)
 
 
 def decode_audio(
-  path: container.Path, sample_rate: int, *, start_s: float = 0.0, duration_s: float | None = None
+  path: container.Path,
+  sample_rate: int,
+  *,
+  start_s: float = 0.0,
+  duration_s: float | None = None,
+  damaged_s: list[float] | None = None,
 ) -> np.ndarray:
   """Sound of a span, mixed to mono and resampled.
 
@@ -131,6 +157,7 @@ def decode_audio(
     sample_rate: samples per second wanted, Hz.
     start_s: start of the span, s after the first picture (the first sample where there is no video).
     duration_s: its length, s; to the end of the video by default.
+    damaged_s: where it is given, sound that cannot be decoded is silence, and its times, s, are added to it.
 
   Returns:
     float32 [N], the mean of the channels, N = round(duration_s * sample_rate). Sample n is the sound at
@@ -144,7 +171,7 @@ def decode_audio(
   duration_s = _span_length(path, start_s, duration_s, sound_alone=True)
   with container.open_media(path, sound_alone=True) as media:
     container.need_audio(media, path)
-    sound, rate, end_s = _gather(media, path, start_s - _MARGIN_S, duration_s + 2 * _MARGIN_S)
+    sound, rate, end_s = _gather(media, path, start_s - _MARGIN_S, duration_s + 2 * _MARGIN_S, damaged_s)
   if end_s < start_s + duration_s - _SLACK_S:
     probe(path, sound_alone=True)
   resampled = soxr.resample(sound, rate, sample_rate, quality="HQ") if rate != sample_rate else sound
@@ -176,7 +203,7 @@ def _check_end(path: container.Path, start_s: float, last_s: float, end_s: float
 
 
 def _pictures(
-  media: av.container.InputContainer, path: container.Path, start_s: float
+  media: av.container.InputContainer, path: container.Path, start_s: float, damaged_s: list[float] | None
 ) -> Iterator[tuple[float, float, av.VideoFrame]]:
   """(start, length, picture) of the picture shown at `start_s` or one before it, and of all after, in order of time."""
   stream = container.need_video(media, path)
@@ -186,7 +213,7 @@ def _pictures(
   early_s = min(float(stream.time_base) / 2, 0.0005) + 1e-6
 
   def decoded():
-    for frame in media.decode(stream):
+    for frame in container.decoded(media, stream, damaged_s):
       if frame.pts is not None:
         time_s = float(frame.pts * stream.time_base - zero)
         length_s = float(frame.duration * stream.time_base) or (float(1 / rate) if rate else 0.0)
@@ -242,11 +269,15 @@ def bicubic(picture_HxWx3: np.ndarray, size: int) -> np.ndarray:
 
 
 def _gather(
-  media: av.container.InputContainer, path: container.Path, start_s: float, duration_s: float
+  media: av.container.InputContainer,
+  path: container.Path,
+  start_s: float,
+  duration_s: float,
+  damaged_s: list[float] | None,
 ) -> tuple[np.ndarray, int, float]:
   """Mono float32 at the file's own rate from `start_s`, that rate, and where the file's sound ends, s."""
   sound, rate, end_s = np.zeros(0, np.float32), 0, 0.0
-  for position_s, rate, mono in _blocks(media, path, start_s):
+  for position_s, rate, mono in _blocks(media, path, start_s, damaged_s):
     if not sound.size:
       sound = np.zeros(round(duration_s * rate) + 1, np.float32)
     at = round((position_s - start_s) * rate)
@@ -262,7 +293,7 @@ def _gather(
 
 
 def _blocks(
-  media: av.container.InputContainer, path: container.Path, start_s: float
+  media: av.container.InputContainer, path: container.Path, start_s: float, damaged_s: list[float] | None
 ) -> Iterator[tuple[float, int, np.ndarray]]:
   """(time, rate, mono samples) of each decoded block, gapless where the time stamps differ by rounding alone."""
   stream = container.need_audio(media, path)
@@ -271,7 +302,7 @@ def _blocks(
   if start_s > _PREROLL_S:
     media.seek(int((zero + start_s - _PREROLL_S) / stream.time_base), stream=stream)
   next_s = None
-  for frame in media.decode(stream):
+  for frame in container.decoded(media, stream, damaged_s):
     position_s = next_s
     if frame.pts is not None:
       stamped_s = float(frame.pts * frame.time_base - zero)
@@ -284,7 +315,7 @@ def _blocks(
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
-  """Mean of the channels, float32 [n] in [-1, 1]."""
+  """Mean of the channels, float32 [n] in [-1, 1] but for files of floats; what is no number is silence."""
   samples, channels = frame.to_ndarray(), frame.layout.nb_channels
   if not frame.format.is_planar:
     samples = samples.reshape(-1, channels).T
@@ -292,4 +323,4 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
     samples = samples.astype(np.float32) / 128 - 1
   elif samples.dtype.kind == "i":
     samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
-  return samples.mean(axis=0, dtype=np.float32)
+  return np.nan_to_num(samples.mean(axis=0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)

@@ -90,7 +90,7 @@ def read_tags(path: container.Path) -> dict[str, str]:
 def _shown_size(path: container.Path) -> tuple[int, int]:
   """Width and height of the first picture after rotation, which only decoding tells."""
   with container.open_media(path) as media:
-    frame = next(media.decode(container.find_video(media)), None)
+    frame = next(container.decoded(media, container.find_video(media), []), None)
   if frame is None:
     raise container.damaged(path, "no picture can be decoded")
   return (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)

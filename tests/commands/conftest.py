@@ -6,7 +6,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
-from condfoley_jax.commands import generate, generation
+from condfoley_jax.commands import generate, generation, maker
 from condfoley_jax.commands.settings import Example, Settings
 from condfoley_jax.conventions import OURS
 from condfoley_jax.weights import folder
@@ -16,7 +16,7 @@ from tests import small
 @pytest.fixture(scope="session")
 def generation_made(videos):
   """Two takes of the first video in the sound of the second."""
-  return generation.make(videos[0], Settings(examples=(Example(videos[1]),), candidates=2))
+  return maker.make(videos[0], Settings(examples=(Example(videos[1]),), candidates=2))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
-from condfoley_jax.commands import generation, inputs
+from condfoley_jax.commands import inputs, maker
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.conventions import Conventions
 from data_pipelines import media
@@ -156,8 +156,8 @@ def test_unusable_input_is_one_line_and_leaves_nothing(kind, role, videos, tmp_p
 
 
 def test_the_noise_of_the_whole_example_is_gone_before_it_is_cut(videos):
-  start_s, noisy = inputs.read_example(videos[1], None, MINI, clips=1, denoised=False)
-  _, clean = inputs.read_example(videos[1], start_s, MINI, clips=1, denoised=True)
+  start_s, noisy = inputs.read_example(videos[1], None, MINI, [], clips=1, denoised=False, pictures=True)
+  _, clean = inputs.read_example(videos[1], start_s, MINI, [], clips=1, denoised=True, pictures=True)
   first = round(start_s * RATE)
   cut = denoise(_sound(videos[1]), RATE)[first : first + MINI.example_samples]
   np.testing.assert_array_equal(clean.audio[: len(cut)], cut)
@@ -212,8 +212,8 @@ def test_guidance_of_weights_that_never_went_without_inputs_is_refused(tmp_path,
   plain["transformer"].config = dataclasses.replace(plain["transformer"].config, stand_ins=False)
   monkeypatch.setattr(generate, "load", lambda directory: Weights(MINI, Conventions(), plain, "none"))
   with pytest.raises(InputError, match="never trained without its inputs; choose --guidance 1"):
-    generation.Maker(tmp_path, Settings(guidance=2.0))
-  made = generation.Maker(tmp_path, Settings(guidance=1.0))
+    maker.Maker(tmp_path, Settings(guidance=2.0))
+  made = maker.Maker(tmp_path, Settings(guidance=1.0))
   assert made.settled(Settings()).guidance == 1.0
 
 
@@ -246,7 +246,7 @@ def test_components_that_were_not_made_for_each_other_are_told_by_the_size(compo
   changed = weights.components[component]
   changed.config = dataclasses.replace(changed.config, **{field: value})
   with pytest.raises(InputError, match=re.escape(words)) as error:
-    generation._require_fit(weights, folder.SHIPPED)
+    maker._require_fit(weights, folder.SHIPPED)
   assert str(folder.SHIPPED / "config.json") in str(error.value)
 
 
