@@ -146,7 +146,7 @@ def _add_prepare(parser: Parser) -> None:
 
 
 def _add_train(parser: Parser) -> None:
-  parser.usage = "condfoley train --config configs/X.py:PRESET --workdir DIR [--config.KEY=VALUE ...]"
+  parser.usage = "condfoley train --config FILE:PRESET --workdir DIR [--config.KEY=VALUE]"
   add = parser.add_argument
   add("--config", required=True, metavar="FILE:PRESET", help="what to train; --config.KEY=VALUE changes it")
   add("--workdir", type=types.path, required=True, metavar="DIR", help="checkpoints, metrics and weights")
@@ -208,7 +208,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Sequence[str]]] = {
     _add_generate,
     (
       "condfoley generate query.mp4 --example knock.mp4 --candidates 4 --out out/x",
-      "condfoley generate query.mp4 --example a.mp4@0-4 --example b.wav@4- --out out/x",
+      "condfoley generate query.mp4 --example a.mp4@0-4 --example b.wav@4- --out out",
       "condfoley generate --batch jobs.csv --candidates 100 --out out/many",
     ),
   ),
@@ -234,7 +234,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Sequence[str]]] = {
   "train": (
     "train one stage",
     _add_train,
-    ("condfoley train --config configs/vqgan.py:mini --workdir out/vqgan --config.seed=1",),
+    ("condfoley train --config configs/vqgan.py:mini --workdir out/vqgan",),
   ),
   "evaluate": (
     "score weights on a test split by every metric",
@@ -245,7 +245,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Sequence[str]]] = {
   "convert": (
     "turn a published PyTorch checkpoint into weights for generate",
     _add_convert,
-    ("condfoley convert --kind transformer last.ckpt weights/gh --vocoder best_netG.pt",),
+    ("condfoley convert --kind transformer last.ckpt w --vocoder best_netG.pt",),
   ),
   "export": (
     "write the sampler as one file that JAX alone runs",
@@ -255,6 +255,6 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser], None], Sequence[str]]] = {
   "completion": (
     "print what makes a shell complete these commands",
     _add_completion,
-    ("condfoley completion bash > ~/.local/share/bash-completion/completions/condfoley",),
+    ("condfoley completion bash > condfoley.bash && source condfoley.bash",),
   ),
 }

@@ -50,6 +50,19 @@ def clips() -> dict[str, Path]:
 @pytest.fixture
 def plain_pictures(monkeypatch):
   """Empty lanes of the right size, for tests of what is around them: drawing takes most of the time."""
+  draw_plainly(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def plain_pictures_in_module():
+  """The same for all tests of a module."""
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    draw_plainly(monkeypatch)
+    yield
+
+
+def draw_plainly(monkeypatch):
+  """See `plain_pictures`."""
   from condfoley_jax import figures  # Here, because it loads much that most tests do without.
 
   def plain(*_, layout, **__) -> bytes:

@@ -13,7 +13,7 @@ from tests.commands import corpus
 
 
 @pytest.fixture(scope="module")
-def outcomes(small_weights, tmp_path_factory):
+def outcomes(small_weights, plain_pictures_in_module, tmp_path_factory):
   """The whole corpus as one batch: (paths of the cases, rows of the summary, folder of results)."""
   folder = tmp_path_factory.mktemp("corpus")
   query = corpus.video("query.mp4")(folder)

@@ -8,12 +8,15 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
+from condfoley_jax.clip import MINI
 from condfoley_jax.commands import output
 from condfoley_jax.sampling import retake as sampling
 
+pytestmark = pytest.mark.usefixtures("plain_pictures_in_module")
+
 
 @pytest.fixture(scope="module")
-def made(videos, small_weights, tmp_path_factory):
+def made(videos, small_weights, plain_pictures_in_module, tmp_path_factory):
   out = tmp_path_factory.mktemp("made") / "out"
   words = ["generate", str(videos[0]), "--example", str(videos[1]), "--candidates", "2", f"--weights={small_weights}"]
   assert cli.main([*words, "--out", str(out)]) == 0
@@ -99,16 +102,20 @@ def test_an_input_that_changed_is_told(result, small_weights, videos, capsys):
   assert f"{videos[0]}: it or an example is gone, or has changed" in capsys.readouterr().err
 
 
-def test_what_is_drawn_goes_on_from_what_was_heard(monkeypatch, result, small_weights):
-  """The codes before the stretch are those of the take's own sound."""
-  known, make = [], sampling._stretch
+def test_what_is_drawn_goes_on_from_what_is_heard_before(monkeypatch, result, small_weights):
+  """The codes before the stretch are those of the take's own sound at the example's level."""
+  heard, encode = [], sampling._encode
 
-  def watched(before, *args):
-    known.append(before)
-    return make(before, *args)
+  def watched(vqgan, sound, *args, **kwargs):
+    heard.append(np.asarray(sound[0]))
+    return encode(vqgan, sound, *args, **kwargs)
 
-  monkeypatch.setattr(sampling, "_stretch", watched)
-  assert _retake(result, small_weights, take=1) == 0
-  assert _retake(result, small_weights, take=2) == 0
-  assert [x.shape for x in known] == [(1, 1, 4, 60)] * 2
-  assert (known[0] != known[1]).any()
+  monkeypatch.setattr(sampling, "_encode", watched)
+  for take in (1, 2):
+    assert _retake(result, small_weights, take=take) == 0
+  record = json.loads((result / "generation.json").read_text())
+  for take, sound in enumerate(heard, 1):
+    first = int(1.5 * MINI.fps) * MINI.samples_per_frame  # A column is a frame.
+    before = _sound(result, take)[:first] / record["takes"][take - 1]["gain"]
+    np.testing.assert_allclose(sound[-first:], before, atol=1e-6)
+    assert len(sound) == 2 * MINI.samples and not sound[:-first].any()
