@@ -24,7 +24,8 @@ def write(generation_made, plain_pictures, monkeypatch):
   """Runs `condfoley generate` with options and returns its exit code; what it writes was made before."""
 
   def make(query, settings, *, weights_dir=None):
-    settings = dataclasses.replace(generation_made.settings, examples=settings.examples)
+    chosen = {"examples": settings.examples, "original_db": settings.original_db}
+    settings = dataclasses.replace(generation_made.settings, **chosen)
     inputs = generation.describe_inputs(query, settings)
     made = dataclasses.replace(generation_made, query=query, settings=settings, inputs=inputs)
     return dataclasses.replace(made, seconds=dict(generation_made.seconds))

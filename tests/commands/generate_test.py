@@ -21,6 +21,7 @@ from data_pipelines.builders.drumstick.render import Coding, write_mp4
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError
 from tests import small
+from tests.commands import corpus
 
 RATE = MINI.sample_rate
 
@@ -272,3 +273,48 @@ def test_weights_that_are_not_there_or_damaged(videos, tmp_path, capsys):
   folder.save(tmp_path / "part", MINI, vqgan)
   assert _generate(videos[0], videos[1], tmp_path / "out", "--weights", str(tmp_path / "part")) == 2
   assert "no component" in capsys.readouterr().err
+
+
+def test_each_stretch_of_a_query_sounds_like_its_own_example(videos, small_weights, plain_pictures, tmp_path):
+  """What is far from where two meet is what each example alone gives there."""
+  query, weights = corpus.video("q.mp4", seconds=2)(tmp_path), f"--weights={small_weights}"
+  examples = [f"--example={videos[1]}@0-1.2", f"--example={videos[2]}@1.2-"]
+  assert cli.main(["generate", weights, *examples, f"--out={tmp_path / 'both'}", str(query)]) == 0
+  assert _generate(query, videos[1], tmp_path / "one", weights) == 0
+  both, one = (_sound_of_wav(tmp_path / name / "takes" / "01.wav") for name in ("both", "one"))
+  assert len(both) == len(one) == 2 * RATE
+  level = lambda sound: sound / np.abs(sound[: RATE // 2]).max()
+  np.testing.assert_allclose(level(both)[: RATE // 2], level(one)[: RATE // 2], atol=1e-3)
+  assert np.abs(level(both)[-RATE // 2 :] - level(one)[-RATE // 2 :]).max() > 0.01
+  record = json.loads((tmp_path / "both" / "generation.json").read_text())
+  assert [x["path"] for x in record["settings"]["examples"]] == [str(videos[1]), str(videos[2])]
+  assert set(record["inputs"]) == {"query", "example", "example_2"}
+  report = (tmp_path / "both" / "report.html").read_text()
+  assert "Example 2" in report and f"{videos[2].name}, from 1.2 s" in report
+
+
+def test_the_querys_own_sound_is_under_the_takes_in_the_video_alone(write, videos, tmp_path):
+  assert write(tmp_path / "plain") == 0 and write(tmp_path / "under", "--keep-original-audio", "-18dB") == 0
+  plain, under = (_sound(tmp_path / name / "soundtrack.mp4") for name in ("plain", "under"))
+  own = media.decode_audio(videos[0], RATE, duration_s=len(plain) / RATE)
+  wav = [(tmp_path / name / "takes" / "01.wav").read_bytes() for name in ("plain", "under")]
+  assert wav[0] == wav[1]
+  added = under - plain
+  assert np.dot(added, own) / np.dot(own, own) == pytest.approx(10 ** (-18 / 20), rel=0.1)
+
+
+def test_a_query_without_sound_has_none_to_keep(videos, tmp_path, capsys):
+  _strip_sound(videos[0], tmp_path / "mute.mp4")
+  words = ["--keep-original-audio", "-18dB"]
+  assert _generate(tmp_path / "mute.mp4", videos[1], tmp_path / "out", *words) == 2
+  assert "mute.mp4: has no sound to keep" in capsys.readouterr().err
+
+
+def test_no_take_is_louder_than_minus_1_dbtp(made):
+  record = json.loads((made[2] / "generation.json").read_text())
+  for number, take in enumerate(record["takes"], 1):
+    sound = _sound_of_wav(made[2] / "takes" / f"{number:02d}.wav")
+    heard = media.measure_loudness(sound.astype(np.float32), RATE)
+    assert heard.true_peak <= 10 ** (-1 / 20) + 1e-6
+    assert take["true_peak_dbtp"] == pytest.approx(20 * np.log10(heard.true_peak), abs=0.05)
+    assert take["loudness_lufs"] == pytest.approx(heard.integrated_lufs, abs=0.1)

@@ -1,0 +1,42 @@
+"""`condfoley generate --dry-run`: says what cannot be used, and makes nothing."""
+
+import json
+
+import pytest
+
+from condfoley_jax import cli
+from tests.commands import corpus
+
+
+@pytest.fixture
+def dry_run(small_weights, tmp_path):
+  words = ["generate", "--dry-run", f"--weights={small_weights}", f"--out={tmp_path / 'out'}", "--candidates", "3"]
+  return lambda *more: cli.main([*words, *map(str, more)])
+
+
+def test_one_that_can_be_made_and_one_that_cannot(dry_run, videos, tmp_path, capsys):
+  assert dry_run(videos[0], "--example", videos[1]) == 0
+  assert f"{videos[0]}: can be made: 3 takes" in capsys.readouterr().out
+  bad = corpus.CASES["text"].make(tmp_path)
+  assert dry_run(videos[0], "--example", bad) == 2
+  assert str(bad) in capsys.readouterr().err
+  assert dry_run(videos[0], f"--example={videos[1]}@0-1") == 2
+  assert "there is no example" in capsys.readouterr().err
+  assert not (tmp_path / "out").exists()
+
+
+def test_all_rows_are_looked_at_first(dry_run, videos, tmp_path, capsys):
+  names = ("text", "damaged pictures in the middle", "no bytes")
+  paths = []
+  for name in names:
+    (tmp_path / name).mkdir()
+    paths.append(corpus.CASES[name].make(tmp_path / name))
+  rows = [{"query": str(path), "example": str(videos[1])} for path in [videos[0], *paths]]
+  (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+  assert dry_run("--batch", tmp_path / "jobs.jsonl") == 2
+  lines = capsys.readouterr().err.splitlines()
+  assert len(lines) == 4
+  assert f"{paths[1]}: 5 damaged packets" in lines[0]
+  assert str(paths[0]) in lines[1] and str(paths[2]) in lines[2]
+  assert lines[3].endswith("jobs.jsonl: 2 of 4 rows cannot be made; mend or remove them")
+  assert not (tmp_path / "out").exists()
