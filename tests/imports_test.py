@@ -18,7 +18,7 @@ LAYERS = (
   ("training",),
   ("evaluation",),
   ("commands",),
-  ("cli", "demo"),
+  ("argument_types", "arguments", "cli", "demo"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
