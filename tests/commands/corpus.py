@@ -3,6 +3,7 @@
 A `Case` names what the file is, the query or the example, and what is said of it: None where a right result comes.
 """
 
+import concurrent.futures
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -47,7 +48,7 @@ def variable(folder: Path) -> Path:
 def encoded(name: str, codec: str, pix_fmt: str, size=(48, 64), frames: int = 15) -> Callable[[Path], Path]:
   """Video of another pixel format or codec."""
 
-  def make(folder: Path) -> Path:
+  def write(folder: Path) -> None:
     with av.open(str(folder / name), "w") as out:
       stream = out.add_stream(codec, rate=15, height=size[0], width=size[1], pix_fmt=pix_fmt)
       if codec == "libx264":
@@ -56,6 +57,11 @@ def encoded(name: str, codec: str, pix_fmt: str, size=(48, 64), frames: int = 15
         picture = av.VideoFrame.from_ndarray(making.picture(index, *size), format="rgb24")
         out.mux(stream.encode(picture.reformat(format=pix_fmt)))
       out.mux(stream.encode(None))
+
+  def make(folder: Path) -> Path:
+    # In a thread that ends: root's SVT-AV1 makes the thread that calls it one that no other may interrupt.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+      pool.submit(write, folder).result()
     return folder / name
 
   return make
