@@ -257,7 +257,7 @@ def make(
   Raises:
     FloatingPointError: the weights overflow.
   """
-  count, scored, syncs = len(frames), 0, []
+  count, judged, syncs = len(frames), 0, []
   kept, segments = Kept(audio, count, spec, conventions), rerank.segments(count, spec)
   plan, needed = pieces(count, spec, conventions), len(windows.plan(count, spec, conventions))
   for piece, following in itertools.zip_longest(plan, plan[1:]):
@@ -269,11 +269,11 @@ def make(
         raise FloatingPointError("sound that is no number")
       kept.add(piece, takes, made)
     done = kept.frames_done(piece)
-    while network and (ready := [s for s in segments[scored : scored + CLIPS] if s[1] <= done]):
+    while network and (ready := [s for s in segments[judged : judged + CLIPS] if s[1] <= done]):
       syncs.append(scored(network, frames, audio, ready, spec))
-      scored += len(ready)
+      judged += len(ready)
     if following:
-      frames.forget(min(following.frame, segments[scored][0]) if network else following.frame)
+      frames.forget(min(following.frame, segments[judged][0]) if network else following.frame)
     progress(done, count)
   for take in audio:
     take /= max(take.max() / program.PEAK, -take.min() / program.PEAK, 1)
