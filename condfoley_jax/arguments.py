@@ -9,7 +9,8 @@ import condfoley_jax
 from condfoley_jax import argument_types as types
 from data_pipelines.errors import printable
 
-_WIDTH = 80
+# Columns of a screen, and where what an option does begins.
+_WIDTH, _COLUMN = 80, 26
 # Options whose value may begin with a dash, as in `--keep-original-audio -18dB`.
 _DASHED = ("--keep-original-audio",)
 
@@ -32,7 +33,8 @@ class Parser(argparse.ArgumentParser):
 
 class _Help(argparse.RawDescriptionHelpFormatter):
   def __init__(self, prog: str):
-    super().__init__(prog, max_help_position=26, width=_WIDTH)
+    super().__init__(prog, max_help_position=_COLUMN, width=_WIDTH)
+    self._action_max_length = _COLUMN  # What Python makes of names in a list differs between its versions.
 
 
 def joined(argv: Sequence[str]) -> list[str]:
