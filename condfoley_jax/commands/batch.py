@@ -128,7 +128,9 @@ class _Batch:
     for (row, request), takes in zip(group, made, strict=False):
       try:
         generation = self._maker.rank(request, takes, {})
-        self.told[row.name] = _told(output.write(generation, self._out / row.name, weights_dir=self._weights_dir))
+        self.told[row.name] = _told(
+          output.write(generation, self._out / row.name, force=self._force, weights_dir=self._weights_dir)
+        )
       except InputError as error:
         self._fail(row, str(error))
     self._summarise()

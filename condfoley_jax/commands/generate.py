@@ -31,7 +31,7 @@ def run(
   """
   output.check(out, (query, *settings.files), force=force)
   generation = make(query, settings, weights_dir=weights_dir)
-  output.write(generation, out, weights_dir=weights_dir)
+  output.write(generation, out, force=force, weights_dir=weights_dir)
   tell_damage(generation.inputs, generation.damaged_s)
   if np.abs(generation.takes[0].audio).max() < _QUIET_PEAK:
     quiet = f"{out / 'soundtrack.mp4'}: nearly silent; try another --seed or --example"

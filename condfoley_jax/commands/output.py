@@ -52,6 +52,10 @@ def check(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
       raise InputError(f"{path}: would be replaced by the result; choose another folder for --out")
   require_place(out)
   _finish_move(out)
+  _require_replaceable(out, force)
+
+
+def _require_replaceable(out: Path, force: bool) -> None:
   record = _record(out)
   _refuse(_foreign(out, record))
   if record and not force:
@@ -163,12 +167,17 @@ def _without_paths(inputs: dict[str, dict]) -> dict[str, dict]:
   return {name: {k: v for k, v in told.items() if k != "path"} for name, told in inputs.items()}
 
 
-def write(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> dict:
-  """Writes the result aside, then moves it to `out`, in place of an earlier one; returns generation.json's content.
+def write(generation: Generation, out: Path, *, force: bool, weights_dir: Path | None = None) -> dict:
+  """Writes the result aside, then moves it to `out`; returns generation.json's content.
+
+  Args:
+    generation, out: what to write, and where.
+    force: an earlier result is replaced, one that came meanwhile too.
+    weights_dir: what the command that repeats the result names; None where they are the shipped ones.
 
   Raises:
-    InputError: the disk is full, `out` cannot be written or holds what no run made, or an input has changed since it
-      was read.
+    InputError: the disk is full, `out` cannot be written or holds what no run made or may not be replaced, or an input
+      has changed since it was read.
     Interrupted: a signal came before the result was moved.
   """
   require_place(out)  # Something else may have come there meanwhile.
@@ -178,7 +187,7 @@ def write(generation: Generation, out: Path, *, weights_dir: Path | None = None)
       record = _write_rest(generation, aside, out, weights_dir, so_far)
     # At the end: each take was made with the query's pictures as they were then.
     _require_unchanged(generation)
-    _move(aside, out)
+    _move(aside, out, force=force)
   return record
 
 
@@ -202,10 +211,10 @@ def refused(out: Path) -> Iterator[None]:
     raise InputError(f"{out}: {error.strerror or error}; free some room or choose another place for --out") from error
 
 
-def _move(aside: Path, out: Path) -> None:
+def _move(aside: Path, out: Path, *, force: bool) -> None:
   """Moves the result in `aside` to `out`, the earlier one to `aside`: generation.json goes first and comes last."""
   # What has come since `check` looked is nobody's to replace.
-  _refuse(_foreign(out, _record(out)))
+  _require_replaceable(out, force)
   (aside / _EARLIER).mkdir()
   done: list[tuple[Path, Path]] = []
   with interrupt.held():
@@ -367,7 +376,7 @@ def add_take(generation: Generation, out: Path, *, weights_dir: Path | None = No
       _write_take(generation, len(generation.takes), aside, _under(generation))
       _write_rest(generation, aside, out, weights_dir, so_far)
     _require_unchanged(generation)
-    _move(aside, out)
+    _move(aside, out, force=True)
 
 
 def _link(source: Path, target: Path) -> None:

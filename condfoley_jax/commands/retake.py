@@ -57,6 +57,9 @@ def run(
     raise InputError(f"{out}: was made with weights {record['weights']}; name their folder with --weights")
   if maker.generator.conventions.windows != "sliding" or maker.generator.ranked_by == "sync":
     raise InputError(f"{maker.directory}: such weights make takes as a whole; run generate with another --seed")
+  samples = inputs.query_samples(query, maker.spec, sound=False)
+  if any(take.audio.shape != (samples,) for take in takes):
+    raise InputError(f"{out / 'takes'}: a wav there is not as long as the query, or not mono; put it back as it was")
   example = _example(query, settings, from_s, to_s, len(takes[0].audio) / maker.spec.sample_rate)
   seed = (max(take.seed for take in takes) + 1) % 2**32 if seed is None else seed
   with timed("read videos", {}):

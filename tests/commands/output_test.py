@@ -218,6 +218,19 @@ def test_what_comes_while_a_run_is_at_work_is_kept(name, write, earlier, monkeyp
   assert "condfoley did not make it" in one_line(capsys)
 
 
+def test_a_result_that_comes_while_a_run_is_at_work_is_kept(write, earlier, monkeypatch, tmp_path, capsys):
+  out, write_page = tmp_path / "new", page.write
+
+  def meanwhile(*args, **kwargs):
+    shutil.copytree(earlier, out, ignore=shutil.ignore_patterns("mine.txt"), dirs_exist_ok=True)
+    return write_page(*args, **kwargs)
+
+  monkeypatch.setattr(page, "write", meanwhile)
+  assert write(out, force=False) == 2
+  assert "holds an earlier result" in one_line(capsys)
+  assert (out / "generation.json").read_bytes() == (earlier / "generation.json").read_bytes()
+
+
 def test_a_file_that_comes_in_place_of_the_folder_is_kept(write, monkeypatch, tmp_path, capsys):
   out, make = tmp_path / "out", generate.make
 

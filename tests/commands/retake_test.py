@@ -94,6 +94,13 @@ def test_results_that_are_none_or_of_other_weights(result, small_weights, tmp_pa
   assert "holds no whole result" in capsys.readouterr().err
 
 
+def test_a_take_that_was_cut_is_told(result, small_weights, capsys):
+  path = result / "takes" / "01.wav"
+  soundfile.write(path, soundfile.read(path)[0][:-1], 22050, subtype="PCM_24")
+  assert _retake(result, small_weights) == 2
+  assert "a wav there is not as long as the query" in capsys.readouterr().err
+
+
 def test_an_input_that_changed_is_told(result, small_weights, videos, capsys):
   record = json.loads((result / "generation.json").read_text())
   record["inputs"]["query"]["sha256"] = "0" * 64
