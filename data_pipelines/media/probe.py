@@ -64,7 +64,8 @@ def probe(path: container.Path, *, sound_alone: bool = False) -> MediaInfo:
       raise container.damaged(path, "has neither video nor audio")
     spans = _spans(media, path)
     _check_complete(media, spans, path)
-    span = spans[main.index]
+    if (span := spans.get(main.index)) is None:
+      raise container.damaged(path, f"holds no {main.type}")
     width, height = _shown_size(path) if video else (0, 0)
     return MediaInfo(
       path=pathlib.Path(path),
