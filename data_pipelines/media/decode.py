@@ -18,6 +18,8 @@ Resize = Literal["area", "bicubic", "centre"]
 # Seeks land this much before the span: pictures may be stored after others that show later, and audio codecs need
 # the packets before to get into step.
 _PREROLL_S = 1.0
+# Of more channels that lie apart PyAV reads where there is no memory.
+_MOST_CHANNELS = 8
 # Sound on both sides of the span that the resampling filter sees, s.
 _MARGIN_S = 0.1
 # A span that ends this much after the last picture or sample makes us check that the file is whole.
@@ -308,6 +310,9 @@ def _blocks(
       stamped_s = float(frame.pts * frame.time_base - zero)
       if next_s is None or abs(stamped_s - next_s) > rounding_s:
         position_s = stamped_s
+    if frame.format.is_planar and frame.layout.nb_channels > _MOST_CHANNELS:
+      told = f"has sound of {frame.layout.nb_channels} channels"
+      raise InputError(f"{path}: {told}; mix it down to {_MOST_CHANNELS} or fewer")
     mono = _mono(frame)
     if position_s is not None:
       yield position_s, frame.sample_rate, mono

@@ -13,6 +13,10 @@ def test_damaged_files_end_in_a_result_or_one_line():
   assert fuzz.run(240, workers=2) == []
 
 
+def test_sound_of_48_channels_does_not_end_the_process():
+  assert fuzz.run(1, first=6565) == []
+
+
 def test_a_case_is_its_number():
   data = bytes(range(256)) * 20
   first, again, other = (fuzz.mutated(data, np.random.default_rng(seed)) for seed in (1, 1, 2))
