@@ -76,7 +76,7 @@ def mux(
         video_out.codec_context.codec_tag = "hvc1"  # the only one of its two tags that QuickTime plays
       audio_out = out.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=_BIT_RATE, options=_AAC)
       packets = heapq.merge(
-        _video_packets(media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time
+        _video_packets(video_path, media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time
       )
       for packet in packets:
         out.mux(packet)
@@ -138,11 +138,13 @@ def _decode_time(packet: av.Packet) -> Fraction:
 
 
 def _video_packets(
-  media: av.container.InputContainer, stream: av.VideoStream, out: av.VideoStream
+  path: container.Path, media: av.container.InputContainer, stream: av.VideoStream, out: av.VideoStream
 ) -> Iterator[av.Packet]:
   """The packets, with the first picture moved to 0 s."""
   zero = round(container.start_of(stream) / stream.time_base)
   for packet in _with_decode_times(p for p in media.demux(stream) if p.size):
+    if packet.pts is None or packet.dts is None:
+      raise container.damaged(path, "has pictures without a time")
     packet.dts -= zero
     packet.pts -= zero
     packet.stream = out
