@@ -41,7 +41,7 @@ class Take:
     seed: of what was drawn.
     onsets_s: onsets that are heard, s.
     segments: start and end, s, and sync of stretches of a clip's length.
-    gain: what the sound was multiplied with, that it is not louder.
+    gain: what the sound was multiplied with, in (0, 1], that it is not louder.
     lufs: integrated loudness; None of what is silent or shorter than 0.4 s.
     peak: true peak, 1 being full scale.
     retake: where it is a take with a stretch made anew, with the seed, of what.
@@ -68,7 +68,7 @@ class Generation:
 
   Attributes:
     query, settings: what was asked.
-    inputs: both files as they were when they were read (`describe_inputs`).
+    inputs: the files as they were when they were read (`describe_inputs`).
     starts_s: where the clips of the examples start, s.
     examples: their frames and audio.
     takes: ranked.
@@ -118,7 +118,7 @@ def _sha256(path: Path) -> str | None:
 
 
 def held_down(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float, media.Loudness]:
-  """float32 audio [N] turned down where its true peak is above `PEAK_DB`, by what, and how loud it is then."""
+  """float32 audio [N], turned down in place where its true peak is above `PEAK_DB`; by what; how loud it is then."""
   heard = media.measure_loudness(audio, sample_rate)
   gain = min(1.0, 10 ** (PEAK_DB / 20) / (heard.true_peak + _PEAK_STEP))
   if gain == 1:

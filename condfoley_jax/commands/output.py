@@ -56,6 +56,7 @@ def check(out: Path, inputs: Sequence[Path], *, force: bool) -> None:
 
 
 def _require_replaceable(out: Path, force: bool) -> None:
+  """Refuses what is no result of ours, and without `force` what is one."""
   record = _record(out)
   _refuse(_foreign(out, record))
   if record and not force:
