@@ -31,12 +31,22 @@ def positive(text: str) -> int:
   return in_range(int, text, "in 1..2^32-1", lambda value: 1 <= value < 2**32)
 
 
+def counts(text: str) -> tuple[int, ...]:
+  """`1,10,100`"""
+  return tuple(positive(part) for part in text.split(","))
+
+
 def natural(text: str) -> int:
   return in_range(int, text, "in 0..2^32-1", lambda value: 0 <= value < 2**32)
 
 
 def not_negative(text: str) -> float:
   return in_range(float, text, "0 or more", lambda value: 0 <= value < float("inf"))
+
+
+def delays(text: str) -> tuple[float, ...]:
+  """`0.05,0.2`"""
+  return tuple(not_negative(part) for part in text.split(","))
 
 
 def strength(text: str) -> float:

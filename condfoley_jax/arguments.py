@@ -176,9 +176,9 @@ def _add_evaluate(parser: Parser) -> None:
   add("--data", type=types.path, required=True, metavar="DIR", help="prepared test split")
   add("--weights", type=types.paths, metavar="DIR[,DIR]", help="weights folders (default: the shipped ones)")
   add("--systems", metavar="A,B", help="only these (default: all)")
-  add("--candidates", type=types.positive, default=10, metavar="N", help="takes ranked (default: 10)")
+  add("--candidates", type=types.counts, default=(10,), metavar="N[,N]", help="takes ranked (default: 10)")
   add("--seed", type=types.natural, default=0, metavar="S", help="of the first take (default: 0)")
-  add("--tau", type=types.not_negative, metavar="S", help="what counts as in time, s")
+  add("--tau", type=types.delays, default=(), metavar="S[,S]", help="what counts as in time, s")
   add("--out", type=types.path, required=True, metavar="DIR", help="folder for metrics.json, report.html")
 
 

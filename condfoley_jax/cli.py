@@ -143,7 +143,7 @@ def _convert(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def _evaluate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import evaluate
 
-  chosen = {"candidates": args.candidates, "seed": args.seed, "tau_s": args.tau}
+  chosen = {"candidates": args.candidates, "seed": args.seed, "taus_s": args.tau}
   if args.weights is not None:
     chosen["weights"] = args.weights
   if args.systems is not None:

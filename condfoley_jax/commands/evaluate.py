@@ -30,17 +30,17 @@ class Settings:
     weights: folders; one named after a variant (`systems.VARIANTS`), or `weights` in such a one, gives that system,
       one other `base` and `rerank`.
     only: systems wanted; None for all.
-    candidates: takes that are ranked.
+    candidates: takes that are ranked; of several numbers, each.
     seed: of the first take and of all draws.
-    tau_s: as in `generate`.
+    taus_s: as in `generate`, or several; none for what goes with the weights.
   """
 
   data: Path
   weights: tuple[Path, ...] = (folder.SHIPPED,)
   only: tuple[str, ...] | None = None
-  candidates: int = 10
+  candidates: tuple[int, ...] = (10,)
   seed: int = 0
-  tau_s: float | None = None
+  taus_s: tuple[float, ...] = ()
 
 
 def run(settings: Settings, out: Path) -> None:
@@ -70,9 +70,14 @@ def _command(settings: Settings, out: Path) -> str:
   """What the user would type to get the same."""
   weights = ",".join(map(str, settings.weights)) if settings.weights != (folder.SHIPPED,) else None
   given = {"--data": settings.data, "--weights": weights, "--systems": settings.only and ",".join(settings.only)}
-  given |= {"--candidates": settings.candidates, "--seed": settings.seed, "--tau": settings.tau_s, "--out": out}
+  given |= {"--candidates": _listed(settings.candidates), "--seed": settings.seed}
+  given |= {"--tau": _listed(settings.taus_s) or None, "--out": out}
   words = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
   return shlex.join(["condfoley", "evaluate", *words])
+
+
+def _listed(numbers: Sequence[float]) -> str:
+  return ",".join(f"{number:g}" for number in numbers)
 
 
 def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
@@ -92,7 +97,7 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
 
 def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet, judges: Judges) -> list[Group]:
   """What is wanted of what there is."""
-  wanted = _wanted(settings.only, named)
+  wanted = _wanted(settings, named)
   groups = [systems.reference_group(tests, settings.seed, wanted)]
   for name, weights in named.items():
     if name == "model":
@@ -100,7 +105,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
       if weights.conventions.detail_frames:
         groups.append(systems.without_detail_group(weights, settings.seed))
       groups.append(systems.style_group(weights, judges.material, judges.id))
-      ranked = {"candidates": settings.candidates, "tau_s": settings.tau_s, "systems": wanted}
+      ranked = {"candidates": settings.candidates, "taus_s": settings.taus_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
       groups.append(systems.variant_group(name, weights, settings.seed))
@@ -108,14 +113,16 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
   return [group for group in groups if group.systems]
 
 
-def _wanted(only: Sequence[str] | None, named: dict[str, folder.Weights]) -> Sequence[str]:
-  """`only`, or all systems that weights of these names give."""
-  of_model = systems.CEILINGS + systems.MODEL + systems.STYLE
+def _wanted(settings: Settings, named: dict[str, folder.Weights]) -> Sequence[str]:
+  """Those that were chosen, or all systems that weights of these names give."""
+  # Of which tau the first is by default is no part of a name.
+  ranked = systems.choices(settings.candidates, settings.taus_s or (0.0,))
+  of_model = systems.CEILINGS + systems.model_systems(ranked) + systems.STYLE
   if "model" in named and named["model"].conventions.detail_frames:
     of_model += (systems.WITHOUT_DETAIL,)
   given = (of_model if name == "model" else (name,) for name in named)
   known = (*systems.REFERENCES, *itertools.chain(*given))
-  for system in only or ():
+  for system in settings.only or ():
     if system not in known:
       raise InputError(f"--systems {system}: not there; choose of {', '.join(known)}")
-  return known if only is None else only
+  return known if settings.only is None else settings.only

@@ -1,6 +1,7 @@
 """Test set and systems in, records and metrics out; a run that was stopped goes on where it was."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -55,36 +56,67 @@ def run(
     for group in groups
     for system in group.systems
   }
-  for index, name in enumerate(tests.names):
-    interrupt.check()
-    # Of a group some may be there: a run was killed between two of them, or did not want the others.
-    missing = {system for system in kept if name not in kept[system] or sounds.lacks(name, system)}
-    left = [group._replace(systems=tuple(s for s in group.systems if s in missing)) for group in groups]
-    left = [group for group in left if group.systems]
-    if left or name not in truth:
-      item = tests[index]
-      seen = judges.watch(item.query)
-      for group in left:
-        made = group.make(index, item)
-        wanted = _checked({system: made[system] for system in group.systems}, item)
-        sounds.keep(item, wanted)
-        for system, audio in wanted.items():
-          if name not in kept[system]:
-            kept[system].add({"item": name, **scoring.score(item, audio, judges, seen)})
-      if name not in truth:
-        truth.add(scoring.truth(item, judges, seen))
-    progress(index + 1, len(tests))
+  book = _Book(judges, truth, kept, sounds)
+  # One item is scored, which takes a core, while the sounds of the next are made.
+  with ThreadPoolExecutor(1) as pool:
+    scored: Future | None = None
+    for index, name in enumerate(tests.names):
+      interrupt.check()
+      if missing := book.missing(name):
+        # Of a group some may be there: a run was killed between two of them, or did not want the others.
+        left = [group._replace(systems=tuple(s for s in group.systems if s in missing)) for group in groups]
+        item = tests[index]
+        made = [_made(group, index, item) for group in left if group.systems]
+        if scored:
+          scored.result()
+        scored = pool.submit(book.enter, item, made)
+      progress(index, len(tests))
+    if scored:
+      scored.result()
+  progress(len(tests), len(tests))
   in_order = lambda records: [records[name] for name in tests.names]
   return _summary(in_order(truth), {system: in_order(records) for system, records in kept.items()})
 
 
-def _checked(sounds: Sounds, item: Item) -> Sounds:
-  """Raises ValueError if a system made no sound of the right length: a fault of ours, which no metric is to hide."""
-  size = len(item.sounds.target.audio_N)
-  for system, audio in sounds.items():
-    if audio.shape != (size,) or not np.isfinite(audio).all():
-      raise ValueError(f"{system} made {audio.shape} samples of {size}, or some that are not finite, for {item.name}")
-  return sounds
+class _Book:
+  """Where the scores of items go."""
+
+  def __init__(self, judges: Judges, truth: Records, kept: Mapping[str, Records], sounds: Kept):
+    self._judges, self._truth, self._kept, self._sounds = judges, truth, kept, sounds
+
+  def missing(self, name: str) -> set[str]:
+    """Systems of which an item lacks the score or the sound, and "truth" where its own record is not there."""
+    lacking = {s for s, records in self._kept.items() if name not in records or self._sounds.lacks(name, s)}
+    return lacking | ({"truth"} if name not in self._truth else set())
+
+  def enter(self, item: Item, made: Sequence[Sounds]) -> None:
+    """Scores the sounds of groups, one that several systems chose once, and then what is true of the item."""
+    seen, scores = self._judges.watch(item.query), {}
+    for sounds in made:
+      self._sounds.keep(item, sounds)
+      for system, audio in sounds.items():
+        if item.name in self._kept[system]:
+          continue
+        key = audio.tobytes()
+        if key not in scores:
+          scores[key] = scoring.score(item, audio, self._judges, seen)
+        self._kept[system].add({"item": item.name, **scores[key]})
+    if item.name not in self._truth:
+      self._truth.add(scoring.truth(item, self._judges, seen))
+
+
+def _made(group: Group, index: int, item: Item) -> Sounds:
+  """Sounds of the group's systems.
+
+  Raises:
+    ValueError: one has the wrong length, or is not finite: a fault of ours, which no metric is to hide.
+  """
+  made, size = group.make(index, item), len(item.sounds.target.audio_N)
+  for system in group.systems:
+    if made[system].shape != (size,) or not np.isfinite(made[system]).all():
+      shape = made[system].shape
+      raise ValueError(f"{system} made {shape} samples of {size}, or some that are not finite, for {item.name}")
+  return {system: made[system] for system in group.systems}
 
 
 def _summary(truth: Sequence[scoring.Record], scores: Mapping[str, Sequence[scoring.Record]]) -> dict:

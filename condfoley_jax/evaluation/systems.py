@@ -2,12 +2,12 @@
 
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
-weights generate, its first take and, of all takes, the one ranked best, and the example's sounds where they see onsets;
+weights generate, its first take and, of several, the one ranked best, and the example's sounds where they see onsets;
 `without_detail` is the first take as its codes alone sound, `style` the truth in the example's texture.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,6 @@ from data_pipelines.errors import InputError
 
 REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
-MODEL = ("base", "rerank", "onset_transfer")
 WITHOUT_DETAIL = "without_detail"
 STYLE = ("style_transfer",)
 # Systems of weights folders of these names, of which one take is made: the paper's ablations, and all of the model,
@@ -124,17 +123,43 @@ def without_detail_group(weights: Weights, seed: int) -> Group:
   return variant_group(WITHOUT_DETAIL, dataclasses.replace(weights, conventions=plain), seed)
 
 
+def choices(candidates: Sequence[int], taus_s: Sequence[float]) -> dict[str, tuple[int, float]]:
+  """By the names of systems, of how many first takes the best is chosen, and by which tau.
+
+  `rerank` has the most takes and the first tau; `rerank_N` and `rerank_tau_S` have others in place of one of them.
+  """
+  most, tau_s = max(candidates), taus_s[0]
+  found = {"rerank": (most, tau_s)}
+  found |= {f"rerank_{count}": (count, tau_s) for count in candidates if count != most}
+  return found | {f"rerank_tau_{other:g}": (most, other) for other in taus_s[1:]}
+
+
+def model_systems(ranked: Iterable[str]) -> tuple[str, ...]:
+  """Names of all systems of a model whose ranked ones are these."""
+  return ("base", *ranked, "onset_transfer")
+
+
 def model_group(
-  weights: Weights, *, candidates: int, seed: int, tau_s: float | None = None, systems: Sequence[str] = MODEL
+  weights: Weights,
+  *,
+  candidates: Sequence[int],
+  seed: int,
+  taus_s: Sequence[float] = (),
+  systems: Sequence[str] | None = None,
 ) -> Group:
-  """What the weights generate: those of `systems`, from `candidates` takes of each item where there is to be a choice.
+  """What the weights generate: those of `systems`, by default all, each item's takes made once for all of them.
 
   Take k has the seed `seed` + k, modulo 2^32.
+
+  Args:
+    candidates: takes that are ranked; of several numbers each gives a system (`choices`).
+    taus_s: likewise; by default what goes with the weights.
   """
   generator, spec = generate.Generator(weights), weights.clip
-  tau_s = generator.tau_s if tau_s is None else tau_s
-  wanted = tuple(s for s in MODEL if s in systems)
-  seeds = [(seed + k) % 2**32 for k in range(candidates if "rerank" in wanted else 1)]
+  ranked = choices(candidates, taus_s or (generator.tau_s,))
+  known = model_systems(ranked)
+  wanted = tuple(s for s in known if systems is None or s in systems)
+  seeds = [(seed + k) % 2**32 for k in range(max([1, *(ranked[s][0] for s in wanted if s in ranked)]))]
   sampling = generate.sampling_of(weights.conventions)
 
   def make(index: int, item: Item) -> Sounds:
@@ -142,13 +167,17 @@ def model_group(
     transfer = references.onset_transfer(
       item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
     )
-    return {
-      "base": takes.audio[0],
-      "rerank": takes.audio[rank(*over_segments(takes.syncs), tau_s)[0]],
-      "onset_transfer": transfer,
-    }
+    best = {s: _best(takes, *ranked[s]) for s in wanted if s in ranked}
+    return {"base": takes.audio[0], "onset_transfer": transfer} | {s: takes.audio[i] for s, i in best.items()}
 
   identity = dict.fromkeys(wanted, f"seed {seed}, weights {weights.id}")
-  if "rerank" in wanted:
-    identity["rerank"] += f", {candidates} candidates, tau {tau_s} s"
+  for system in (s for s in wanted if s in ranked):
+    count, tau_s = ranked[system]
+    identity[system] += f", {count} candidates, tau {tau_s} s"
   return Group(wanted, make, identity)
+
+
+def _best(takes: generate.Takes, count: int, tau_s: float) -> int:
+  """Number of the take that is ranked first of the first `count`."""
+  offsets_s, confidences = over_segments(takes.syncs)
+  return int(rank(offsets_s[:count], confidences[:count], tau_s)[0])

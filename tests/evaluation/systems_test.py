@@ -92,7 +92,7 @@ def generator(monkeypatch):
 
 
 def made(candidates, tau_s):
-  return systems.model_group(WEIGHTS, candidates=candidates, seed=SEED, tau_s=tau_s).make(0, item(0))
+  return systems.model_group(WEIGHTS, candidates=[candidates], seed=SEED, taus_s=[tau_s]).make(0, item(0))
 
 
 def seed_of(audio):
@@ -105,7 +105,7 @@ def test_base_is_the_first_take_whatever_is_ranked_first():
 
 
 def test_seeds_go_on_from_0_after_the_largest():
-  group = systems.model_group(WEIGHTS, candidates=2, seed=2**32 - 1, tau_s=0.1)
+  group = systems.model_group(WEIGHTS, candidates=[2], seed=2**32 - 1, taus_s=[0.1])
   asked = []
   group_seeds = lambda frames, example, sampling, seeds: asked.extend(seeds) or 1 / 0
   with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
@@ -121,6 +121,22 @@ def test_rerank_is_the_take_most_in_time_of_all():
 def test_within_tau_rerank_is_the_surest():
   takes = [seed_of(made(3, tau_s)["rerank"]) - SEED for tau_s in (0.0, 2.5 / MINI.fps, 6.5 / MINI.fps)]
   assert takes == [2, 1, 0]
+
+
+def test_of_several_numbers_and_taus_each_is_a_system_as_it_is_alone():
+  several = systems.model_group(WEIGHTS, candidates=[1, 3, 2], seed=SEED, taus_s=[0.05, 2.5 / MINI.fps])
+  found = several.make(0, item(0))
+  expected = {
+    "rerank": (3, 0.05),
+    "rerank_1": (1, 0.05),
+    "rerank_2": (2, 0.05),
+    "rerank_tau_0.166667": (3, 2.5 / MINI.fps),
+  }
+  assert several.systems == ("base", *expected, "onset_transfer") and set(found) == set(several.systems)
+  for system, (candidates, tau_s) in expected.items():
+    alone = systems.model_group(WEIGHTS, candidates=[candidates], seed=SEED, taus_s=[tau_s])
+    np.testing.assert_array_equal(found[system], alone.make(0, item(0))["rerank"])
+    assert several.identity[system] == alone.identity["rerank"]
 
 
 def test_onset_transfer_pastes_the_example_where_onsets_are_seen():
@@ -195,8 +211,8 @@ def test_a_test_set_of_one_kind_has_no_other_to_draw(tests, system, words):
 
 
 def test_groups_say_all_that_their_sounds_depend_on():
-  model = lambda **changes: systems.model_group(WEIGHTS, **{"candidates": 2, "seed": 0, "tau_s": 0.2} | changes)
-  groups = [model(), model(candidates=3), model(seed=1), model(tau_s=0.1)]
+  model = lambda **changes: systems.model_group(WEIGHTS, **{"candidates": [2], "seed": 0, "taus_s": [0.2]} | changes)
+  groups = [model(), model(candidates=[3]), model(seed=1), model(taus_s=[0.1])]
   assert len({group.identity["rerank"] for group in groups}) == len(groups)
   for system in ("base", "onset_transfer"):
     assert len({group.identity[system] for group in groups}) == 2, "nothing is chosen of takes"
