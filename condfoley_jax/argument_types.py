@@ -49,6 +49,15 @@ def delays(text: str) -> tuple[float, ...]:
   return tuple(not_negative(part) for part in text.split(","))
 
 
+def shard(text: str) -> tuple[int, int]:
+  """`2/8` -> (1, 8)"""
+  found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+  number, count = map(int, found.groups()) if found else (0, 0)
+  if not 1 <= number <= count:
+    raise argparse.ArgumentTypeError(f"`{text}` is no share; give K/N, K from 1 to N")
+  return number - 1, count
+
+
 def strength(text: str) -> float:
   return in_range(float, text, "in [0, 100]", lambda value: 0 <= value <= 100)
 

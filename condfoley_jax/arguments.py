@@ -85,6 +85,7 @@ def _add_generate(parser: Parser) -> None:
   told = "where it starts, s (default: where it is loudest)"
   add("--example-start", type=types.not_negative, action="append", metavar="S", help=told)
   add("--batch", type=types.path, metavar="JOBS", help="CSV or .jsonl with query, example, ... of many")
+  add("--shard", type=types.shard, metavar="K/N", help="of --batch only every Nth row, the Kth first")
   add("--candidates", type=types.positive, default=1, metavar="N", help="takes to make (default: 1)")
   add("--seed", type=types.natural, default=0, metavar="S", help="of the first take (default: 0)")
   add("--temperature", type=types.strength, default=1.0, metavar="T", help="0 is greedy (default: 1)")

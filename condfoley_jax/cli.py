@@ -52,6 +52,8 @@ def _fail(command: str, message: str, code: int) -> int:
 def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if args.batch and (args.query or args.example or args.example_start):
     args.refuse("--batch goes without QUERY and --example: its table names them")
+  if args.shard and (not args.batch or args.dry_run):
+    args.refuse("--shard goes with --batch, and without --dry-run")
   if not args.batch and not (args.query and args.example):
     args.refuse("name a QUERY and its --example, or a table of them with --batch")
   examples, starts_s = args.example or [], args.example_start or [None] * len(args.example or [])
@@ -76,7 +78,7 @@ def _generate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if args.dry_run:
     dry_run.run(args.batch or args.query, args.out, settings, many=args.batch is not None, **more)
   elif args.batch:
-    batch.run(args.batch, args.out, settings, **more)
+    batch.run(args.batch, args.out, settings, shard=batch.Shard(*(args.shard or ())), **more)
   else:
     generate.run(args.query, args.out, settings, **more)
 

@@ -4,39 +4,46 @@ Videos are read ahead and results written behind while the device samples. A row
 summary.csv and fails alone; rows that are there already, of the same settings and inputs, are not made again.
 """
 
-import csv
 import functools
-import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from condfoley_jax.commands import jobs, output
+from condfoley_jax.commands import batch_summary, jobs, output
 from condfoley_jax.commands.ahead import read_ahead
+from condfoley_jax.commands.batch_summary import WHOLE, Shard, Summary
 from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
 from condfoley_jax.commands.maker import Maker, Request
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
-from data_pipelines import claim, interrupt
+from data_pipelines import claim
 from data_pipelines.errors import InputError, printable
 
-SUMMARY = "summary.csv"
-_TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
+# Names that no row may have.
+TAKEN = (batch_summary.FILE, batch_summary.SHARDS)
 # Threads that read rows ahead, and the pictures of rows that are held to be made, bytes.
 _READERS, _HELD = 2, 2**30
 
 
-def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None = None, force: bool = False) -> None:
+def run(
+  table: Path,
+  out: Path,
+  settings: Settings,
+  *,
+  shard: Shard = WHOLE,
+  weights_dir: Path | None = None,
+  force: bool = False,
+) -> None:
   """Makes every row of `table` into `out`/NAME and tells of all in `out`/summary.csv.
 
   Args:
     table: see `jobs.read`.
     out: where.
     settings: of all rows, but for what a row says.
+    shard: of the rows; other runs may make the others at the same time.
     weights_dir: None for the shipped weights.
     force: earlier results, of other settings or inputs, are replaced.
 
@@ -45,35 +52,32 @@ def run(table: Path, out: Path, settings: Settings, *, weights_dir: Path | None 
       batch, or, when all is done, some rows could not be made.
     Interrupted: a signal came; rows that are done stay.
   """
-  rows = jobs.read(table, settings, taken=SUMMARY)
+  rows = jobs.read(table, settings, taken=TAKEN)
   output.require_place(out)
-  _require_ours(out / SUMMARY)
-  with claim.claimed(out):
-    batch = _Batch(rows, out, settings, weights_dir, force)
+  summary, own = Summary(out, rows, shard), shard.of(rows)
+  summary.require_ours()
+  with claim.claimed(shard.place(out)):
+    batch = _Batch(own, out, settings, weights_dir, force, summary)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
   if failed:
-    raise InputError(f"{table}: {len(failed)} of {len(rows)} rows could not be made; {out / SUMMARY} says why")
-
-
-def _require_ours(summary: Path) -> None:
-  """Refuses to replace a file that no batch wrote."""
-  if not os.path.lexists(summary):
-    return
-  try:
-    first = summary.read_text(encoding="utf-8").partition("\n")[0] if summary.is_file() else ""
-  except (OSError, UnicodeDecodeError):
-    first = ""
-  if first.strip() != ",".join(_TOLD):
-    raise InputError(f"{summary}: no batch wrote it and this one would replace it; choose another folder for --out")
+    raise InputError(f"{table}: {len(failed)} of {len(own)} rows could not be made; {out / TAKEN[0]} says why")
 
 
 class _Batch:
   """Rows being made."""
 
-  def __init__(self, rows: Sequence[Row], out: Path, settings: Settings, weights_dir: Path | None, force: bool):
+  def __init__(
+    self,
+    rows: Sequence[Row],
+    out: Path,
+    settings: Settings,
+    weights_dir: Path | None,
+    force: bool,
+    summary: Summary,
+  ):
     self._rows, self._out, self._settings, self._weights_dir = rows, out, settings, weights_dir
-    self._force = force
+    self._force, self._summary = force, summary
     with timed("load weights", {}):
       self._maker = Maker(weights_dir, settings)
     self.told = {row.name: self._earlier(row) for row in rows}
@@ -88,7 +92,7 @@ class _Batch:
         made = finish()
       before = functools.partial(self._write_all, group, made)
     before()
-    self._summarise()
+    self._summary.write(self.told)
 
   def _groups(self) -> Iterator[list[tuple[Row, Request]]]:
     """Rows to make together: of one bucket, read ahead; those that wait long for others go without them."""
@@ -133,7 +137,7 @@ class _Batch:
         )
       except InputError as error:
         self._fail(row, str(error))
-    self._summarise()
+    self._summary.write(self.told)
 
   def _earlier(self, row: Row) -> dict | None:
     """What the summary tells of a row that is made; None if it is not, or reading it will tell why not."""
@@ -149,17 +153,6 @@ class _Batch:
 
   def _count(self) -> str:
     return f"{sum(told is not None for told in self.told.values())} of {len(self._rows)}:"
-
-  def _summarise(self) -> None:
-    """Writes summary.csv, rows that are not made yet included."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _TOLD)
-    writer.writeheader()
-    for row in self._rows:
-      place = {"name": row.name, "query": printable(row.query), "example": printable(jobs.shown(row.settings.examples))}
-      writer.writerow(place | (self.told[row.name] or {"status": "left"}))
-    _require_ours(self._out / SUMMARY)  # Another one may have come meanwhile.
-    interrupt.write_together(self._out, {SUMMARY: text.getvalue()})
 
 
 def _told(record: dict) -> dict:

@@ -26,7 +26,7 @@ def run(
   Raises:
     InputError: something cannot be used.
   """
-  rows = jobs.read(source, settings, taken=batch.SUMMARY) if many else [Row("", source, settings)]
+  rows = jobs.read(source, settings, taken=batch.TAKEN) if many else [Row("", source, settings)]
   output.require_place(out)
   with timed("load weights", {}):
     maker = Maker(weights_dir, settings)

@@ -26,7 +26,7 @@ class Row:
   settings: Settings
 
 
-def read(table: Path, settings: Settings, *, taken: str) -> list[Row]:
+def read(table: Path, settings: Settings, *, taken: Sequence[str]) -> list[Row]:
   """The rows of a table.
 
   Args:
@@ -34,7 +34,7 @@ def read(table: Path, settings: Settings, *, taken: str) -> list[Row]:
       and `example` are paths from the table's folder on; in JSON `example` may be a list, as several --example are, and
       `example_start` too.
     settings: of all rows, but for what a row says.
-    taken: a name that no row may have.
+    taken: names that no row may have.
 
   Raises:
     InputError: it is no such table.
@@ -44,7 +44,7 @@ def read(table: Path, settings: Settings, *, taken: str) -> list[Row]:
   if not rows:
     raise InputError(f"{table}: has no rows")
   for number, row in enumerate(rows, 1):
-    if row.name.casefold() == taken:
+    if row.name.casefold() in taken:
       raise _unnamable(f"{table}: row {number}", row.name)
   # Not every file system tells large letters from small ones.
   place = lambda name: unicodedata.normalize("NFC", name).casefold()

@@ -52,13 +52,22 @@ def _made(config: str, values: ConfigDict, workdir: Path, profile: bool) -> Run:
 
 
 def _join_processes() -> None:
-  """Joins the other processes of this run, where JAX_COORDINATOR_ADDRESS says that there are some.
+  """Joins the other processes of this run, where JAX_COORDINATOR_ADDRESS says that there are some; `auto` on hosts of
+  TPU slices, where JAX finds out who they are.
 
   Raises:
-    InputError: it is no address, or JAX_NUM_PROCESSES or JAX_PROCESS_ID is no number.
+    InputError: it is no address, or JAX_NUM_PROCESSES or JAX_PROCESS_ID is no number; there is nobody to find.
   """
   address = os.environ.get("JAX_COORDINATOR_ADDRESS")
   if not address or jax.distributed.is_initialized():
+    return
+  if address == "auto":
+    del os.environ["JAX_COORDINATOR_ADDRESS"]  # JAX would take it for an address.
+    try:
+      jax.distributed.initialize()
+    except ValueError as error:
+      remedy = "name HOST:PORT, or leave it out where one process trains alone"
+      raise InputError(f"JAX_COORDINATOR_ADDRESS: auto, but this is no host of a TPU slice; {remedy}") from error
     return
   numbers = {}
   for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):

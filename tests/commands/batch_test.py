@@ -11,9 +11,11 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
-from condfoley_jax.commands import batch, output
+from condfoley_jax.commands import batch, batch_summary, output
+from condfoley_jax.commands.jobs import Row
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling import program
+from data_pipelines import lock
 
 
 def write_table(path, rows, columns=("query", "example", "example_start", "seed", "name")):
@@ -31,7 +33,7 @@ def generate(small_weights):
 
 
 def summary(out):
-  with (out / batch.SUMMARY).open(newline="") as file:
+  with (out / batch_summary.FILE).open(newline="") as file:
     return list(csv.DictReader(file))
 
 
@@ -75,6 +77,44 @@ def test_a_row_is_what_it_is_alone(made, small_weights, tmp_path):
     np.testing.assert_allclose(ours, other, atol=1e-4)
 
 
+def test_shares_of_a_batch_make_each_row_once_and_one_summary(made, generate, tmp_path, capsys):
+  folder = made[0]
+  parts = [generate(folder / "jobs.csv", tmp_path, "--candidates", "2", f"--shard={i}/2") for i in (2, 1)]
+  assert parts == [2, 0]
+  assert f"1 of 1 rows could not be made; {tmp_path / 'summary.csv'} says why" in capsys.readouterr().err
+  whole = (folder / "out" / "summary.csv").read_text()
+  assert (tmp_path / "summary.csv").read_text() == whole
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["00003-2", "first", "shards", "summary.csv"]
+  for name in ("first", "00003-2"):
+    one, other = ((out / name / "takes" / "01.wav").read_bytes() for out in (tmp_path, folder / "out"))
+    assert one == other
+
+
+def test_a_summary_has_what_another_share_wrote_meanwhile(tmp_path, monkeypatch):
+  rows = [Row(name, tmp_path / "q.mp4", Settings()) for name in "abcd"]
+  one, two = (batch_summary.Summary(tmp_path, rows, batch.Shard(i, 2)) for i in range(2))
+  made = lambda names: {name: {"status": "made", "seed": 0} for name in names}
+  write, others = batch_summary.interrupt.write_together, [lambda: two.write(made("bd"))]
+
+  def meanwhile(place, texts):
+    # Just before the first share's summary of all is replaced, the other share ends.
+    if place == tmp_path and others:
+      others.pop()()
+    write(place, texts)
+
+  monkeypatch.setattr(batch_summary.interrupt, "write_together", meanwhile)
+  one.write(made("ac"))
+  assert [(row["name"], row["status"]) for row in summary(tmp_path)] == [(name, "made") for name in "abcd"]
+
+
+def test_two_runs_of_one_share_are_one_too_many(made, generate, tmp_path, capsys):
+  place = batch.Shard(0, 2).place(tmp_path)
+  place.mkdir(parents=True)
+  with lock.locked(place):
+    assert generate(made[0] / "jobs.csv", tmp_path, "--shard=1/2") == 2
+  assert "another run is at work here" in capsys.readouterr().err
+
+
 def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, generate, monkeypatch, capsys):
   folder, _ = made
   before = {p: p.stat().st_mtime_ns for p in (folder / "out").glob("*/generation.json")}
@@ -83,7 +123,7 @@ def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, generate, 
   assert (
     capsys.readouterr()
     .err.splitlines()[-1]
-    .endswith(f"1 of 3 rows could not be made; {folder / 'out' / batch.SUMMARY} says why")
+    .endswith(f"1 of 3 rows could not be made; {folder / 'out' / batch_summary.FILE} says why")
   )
   assert [r["status"] for r in summary(folder / "out")] == ["made", "failed", "made"]
   calls = []
@@ -189,29 +229,29 @@ def test_a_summary_that_comes_while_a_batch_is_at_work_is_kept(videos, generate,
   write, out = output.write, tmp_path / "out"
 
   def meanwhile(*args, **kwargs):
-    (out / batch.SUMMARY).write_text("mine")
+    (out / batch_summary.FILE).write_text("mine")
     return write(*args, **kwargs)
 
   monkeypatch.setattr(output, "write", meanwhile)
   assert generate(tmp_path / "jobs.csv", out) == 2
-  assert "no batch wrote it" in capsys.readouterr().err and (out / batch.SUMMARY).read_text() == "mine"
+  assert "no batch wrote it" in capsys.readouterr().err and (out / batch_summary.FILE).read_text() == "mine"
 
 
 @pytest.mark.parametrize("text", ["mine\n", "name,query\n", None])
 def test_a_summary_that_is_the_users_is_kept(text, generate, tmp_path, capsys):
-  table = tmp_path / ("jobs.csv" if text else batch.SUMMARY)
+  table = tmp_path / ("jobs.csv" if text else batch_summary.FILE)
   table.write_text("query,example\nq.mp4,e.mp4\n")
   if text:
-    (tmp_path / batch.SUMMARY).write_text(text)
-  before = (tmp_path / batch.SUMMARY).read_text()
+    (tmp_path / batch_summary.FILE).write_text(text)
+  before = (tmp_path / batch_summary.FILE).read_text()
   assert generate(table, tmp_path) == 2
   (line,) = capsys.readouterr().err.splitlines()
-  assert "no batch wrote it" in line and (tmp_path / batch.SUMMARY).read_text() == before
+  assert "no batch wrote it" in line and (tmp_path / batch_summary.FILE).read_text() == before
 
 
 def test_a_summary_that_is_no_file_is_kept(generate, tmp_path, capsys):
   (tmp_path / "jobs.csv").write_text("query,example\nq.mp4,e.mp4\n")
-  summary_path = tmp_path / batch.SUMMARY
+  summary_path = tmp_path / batch_summary.FILE
   for make in (lambda: summary_path.symlink_to("elsewhere"), lambda: os.mkfifo(summary_path), summary_path.mkdir):
     make()
     assert generate(tmp_path / "jobs.csv", tmp_path) == 2
@@ -250,7 +290,7 @@ def test_a_made_row_whose_input_cannot_be_had_any_more_fails_alone(videos, gener
 
 
 def test_groups_are_no_larger_than_a_call(generate, monkeypatch, videos, tmp_path, small_weights):
-  made = batch._Batch([], tmp_path, Settings(candidates=3), small_weights, False)
+  made = batch._Batch([], tmp_path, Settings(candidates=3), small_weights, False, None)
   for fitting, rows in ((128, 32), (16, 4), (2, 1)):
     monkeypatch.setattr(type(made._maker.generator), "at_once", lambda self, frames, fitting=fitting: fitting)
     assert made._at_once(30) == rows
@@ -263,6 +303,9 @@ def test_groups_are_no_larger_than_a_call(generate, monkeypatch, videos, tmp_pat
     (["--batch", "j.csv", "--example", "e.mp4"], "--batch goes without QUERY"),
     (["q.mp4"], "name a QUERY and its --example"),
     ([], "name a QUERY and its --example"),
+    (["q.mp4", "--example", "e.mp4", "--shard", "1/2"], "--shard goes with --batch"),
+    (["--batch", "j.csv", "--shard", "3/2"], "`3/2` is no share; give K/N, K from 1 to N"),
+    (["--batch", "j.csv", "--shard", "2"], "`2` is no share"),
   ],
 )
 def test_a_batch_or_one(capsys, tmp_path, words, told):

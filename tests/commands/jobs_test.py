@@ -15,7 +15,7 @@ from data_pipelines.errors import InputError
 def _read(folder: Path, *rows) -> list[jobs.Row]:
   path = folder / "jobs.jsonl"
   path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
-  return jobs.read(path, Settings(candidates=3, seed=5), taken="summary.csv")
+  return jobs.read(path, Settings(candidates=3, seed=5), taken=["summary.csv"])
 
 
 def test_rows_say_what_they_say_and_no_more(tmp_path):

@@ -88,11 +88,15 @@ def test_sigterm_to_one_process_saves_and_ends_all(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("count", "index", "words"),
-  [("", "0", "JAX_NUM_PROCESSES: `` is not a number"), ("2", "2", "JAX_PROCESS_ID: 2 is not below")],
+  ("address", "count", "index", "words"),
+  [
+    ("127.0.0.1:1", "", "0", "JAX_NUM_PROCESSES: `` is not a number"),
+    ("127.0.0.1:1", "2", "2", "JAX_PROCESS_ID: 2 is not below"),
+    ("auto", "", "", "JAX_COORDINATOR_ADDRESS: auto, but this is no host of a TPU slice"),
+  ],
 )
-def test_a_wrong_environment_is_one_line(world, tmp_path, count, index, words):
-  address = {"JAX_COORDINATOR_ADDRESS": "127.0.0.1:1", "JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": index}
+def test_a_wrong_environment_is_one_line(world, tmp_path, address, count, index, words):
+  address = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": count, "JAX_PROCESS_ID": index}
   run = _start(world, tmp_path / "w", address)
   (line,) = run.communicate(timeout=100)[1].splitlines()
   assert run.returncode == 2 and words in line and not (tmp_path / "w").exists()

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# What a host of a slice does, in the folder of this file:
+#   host.sh install BUCKET        condfoley as built, in env/, and the bucket as the folder bucket/
+#   host.sh start [NAME=VALUE ...] -- WORDS   `condfoley WORDS` in bucket/, unless it was started before
+#   host.sh status OFFSET         none, running or ended CODE; then what its log has from byte OFFSET on
+# Each can be called again: what is done is not done twice.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+here=$PWD
+
+install() {
+  exec 9> lock
+  flock 9
+  [ -e env/installed ] || { install_condfoley; touch env/installed; }
+  mkdir -p bucket
+  mountpoint -q bucket || { install_gcsfuse; gcsfuse --implicit-dirs "$1" bucket; }
+}
+
+install_condfoley() {
+  python3 -m pip install --quiet --user uv
+  python3 -m uv venv --quiet --clear --python 3.11 env
+  python3 -m uv pip install --quiet --python env/bin/python --constraint constraints.txt "$(echo "$here"/*.whl)[tpu]"
+}
+
+install_gcsfuse() {
+  command -v gcsfuse > /dev/null && return
+  local key=/usr/share/keyrings/cloud.google.asc from=https://packages.cloud.google.com/apt
+  curl --silent --fail "$from/doc/apt-key.gpg" | sudo tee "$key" > /dev/null
+  echo "deb [signed-by=$key] $from gcsfuse-$(lsb_release -c -s) main" | sudo tee /etc/apt/sources.list.d/gcsfuse.list > /dev/null
+  sudo apt-get update -qq
+  sudo apt-get install -y -qq gcsfuse
+}
+
+start() {
+  # Made by one caller only.
+  mkdir run 2> /dev/null || return 0
+  setsid nohup bash host.sh run "$@" > /dev/null 2>&1 < /dev/null &
+}
+
+run() {
+  echo $$ > run/pid
+  local settings=()
+  while [ "$1" != -- ]; do settings+=("$1"); shift; done
+  shift
+  local code=0
+  (cd bucket && exec env "${settings[@]}" "$here/env/bin/condfoley" "$@") > run/log 2>&1 || code=$?
+  echo "$code" > run/code.partial
+  mv run/code.partial run/code
+}
+
+status() {
+  if [ ! -d run ]; then echo none; return; fi
+  # The code is looked for again after the process: it may have ended in between.
+  if [ -e run/code ] || [ ! -e run/pid ] || kill -0 "$(cat run/pid)" 2> /dev/null; then
+    if [ -e run/code ]; then echo "ended $(cat run/code)"; else echo running; fi
+  elif [ -e run/code ]; then
+    echo "ended $(cat run/code)"
+  else
+    echo "ended 137"
+  fi
+  [ ! -e run/log ] || tail -c "+$(($1 + 1))" run/log | head -c 65536
+}
+
+"$@"

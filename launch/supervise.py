@@ -1,0 +1,80 @@
+"""A job somewhere, from its start to its end: begun, watched, begun again where it is lost, and cleared away."""
+
+import enum
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from data_pipelines import interrupt
+from data_pipelines.errors import InputError
+
+# Exit code of a command that no second start would help.
+_WRONG_USE = 2
+
+
+class Phase(enum.Enum):
+  """waiting: for machines; running; ended: with an exit code; lost: its machines are gone, or one of its processes."""
+
+  WAITING, RUNNING, ENDED, LOST = range(4)
+
+
+class State(NamedTuple):
+  """phase; code: exit code of a job that has ended; told: what is known besides, for people."""
+
+  phase: Phase
+  code: int | None = None
+  told: str = ""
+
+
+class Backend(Protocol):
+  """Where a job runs. Every method may be called again after it failed, and after a launcher that was killed."""
+
+  def begin(self) -> None:
+    """Sees to it that the job is on its way: a job that is there already is not started a second time."""
+
+  def state(self) -> State:
+    """How it is."""
+
+  def end(self) -> None:
+    """Clears away all that was made for the job; returns when nothing is left."""
+
+
+def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Callable[[str], None]) -> int:
+  """Runs a job to its end and returns its exit code; whatever comes of it, nothing of it is left.
+
+  Args:
+    restarts: how often it is begun again after it was lost, or ended with an error that is no wrong use.
+    pause: waits between two looks.
+    say: is told what happens.
+
+  Raises:
+    InputError: it was lost more often than that, or a method of the backend failed.
+  """
+  for left in range(restarts, -1, -1):
+    try:
+      backend.begin()
+      state = _watched(backend, pause, say)
+    finally:
+      backend.end()
+    if state.phase is Phase.ENDED and state.code in (0, _WRONG_USE):
+      return state.code
+    why = state.told or f"ended with exit code {state.code}"
+    if left:
+      say(f"{why}; begun again, {left} more time{'s' * (left > 1)} at most")
+  if state.phase is Phase.ENDED:
+    say(f"{why}; it was begun {restarts + 1} times")
+    return state.code
+  raise InputError(f"{why}; it was begun {restarts + 1} times; the same command goes on from its last checkpoint")
+
+
+def _watched(backend: Backend, pause: Callable[[], None], say: Callable[[str], None]) -> State:
+  """How the job is when it neither waits nor runs any more; what changes meanwhile is told."""
+  before = None
+  while True:
+    interrupt.check()
+    state = backend.state()
+    if state.phase in (Phase.ENDED, Phase.LOST):
+      return state
+    if state != before:
+      say(state.told or state.phase.name.lower())
+    before = state
+    pause()

@@ -1,0 +1,222 @@
+"""A cloud of folders: programs `gcloud` and what hosts call, for a PATH, which do what a script of mishaps says.
+
+Run as `gcloud` it keeps queued resources in a JSON file, and each host's home as a folder; what is to run on a host
+runs here, in that folder. It takes only flags that gcloud documents.
+
+The script is a list of {"on": words that a command line has, "nth": of such command lines, "do": mishap}. Mishaps:
+`fail` before anything is done, `fail_after` it, `hang`, and `preempt` all slices before it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CHIPS = {"v5litepod": 1, "v6e": 1, "v4": 2, "v5p": 2}
+# How often a resource is looked at before it is there.
+_WAITS = ("WAITING_FOR_RESOURCES", "PROVISIONING")
+
+_CONDFOLEY = """#!/usr/bin/env bash
+# In place of condfoley: the first host counts to STEPS in a file of the bucket, from where it was; the others wait.
+echo "$PWD $JAX_COORDINATOR_ADDRESS $*" >> "$FAKE_CLOUD/started"
+mkdir -p out/x
+for _ in $(seq 200); do
+  step=$(cat out/x/step 2> /dev/null || echo 0)
+  if [ "$step" -ge "${STEPS:-3}" ]; then exit "${CODE:-0}"; fi
+  case $PWD in */gh/0/* | */gh-0/0/*) echo $((step + 1)) > out/x/step; echo "step $step" ;; esac
+  sleep 0.1
+done
+exit 1
+"""
+_PROGRAMS = {
+  # `python3 -m pip install` and `python3 -m uv`, of which `uv venv` makes env/.
+  "python3": """#!/usr/bin/env bash
+if [ "$3" = venv ]; then mkdir -p env/bin; cp "$FAKE_CLOUD/condfoley" env/bin/condfoley; fi
+echo "$*" >> "$FAKE_CLOUD/installed"
+""",
+  "mountpoint": """#!/usr/bin/env bash
+[ -L "$2" ]
+""",
+  "gcsfuse": """#!/usr/bin/env bash
+rmdir "$3" && ln -s "$FAKE_CLOUD/buckets/$2" "$3"
+""",
+}
+
+
+def make(place: Path, gcloud: str = __file__) -> dict[str, str]:
+  """Puts the programs in `place`; the environment that finds them."""
+  programs = place / "bin"
+  programs.mkdir(parents=True)
+  (place / "buckets" / "foley-bucket").mkdir(parents=True)
+  (place / "condfoley").write_text(_CONDFOLEY)
+  content = {**_PROGRAMS, "gcloud": f'#!/usr/bin/env bash\nexec {sys.executable} {gcloud} "$@"\n'}
+  for name, text in content.items():
+    (programs / name).write_text(text)
+  for path in (place / "condfoley", *programs.iterdir()):
+    path.chmod(0o755)
+  root = str(Path(__file__).resolve().parents[2])
+  return {"PATH": f"{programs}:{os.environ['PATH']}", "FAKE_CLOUD": str(place), "PYTHONPATH": root}
+
+
+class Gone(Exception):
+  """What the command line asks for is not there, or a mishap; as gcloud tells it."""
+
+
+class Cloud:
+  """The cloud of one folder; a context that keeps others out."""
+
+  def __init__(self, place: Path):
+    self.place = place
+    self._file, self._lock = place / "resources.json", place / "lock"
+
+  def __enter__(self) -> "Cloud":
+    self._held = self._lock.open("w")
+    fcntl.flock(self._held, fcntl.LOCK_EX)
+    text = self._file.read_text() if self._file.exists() else "{}"
+    self.resources = json.loads(text)
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._file.write_text(json.dumps(self.resources))
+    self._held.close()
+
+  def host(self, node: str, number: int) -> Path:
+    return self.place / "hosts" / node / str(number)
+
+  def create(self, name: str, options: dict[str, str]) -> None:
+    if name in self.resources:
+      raise Gone(f"ALREADY_EXISTS: {name}")
+    count = int(options.get("node-count", 1))
+    kind, _, size = options["accelerator-type"].partition("-")
+    hosts = max(1, int(size) // CHIPS[kind] // 4) if int(size) // CHIPS[kind] > 8 else 1
+    key, _, value = options["labels"].partition("=")
+    nodes = [options["node-id"]] if count == 1 else [f"{options['node-prefix']}-{i}" for i in range(count)]
+    self.resources[name] = {"looks": 0, "state": None, "labels": {key: value}, "nodes": dict.fromkeys(nodes, hosts)}
+
+  def describe(self, name: str) -> dict:
+    found = self._of(name)
+    if found["state"] is None:
+      state = _WAITS[found["looks"]] if found["looks"] < len(_WAITS) else "ACTIVE"
+      found["looks"] += 1
+      if state == "ACTIVE":
+        found["state"] = state
+        for node, hosts in found["nodes"].items():
+          for number in range(hosts):
+            self.host(node, number).mkdir(parents=True)
+    specs = [{"nodeId": node, "node": {"labels": found["labels"]}} for node in found["nodes"]]
+    return {"name": name, "state": {"state": found["state"] or state}, "tpu": {"nodeSpec": specs}}
+
+  def delete(self, name: str) -> None:
+    self._stop(self._of(name))
+    del self.resources[name]
+
+  def preempt(self) -> None:
+    for found in self.resources.values():
+      if found["state"] == "ACTIVE":
+        found["state"] = "SUSPENDED"
+        self._stop(found)
+
+  def hosts_of(self, node: str) -> list[Path]:
+    for found in self.resources.values():
+      if node in found["nodes"] and found["state"] == "ACTIVE":
+        return [self.host(node, number) for number in range(found["nodes"][node])]
+    raise Gone(f"NOT_FOUND: {node}")
+
+  def _of(self, name: str) -> dict:
+    if name not in self.resources:
+      raise Gone(f"NOT_FOUND: {name}")
+    return self.resources[name]
+
+  def _stop(self, found: dict) -> None:
+    for node in found["nodes"]:
+      for pid in (self.place / "hosts" / node).glob("*/condfoley/run/pid"):
+        with contextlib.suppress(ProcessLookupError, ValueError):
+          os.killpg(int(pid.read_text()), signal.SIGKILL)
+      shutil.rmtree(self.place / "hosts" / node, ignore_errors=True)
+
+
+def _mishap(place: Path, line: str) -> str | None:
+  """What is to befall this command line."""
+  script = place / "script.json"
+  for number, rule in enumerate(json.loads(script.read_text()) if script.exists() else []):
+    if rule["on"] in line:
+      counted = place / f"seen-{number}"
+      seen = int(counted.read_text()) + 1 if counted.exists() else 1
+      counted.write_text(str(seen))
+      if seen in rule["nth"]:
+        return rule["do"]
+  return None
+
+
+def _carry_out(cloud: Cloud, words: list[str], options: dict[str, str]) -> str:
+  group, verb, *rest = words
+  if group == "queued-resources":
+    found = getattr(cloud, verb)(rest[0], options) if verb == "create" else getattr(cloud, verb)(rest[0])
+    return json.dumps(found)
+  if verb == "scp":
+    *files, to = rest
+    node, _, folder = to.partition(":")
+    for host in cloud.hosts_of(node):
+      for file in files:
+        shutil.copy(file, host / folder)
+    return ""
+  if verb == "rsync":
+    shutil.copytree(cloud.place / "buckets" / rest[0].removeprefix("gs://"), rest[1], dirs_exist_ok=True)
+    return ""
+  return _ssh(cloud, rest[0], options)
+
+
+def _ssh(cloud: Cloud, node: str, options: dict[str, str]) -> str:
+  said = ""
+  for number, host in enumerate(cloud.hosts_of(node)):
+    environment = os.environ | {"HOME": str(host)}
+    done = subprocess.run(
+      ["bash", "-c", options["command"]], cwd=host, env=environment, capture_output=True, check=False
+    )
+    if done.returncode:
+      raise Gone(f"ssh: exit code {done.returncode}: {done.stderr.decode()}")
+    if "output-directory" in options:
+      (Path(options["output-directory"]) / f"{number}.log").write_bytes(done.stdout)
+    said += done.stdout.decode()
+  return said
+
+
+def main() -> int:
+  from tests.launch import documented
+
+  place, argv = Path(os.environ["FAKE_CLOUD"]), sys.argv[1:]
+  with (place / "calls").open("a") as calls:
+    calls.write(json.dumps(argv) + "\n")
+  if unknown := documented.unknown(["gcloud", *argv]):
+    (place / "unknown").write_text(" ".join(unknown))
+    print(f"unrecognized arguments: {unknown}", file=sys.stderr)
+    return 2
+  words = [word for word in argv if not word.startswith("-")]
+  options = dict(word[2:].split("=", 1) for word in argv if word.startswith("--") and "=" in word)
+  mishap = _mishap(place, " ".join(argv))
+  if mishap == "hang":
+    time.sleep(60)
+  try:
+    with Cloud(place) as cloud:
+      if mishap == "preempt":
+        cloud.preempt()
+      if mishap == "fail":
+        raise Gone("UNAVAILABLE: try again")
+      said = _carry_out(cloud, words[words[0] == "compute" and 2 :], options)
+      if mishap == "fail_after":
+        raise Gone("DEADLINE_EXCEEDED: no answer")
+  except Gone as error:
+    print(f"ERROR: (gcloud) {error}", file=sys.stderr)
+    return 1
+  print(said)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

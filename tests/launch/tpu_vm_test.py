@@ -1,0 +1,273 @@
+"""The launcher against a cloud of folders (`tests/launch/cloud.py`) in which things go wrong."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_pipelines.errors import InputError
+from launch import build, tpu_vm
+from launch.job import Job
+from launch.shell import Shell
+from tests.launch import cloud, documented
+
+TRAIN = ("train", "--config", "configs/vqgan.py:mini", "--workdir", "out/x")
+FLAGS = ["--name", "gh", "--zone", "us-west4-a", "--bucket", "foley-bucket"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+  """The folder of the cloud; the launcher works in another, without waiting."""
+  place, here = tmp_path / "cloud", tmp_path / "here"
+  here.mkdir()
+  for name, value in cloud.make(place).items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.chdir(here)
+  monkeypatch.setattr(tpu_vm, "_LOOK_S", 0.1)
+  monkeypatch.setattr(tpu_vm, "Shell", shell_without_waits)
+  monkeypatch.setattr(build, "commit", lambda **_: "0123456789abcdef")
+  monkeypatch.setattr(build, "build", built)
+  yield place
+  with cloud.Cloud(place) as left:
+    for name in list(left.resources):
+      left.delete(name)
+
+
+def shell_without_waits():
+  """One that has no patience."""
+  shell = Shell(pause=lambda _: None)
+  return lambda words, *, seconds=120, **given: shell(words, seconds=min(seconds, 5), **given)
+
+
+def built(out, **_):
+  """What `build.build` leaves, less the wheel's content."""
+  out.mkdir()
+  (out / "condfoley_jax-0.1.0-py3-none-any.whl").touch()
+  (out / build.CONSTRAINTS).touch()
+  (out / build.HOST).write_bytes((build.ROOT / "launch" / build.HOST).read_bytes())
+  return "0123456789abcdef"
+
+
+def script(place, *rules):
+  (place / "script.json").write_text(json.dumps([dict(zip(("on", "nth", "do"), rule, strict=True)) for rule in rules]))
+
+
+def launch(*more, topology="v5e:4x4", words=TRAIN):
+  return tpu_vm.main([*FLAGS, "--topology", topology, *more, "--", *words])
+
+
+def started(place):
+  path = place / "started"
+  return path.read_text().splitlines() if path.exists() else []
+
+
+def calls(place, verb):
+  return [call for line in (place / "calls").read_text().splitlines() if verb in (call := json.loads(line))]
+
+
+def left_over(place):
+  """Queued resources, hosts and processes that are still there."""
+  with cloud.Cloud(place) as there:
+    resources = list(there.resources)
+  hosts = [str(path) for path in (place / "hosts").glob("*/*")]
+  running = subprocess.run(["pgrep", "-f", str(place / "hosts")], capture_output=True, text=True, check=False).stdout
+  return resources + hosts + running.split()
+
+
+def test_it_runs_on_every_host_once_and_leaves_nothing(place, capfd):
+  assert launch() == 0
+  assert not left_over(place) and not (place / "unknown").exists()
+  lines = started(place)
+  assert len(lines) == 4 and all(f" auto {' '.join(TRAIN)}" in line for line in lines)
+  assert {line.split()[0].split("/hosts/gh/")[1][0] for line in lines} == set("0123")
+  assert Path("out/x/step").read_text().strip() == "3"
+  shown = capfd.readouterr()
+  assert "step 0\nstep 1\n" in shown.out and "step 0\nstep 1\n" in Path("out/launch/gh/log.txt").read_text()
+  for words in (
+    "gh is WAITING_FOR_RESOURCES",
+    "installing 0123456789ab on 4 hosts",
+    "running on 4 hosts",
+    "deleting gh",
+  ):
+    assert words in shown.err
+  assert json.loads(Path("out/launch/gh/job.json").read_text())["commit"] == "0123456789abcdef"
+  (create,) = calls(place, "create")
+  assert {"--accelerator-type=v5litepod-16", "--node-id=gh", "--zone=us-west4-a", "--async"} <= set(create)
+  assert not {"--spot", "--reserved"} & set(create)
+
+
+@pytest.mark.parametrize("capacity", ["spot", "reserved"])
+def test_what_is_rented_is_what_was_said(place, capacity):
+  assert launch("--capacity", capacity) == 0
+  (create,) = calls(place, "create")
+  assert f"--{capacity}" in create
+
+
+def test_slices_that_are_taken_away_are_asked_for_again_and_the_job_goes_on(place, capfd, monkeypatch):
+  monkeypatch.setenv("STEPS", "30")
+  script(place, ("host.sh status", [3], "preempt"))
+  assert launch("--slices", "2") == 0
+  assert not left_over(place)
+  assert len(calls(place, "create")) == 2 and len(started(place)) == 16
+  assert "gh is gone" not in (told := capfd.readouterr().err)
+  assert "begun again, 20 more times at most" in told
+  first, *_ = Path("out/launch/gh/log.txt").read_text().split("step ")[1:]
+  assert first.strip() == "0" and Path("out/x/step").read_text().strip() == "30"
+
+
+def test_a_job_that_is_lost_too_often_is_given_up_and_leaves_nothing(place, capfd, monkeypatch):
+  monkeypatch.setenv("STEPS", "1000")
+  script(place, ("host.sh status", list(range(1, 50)), "preempt"))
+  assert launch("--restarts", "2") == 2
+  assert not left_over(place) and len(calls(place, "create")) == 3
+  assert "it was begun 3 times; the same command goes on from its last checkpoint" in capfd.readouterr().err
+
+
+def test_an_answer_that_is_lost_makes_no_second_one(place):
+  """Of a creation that was made and told as failed, one that hangs, a start that was made and told as failed."""
+  script(place, ("queued-resources create", [1], "fail_after"), ("host.sh start", [1, 2], "hang"))
+  assert launch() == 0
+  assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
+
+
+@pytest.mark.parametrize(
+  "step", ["describe", "scp", "host.sh install", "host.sh start", "host.sh status", "rsync", "delete"]
+)
+@pytest.mark.parametrize("mishap", ["fail", "fail_after"])
+def test_what_fails_twice_is_tried_again(place, step, mishap):
+  script(place, (step, [1, 2], mishap))
+  assert launch() == 0
+  assert len(started(place)) == 4 and len(calls(place, "create")) == 1 and not left_over(place)
+
+
+def test_a_creation_that_is_refused_is_told(place, capfd):
+  script(place, ("queued-resources create", [1], "fail"))
+  assert launch() == 2
+  assert "UNAVAILABLE: try again" in capfd.readouterr().err and not left_over(place) and not started(place)
+
+
+def test_hosts_that_answer_no_more_are_given_back(place, capfd, monkeypatch):
+  monkeypatch.setenv("STEPS", "40")
+  script(place, ("host.sh status", list(range(3, 8)), "fail"))
+  assert launch() == 0
+  assert len(calls(place, "create")) == 2 and not left_over(place)
+  assert "UNAVAILABLE: try again; begun again" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "begun"), [("2", 1), ("7", 3)])
+def test_a_command_that_fails_is_begun_again_unless_it_is_wrong_use(place, monkeypatch, code, begun):
+  monkeypatch.setenv("CODE", code)
+  assert launch("--restarts", "2") == int(code)
+  assert len(calls(place, "create")) == begun and not left_over(place)
+
+
+def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd):
+  script(place, ("queued-resources delete", list(range(1, 50)), "fail"))
+  assert launch() == 2
+  told = capfd.readouterr().err.splitlines()[-1]
+  assert "gh: still there, and costs money; delete it: gcloud compute tpus queued-resources delete gh" in told
+  assert left_over(place)
+
+
+def launcher(place, *more):
+  """A process of its own, that can be killed."""
+  code = (
+    "import sys; from tests.launch import tpu_vm_test as t; from launch import build, tpu_vm;"
+    "tpu_vm._LOOK_S = 0.1; tpu_vm.Shell = t.shell_without_waits; build.build = t.built;"
+    "build.commit = lambda **_: '0123456789abcdef'; sys.exit(t.launch(*sys.argv[1:]))"
+  )
+  return subprocess.Popen([sys.executable, "-c", code, *more], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition):
+  for _ in range(300):
+    if condition():
+      return
+    time.sleep(0.1)
+  raise AssertionError("it never came")
+
+
+def test_a_killed_launcher_is_taken_up_by_the_same_command(place, monkeypatch):
+  monkeypatch.setenv("STEPS", "60")
+  killed = launcher(place)
+  wait_for(lambda: len(started(place)) == 4)
+  killed.kill()
+  killed.communicate()
+  assert left_over(place)
+  assert launch() == 0
+  assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
+
+
+def test_ctrl_c_deletes_what_was_made(place, monkeypatch):
+  monkeypatch.setenv("STEPS", "1000")
+  stopped = launcher(place)
+  wait_for(lambda: len(started(place)) == 4)
+  stopped.send_signal(signal.SIGINT)
+  told = stopped.communicate(timeout=60)[1]
+  assert stopped.returncode == 130 and not left_over(place)
+  assert "interrupted by SIGINT; what was made is deleted, and the same command goes on" in told
+
+
+def test_what_is_left_can_be_deleted_by_another_commit_but_not_taken_up(place, monkeypatch, capfd):
+  monkeypatch.setenv("STEPS", "1000")
+  killed = launcher(place)
+  wait_for(lambda: started(place))
+  killed.kill()
+  killed.communicate()
+  monkeypatch.setattr(build, "commit", lambda **_: "fedcba9876543210")
+  assert launch() == 2
+  assert "another command or commit of this name is there; --delete it, or rename this" in capfd.readouterr().err
+  assert left_over(place)
+  assert launch("--delete") == 0 and not left_over(place)
+  assert launch("--delete") == 0
+
+
+def test_bulk_sampling_is_a_share_of_the_rows_for_each_slice(place):
+  words = ("generate", "--batch", "jobs.csv", "--out", "out/x")
+  assert launch("--slices", "3", topology="v5e:2x4", words=words) == 0
+  shares = sorted(line.rsplit(" ", 1)[1] for line in started(place))
+  assert shares == ["1/3", "2/3", "3/3"] and not any(" auto " in line for line in started(place))
+
+
+def test_a_dry_run_prints_every_command_and_each_is_documented(place, capsys):
+  assert launch("--dry-run", "--slices", "2", "--capacity", "spot", "--project", "p") == 0
+  lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+  assert not (place / "calls").exists() and [documented.unknown(line) for line in lines] == [[]] * len(lines)
+  assert launch("--slices", "2", "--capacity", "spot", "--project", "p") == 0
+  kind = lambda words: [word.partition("=")[0] for word in words if not word.startswith(("/", "condfoley_jax"))]
+  ran = [["gcloud", *json.loads(line)] for line in (place / "calls").read_text().splitlines()]
+  assert {tuple(kind(words)) for words in lines} >= {tuple(kind(words)) for words in ran if "scp" not in words}
+
+
+@pytest.mark.parametrize(
+  ("changes", "words"),
+  [
+    ({"name": "GH"}, "--name GH: use at most 40 of a-z"),
+    ({"bucket": "gs://b/c"}, "--bucket gs://b/c: not the name of a bucket"),
+    ({"slices": 0}, "--slices 0: must be 1 or more"),
+    ({"topology": "v5e:2x8"}, "v5e:2x8: 16 chips are given out as v5e:4x4"),
+    ({"topology": "v9:2x2"}, "v9:2x2: no chip `v9`"),
+    ({"words": ("studio",)}, "give a command of condfoley after --"),
+    ({"words": ("train", "--config", "x")}, "train: give --workdir DIR"),
+    ({"words": ("train", "--workdir", "/x")}, "--workdir /x: in the bucket it is a folder such as out/x"),
+    ({"words": ("generate", "q.mp4", "--out", "x")}, "generate: on slices it makes the rows of a table"),
+    ({"words": ("generate", "--batch", "j", "--out", "x")}, "v5e:4x4: generate takes slices of one host"),
+  ],
+)
+def test_what_cannot_be_launched_is_one_line(changes, words):
+  fields = {"name": "gh", "topology": "v5e:4x4", "slices": 1, "capacity": "spot", "bucket": "foley-bucket"}
+  fields |= {"words": TRAIN, "commit": "0"}
+  with pytest.raises(InputError, match=f"^{re.escape(words)}"):
+    Job(**(fields | changes))
+
+
+def test_without_gcloud_there_is_one_line(place, monkeypatch, capfd):
+  monkeypatch.setenv("PATH", str(place))
+  assert launch() == 2
+  assert capfd.readouterr().err.splitlines() == ["tpu_vm: gcloud: not found; install it and log in"]
