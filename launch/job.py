@@ -99,6 +99,11 @@ class Job:
       return self.words
     return (*self.words, "--shard", f"{index + 1}/{self.slices}")
 
+  def fetch(self, project: str | None) -> list[str]:
+    """The gcloud command that brings results here, less the checkpoints."""
+    words = ["gcloud", "storage", "rsync", f"gs://{self.bucket}/{self.result}", str(self.result), "--recursive"]
+    return [*words, "--exclude=(^|.*/)checkpoints/.*", *([f"--project={project}"] if project else []), "--quiet"]
+
   @property
   def local(self) -> Path:
     """Folder here for the launcher's own records of the job."""

@@ -87,12 +87,15 @@ class Cloud:
     wanted: the job.
     zone: of its slices.
     project: None for gcloud's own.
+
+  Attributes:
+    fetch: the command that brings results here.
   """
 
   def __init__(self, wanted: Job, zone: str, project: str | None):
     self._job = wanted
     self._place = [f"--zone={zone}", *([f"--project={project}"] if project else []), "--quiet"]
-    self._project = [f"--project={project}"] if project else []
+    self.fetch = wanted.fetch(project)
 
   @property
   def nodes(self) -> list[str]:
@@ -129,13 +132,6 @@ class Cloud:
     """A shell command on every host of a slice; what each writes goes to NUMBER.log in the folder `into`."""
     words = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", node, "--worker=all", f"--command={command}", *self._place]
     return [*words, f"--output-directory={into}"] if into else words
-
-  def fetch(self) -> list[str]:
-    """Results, less the checkpoints."""
-    result = self._job.result
-    away = "--exclude=(^|.*/)checkpoints/.*"
-    return ["gcloud", "storage", "rsync", f"gs://{self._job.bucket}/{result}", str(result), "--recursive", away,
-            *self._project, "--quiet"]  # fmt: skip
 
   def _resource(self, verb: str) -> list[str]:
     return ["gcloud", "compute", "tpus", "queued-resources", verb, self._job.name, *self._place]
@@ -300,7 +296,7 @@ class Slices:
 
   def _fetch(self) -> None:
     Path(self._job.result).mkdir(parents=True, exist_ok=True)
-    self._shell(self._cloud.fetch(), seconds=_INSTALL_S, tries=_TRIES)
+    self._shell(self._cloud.fetch, seconds=_INSTALL_S, tries=_TRIES)
 
 
 def _state(found: Mapping) -> str:
@@ -321,7 +317,7 @@ def _print_all(wanted: Job, cloud: Cloud) -> None:
     show(cloud.on_hosts(node, start_command(wanted, index)))
   for node in cloud.nodes:
     show(cloud.on_hosts(node, status_command(0), Path("STATUS")))
-  show(cloud.fetch())
+  show(cloud.fetch)
   show(cloud.delete())
 
 

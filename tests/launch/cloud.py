@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 CHIPS = {"v5litepod": 1, "v6e": 1, "v4": 2, "v5p": 2}
@@ -49,13 +50,15 @@ rmdir "$3" && ln -s "$FAKE_CLOUD/buckets/$2" "$3"
 }
 
 
-def make(place: Path, gcloud: str = __file__) -> dict[str, str]:
+def make(place: Path) -> dict[str, str]:
   """Puts the programs in `place`; the environment that finds them."""
   programs = place / "bin"
   programs.mkdir(parents=True)
   (place / "buckets" / "foley-bucket").mkdir(parents=True)
   (place / "condfoley").write_text(_CONDFOLEY)
-  content = {**_PROGRAMS, "gcloud": f'#!/usr/bin/env bash\nexec {sys.executable} {gcloud} "$@"\n'}
+  called = lambda file: f'#!/usr/bin/env bash\nexec {sys.executable} {file} "$@"\n'
+  cluster = Path(__file__).with_name("cluster.py")
+  content = {**_PROGRAMS, "gcloud": called(__file__), "kubectl": called(cluster)}
   for name, text in content.items():
     (programs / name).write_text(text)
   for path in (place / "condfoley", *programs.iterdir()):
@@ -79,11 +82,12 @@ class Cloud:
     self._held = self._lock.open("w")
     fcntl.flock(self._held, fcntl.LOCK_EX)
     text = self._file.read_text() if self._file.exists() else "{}"
-    self.resources = json.loads(text)
+    found = json.loads(text)
+    self.resources, self.images = found.get("resources", {}), found.get("images", [])
     return self
 
   def __exit__(self, *_) -> None:
-    self._file.write_text(json.dumps(self.resources))
+    self._file.write_text(json.dumps({"resources": self.resources, "images": self.images}))
     self._held.close()
 
   def host(self, node: str, number: int) -> Path:
@@ -141,7 +145,7 @@ class Cloud:
       shutil.rmtree(self.place / "hosts" / node, ignore_errors=True)
 
 
-def _mishap(place: Path, line: str) -> str | None:
+def befalling(place: Path, line: str) -> str | None:
   """What is to befall this command line."""
   script = place / "script.json"
   for number, rule in enumerate(json.loads(script.read_text()) if script.exists() else []):
@@ -166,6 +170,15 @@ def _carry_out(cloud: Cloud, words: list[str], options: dict[str, str]) -> str:
       for file in files:
         shutil.copy(file, host / folder)
     return ""
+  if group == "artifacts":
+    if rest[-1] not in cloud.images:
+      raise Gone(f"NOT_FOUND: {rest[-1]}")
+    return ""
+  if group == "builds":
+    if {path.suffix for path in Path(rest[0]).iterdir()} != {"", ".whl", ".txt", ".sh"}:
+      raise Gone("INVALID_ARGUMENT: it lacks files")
+    cloud.images.append(options["tag"])
+    return ""
   if verb == "rsync":
     shutil.copytree(cloud.place / "buckets" / rest[0].removeprefix("gs://"), rest[1], dirs_exist_ok=True)
     return ""
@@ -187,36 +200,44 @@ def _ssh(cloud: Cloud, node: str, options: dict[str, str]) -> str:
   return said
 
 
-def main() -> int:
+Do = Callable[[Cloud, list[str], dict[str, str], str | None], str]
+
+
+def called(program: str, do: Do) -> int:
+  """A call of `program`, noted, with what befalls it; `do` carries it out: cloud, words, options, mishap to output."""
   from tests.launch import documented
 
   place, argv = Path(os.environ["FAKE_CLOUD"]), sys.argv[1:]
   with (place / "calls").open("a") as calls:
-    calls.write(json.dumps(argv) + "\n")
-  if unknown := documented.unknown(["gcloud", *argv]):
+    calls.write(json.dumps([program, *argv]) + "\n")
+  if unknown := documented.unknown([program, *argv]):
     (place / "unknown").write_text(" ".join(unknown))
     print(f"unrecognized arguments: {unknown}", file=sys.stderr)
     return 2
   words = [word for word in argv if not word.startswith("-")]
   options = dict(word[2:].split("=", 1) for word in argv if word.startswith("--") and "=" in word)
-  mishap = _mishap(place, " ".join(argv))
+  mishap = befalling(place, " ".join(argv))
   if mishap == "hang":
     time.sleep(60)
   try:
     with Cloud(place) as cloud:
-      if mishap == "preempt":
-        cloud.preempt()
       if mishap == "fail":
         raise Gone("UNAVAILABLE: try again")
-      said = _carry_out(cloud, words[words[0] == "compute" and 2 :], options)
+      said = do(cloud, words, options, mishap)
       if mishap == "fail_after":
         raise Gone("DEADLINE_EXCEEDED: no answer")
   except Gone as error:
-    print(f"ERROR: (gcloud) {error}", file=sys.stderr)
+    print(f"ERROR: ({program}) {error}", file=sys.stderr)
     return 1
   print(said)
   return 0
 
 
+def _gcloud(cloud: Cloud, words: list[str], options: dict[str, str], mishap: str | None) -> str:
+  if mishap == "preempt":
+    cloud.preempt()
+  return _carry_out(cloud, words[2:] if words[0] == "compute" else words, options)
+
+
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(called("gcloud", _gcloud))

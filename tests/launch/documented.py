@@ -10,6 +10,8 @@ from pathlib import Path
 
 FILE = Path(__file__).with_suffix(".json")
 _GCLOUD = (
+  "artifacts docker images describe",
+  "builds submit",
   "compute tpus queued-resources create",
   "compute tpus queued-resources delete",
   "compute tpus queued-resources describe",

@@ -1,0 +1,257 @@
+"""Runs a command of condfoley on TPU nodes of a GKE cluster, as a JobSet.
+
+    python -m launch.gke --name NAME --topology v5e:4x4 --bucket BUCKET --repository REPOSITORY [--slices N]
+                         [--capacity spot] [--queue QUEUE [--quota CHIPS]] -- train --config ... --workdir out/NAME
+
+Builds this commit's container where the repository has none, applies the JobSet to the cluster that kubectl talks to,
+shows the first pod's log, and deletes the JobSet at the end or at Ctrl-C. JobSet itself begins it again where nodes are
+taken away. The cluster needs JobSet, node pools of the topology, the Cloud Storage FUSE driver and, for a queue, Kueue.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from data_pipelines import claim, interrupt
+from data_pipelines.errors import InputError, printable
+from launch import build, job, manifests, supervise
+from launch.job import Job
+from launch.manifests import LABEL, Manifest, Setting
+from launch.shell import CommandFailed, Shell
+from launch.supervise import Phase, State
+
+_LOOK_S = 30.0
+_TRIES = 5
+_BUILD_S, _FETCH_S, _DELETE_S = 3600.0, 1800.0, 600.0
+# Pods whose log is shown: the first host of the first slice.
+_SHOWN = "jobset.sigs.k8s.io/job-global-index=0,batch.kubernetes.io/job-completion-index=0"
+_STAMP = re.compile(r"^(\S+Z) (.*)$")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """0: done; 1: the job failed; 2: wrong use, also of the command on the nodes, or a command that fails: one line."""
+  args = _parser().parse_args(argv)
+  say = lambda text: print(f"gke: {printable(text)}", file=sys.stderr, flush=True)
+  try:
+    with interrupt.handled():
+      return _run(args, say)
+  except InputError as error:
+    say(str(error))
+    return 2
+  except interrupt.Interrupted as error:
+    say(f"interrupted by {error}; what was made is deleted, and the same command goes on")
+    return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(prog="gke", description=__doc__.partition("\n")[0])
+  job.add_arguments(parser)
+  add = parser.add_argument
+  add("--repository", required=True, metavar="PATH", help="for containers, as us-docker.pkg.dev/PROJECT/NAME")
+  add("--service-account", default="default", metavar="NAME", help="of Kubernetes, that may use the bucket")
+  add("--queue", metavar="NAME", help="of Kueue, to wait in")
+  add("--quota", type=int, metavar="CHIPS", help="make the queue, for so many chips at a time")
+  return parser
+
+
+def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
+  if args.quota and not args.queue:
+    raise InputError("--quota: goes with --queue")
+  commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
+  wanted = Job(args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
+  image = f"{args.repository}/condfoley:{commit}"
+  objects = manifests.queue(wanted, args.queue, args.quota) if args.quota else []
+  objects.append(manifests.jobset(wanted, Setting(image, args.service_account, args.queue, args.restarts)))
+  if args.dry_run:
+    _print_all(wanted, objects, image, args.project)
+    return 0
+  with claim.claimed(wanted.local), tempfile.TemporaryDirectory(prefix="gke-") as place:
+    pods = Pods(wanted, objects, args.project, Shell(), say, any_commit=args.delete)
+    if args.delete:
+      pods.end()
+      return 0
+    _build_image(image, args, Path(place), say)
+    (wanted.local / "manifests.yaml").write_text(yaml.safe_dump_all(objects, sort_keys=False), encoding="utf-8")
+    return supervise.run(pods, restarts=0, pause=lambda: time.sleep(_LOOK_S), say=say)
+
+
+def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callable[[str], None]) -> None:
+  """Builds the container of this commit, unless it is there."""
+  shell = Shell()
+  try:
+    shell(_has_image(image, args.project), tries=_TRIES, final="NOT_FOUND")
+    return
+  except CommandFailed as error:
+    if "NOT_FOUND" not in error.said:
+      raise
+  say(f"building {image}")
+  context = place / "build"
+  build.build(context, allow_dirty=args.allow_dirty)
+  shutil.copy(build.ROOT / "launch" / "Containerfile", context / "Dockerfile")
+  shell(_make_image(image, context, args.project), seconds=_BUILD_S)
+
+
+def _has_image(image: str, project: str | None) -> list[str]:
+  return ["gcloud", "artifacts", "docker", "images", "describe", image, *_project(project), "--quiet"]
+
+
+def _make_image(image: str, context: Path, project: str | None) -> list[str]:
+  return ["gcloud", "builds", "submit", str(context), f"--tag={image}", *_project(project), "--quiet"]
+
+
+def _project(project: str | None) -> list[str]:
+  return [f"--project={project}"] if project else []
+
+
+class Pods:
+  """A job as a JobSet; a `supervise.Backend`.
+
+  Args:
+    wanted: the job.
+    objects: manifests, the JobSet last.
+    project: of Google Cloud; None for gcloud's own.
+    shell: runs commands.
+    say: is told what happens.
+    any_commit: whether what another commit or command of this name has left counts as this job's.
+  """
+
+  def __init__(
+    self,
+    wanted: Job,
+    objects: Sequence[Manifest],
+    project: str | None,
+    shell: Shell,
+    say: Callable[[str], None],
+    *,
+    any_commit: bool = False,
+  ):
+    self._job, self._objects, self._project = wanted, objects, project
+    self._shell, self._say, self._any_commit = shell, say, any_commit
+    self._shown = ""
+
+  def begin(self) -> None:
+    """Applies the manifests, unless the JobSet is there.
+
+    Raises:
+      InputError: kubectl fails, or others have taken the name.
+    """
+    if found := self._found():
+      self._require_ours(found)
+      return
+    text = yaml.safe_dump_all(self._objects, sort_keys=False)
+    self._shell(apply_words(), tries=_TRIES, given=text)
+
+  def state(self) -> State:
+    """Looks at the JobSet, and shows what the log has anew."""
+    found = self._found()
+    if not found:
+      return State(Phase.LOST, told=f"{self._job.name} is gone")
+    status = found.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
+    restarts = status.get("restarts", 0)
+    told = f", begun again {restarts} times" if restarts else ""
+    if "Suspended" in conditions:
+      return State(Phase.WAITING, told=f"{self._job.name} waits in the queue")
+    self._show()
+    if "Completed" in conditions:
+      self._fetch()
+      return State(Phase.ENDED, 0)
+    if failed := conditions.get("Failed"):
+      wrong_use = "FailJobSet" in failed.get("reason", "")
+      self._say(f"{self._job.name} failed{told}: {failed.get('message', '')}")
+      return State(Phase.ENDED, 2 if wrong_use else 1)
+    return State(Phase.RUNNING, told=f"{self._job.name} is there{told}")
+
+  def end(self) -> None:
+    """Deletes the JobSet and its pods; queues stay.
+
+    Raises:
+      InputError: it is still there, or not ours.
+    """
+    found = self._found()
+    if not found:
+      return
+    self._require_ours(found)
+    self._say(f"deleting {self._job.name}")
+    try:
+      self._shell(delete_words(self._job), seconds=_DELETE_S, tries=_TRIES)
+    except CommandFailed as error:
+      self._say(str(error))
+    if self._found():
+      raise InputError(
+        f"{self._job.name}: still there, and costs money; delete it: {shlex.join(delete_words(self._job))}"
+      )
+
+  def _found(self) -> Mapping | None:
+    said = self._shell(get_words(self._job), tries=_TRIES)
+    return json.loads(said) if said.strip() else None
+
+  def _require_ours(self, found: Mapping) -> None:
+    label = found["metadata"].get("labels", {}).get(LABEL)
+    if label is None:
+      raise InputError(f"{self._job.name}: a JobSet that no launch made has this name; choose another --name")
+    if label != self._job.id and not self._any_commit:
+      raise InputError(
+        f"{self._job.name}: another command or commit of this name is there; --delete it, or rename this"
+      )
+
+  def _show(self) -> None:
+    """Lines of the log that are later than those shown; none where the pod is not there yet."""
+    try:
+      said = self._shell(log_words(self._job, self._shown))
+    except CommandFailed:
+      return
+    lines = [found.groups() for line in said.splitlines() if (found := _STAMP.match(line)) and found[1] > self._shown]
+    with (self._job.local / "log.txt").open("a", encoding="utf-8") as file:
+      for _, text in lines:
+        file.write(text + "\n")
+        print(text, flush=True)
+    self._shown = lines[-1][0] if lines else self._shown
+
+  def _fetch(self) -> None:
+    Path(self._job.result).mkdir(parents=True, exist_ok=True)
+    self._shell(self._job.fetch(self._project), seconds=_FETCH_S, tries=_TRIES)
+
+
+def apply_words() -> list[str]:
+  return ["kubectl", "apply", "--filename=-"]
+
+
+def get_words(wanted: Job) -> list[str]:
+  return ["kubectl", "get", "jobset", wanted.name, "--output=json", "--ignore-not-found"]
+
+
+def log_words(wanted: Job, since: str) -> list[str]:
+  """The log of the first pod from a time stamp on; all of it where that is empty."""
+  selector = f"--selector={manifests.JOBSET_LABEL}={wanted.name},{_SHOWN}"
+  words = ["kubectl", "logs", selector, f"--container={manifests.CONTAINER}", "--tail=-1", "--timestamps"]
+  return [*words, *([f"--since-time={since}"] if since else [])]
+
+
+def delete_words(wanted: Job) -> list[str]:
+  return ["kubectl", "delete", "jobset", wanted.name, "--ignore-not-found", "--wait", f"--timeout={_DELETE_S:.0f}s"]
+
+
+def _print_all(wanted: Job, objects: Sequence[Manifest], image: str, project: str | None) -> None:
+  """Every command of a launch, in order, and after the one that applies them the manifests."""
+  show = lambda words: print(shlex.join(words))
+  show(_has_image(image, project))
+  show(_make_image(image, Path("BUILD"), project))
+  show(get_words(wanted))
+  print(f"{shlex.join(apply_words())} <<END\n{yaml.safe_dump_all(objects, sort_keys=False)}END")
+  show(log_words(wanted, ""))
+  show(wanted.fetch(project))
+  show(delete_words(wanted))
+
+
+if __name__ == "__main__":
+  sys.exit(main())

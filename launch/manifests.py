@@ -1,0 +1,138 @@
+"""A job as Kubernetes objects for GKE: a JobSet on TPU nodes, and the Kueue queue that it may wait in.
+
+Sources: the API of JobSet (jobset.x-k8s.io/v1alpha2) and of Kueue (kueue.x-k8s.io/v1beta2); the pages on TPUs, on
+Multislice and on the Cloud Storage FUSE driver in the GKE documentation.
+"""
+
+from typing import Any, NamedTuple
+
+from launch.job import Job
+
+LABEL, QUEUE_LABEL = "condfoley-job", "kueue.x-k8s.io/queue-name"
+CONTAINER = "condfoley"
+# Label of JobSet's own on every pod.
+JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
+_ACCELERATOR, _TOPOLOGY, _SPOT = (f"cloud.google.com/gke-{x}" for x in ("tpu-accelerator", "tpu-topology", "spot"))
+_CHIPS = "google.com/tpu"
+# Exit code of a command that no second start would help.
+_WRONG_USE = 2
+# Those by which the hosts of a slice find one another, and slices each other.
+_PORTS = (8471, 8080)
+# What a host has of it, to give a run that is to end time to save, s.
+_GRACE_S = 120
+
+Manifest = dict[str, Any]
+
+
+class Setting(NamedTuple):
+  """What of a cluster a job needs besides.
+
+  Attributes:
+    image: of the container.
+    account: Kubernetes service account that may use the bucket.
+    queue: of Kueue; None for none.
+    restarts: of the whole, at most.
+  """
+
+  image: str
+  account: str
+  queue: str | None
+  restarts: int
+
+
+def jobset(job: Job, setting: Setting) -> Manifest:
+  """All of a job's slices: one run over all, or each its own share of the rows.
+
+  A pod that is lost fails its slice's Job, and JobSet then begins all of them again; one that ends with exit code 2
+  ends the whole.
+  """
+  labels = {LABEL: job.id} | ({QUEUE_LABEL: setting.queue} if setting.queue else {})
+  return {
+    "apiVersion": "jobset.x-k8s.io/v1alpha2",
+    "kind": "JobSet",
+    "metadata": {
+      "name": job.name,
+      "labels": labels,
+      "annotations": {
+        # A slice is a node pool, and has it to itself.
+        "alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool",
+        "condfoley-commit": job.commit,
+      },
+    },
+    "spec": {
+      "failurePolicy": {
+        "maxRestarts": setting.restarts,
+        "rules": [{"name": "wrongUse", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+      },
+      "replicatedJobs": _slices(job, setting),
+    },
+  }
+
+
+def queue(job: Job, name: str, chips: int) -> list[Manifest]:
+  """A Kueue queue of that name for slices such as the job's, of which so many chips may be in use at a time."""
+  flavor = f"{name}-{job.machines.gke}"
+  quota = {"name": _CHIPS, "nominalQuota": chips}
+  groups = [{"coveredResources": [_CHIPS], "flavors": [{"name": flavor, "resources": [quota]}]}]
+  kueue = lambda kind, name, spec: {
+    "apiVersion": "kueue.x-k8s.io/v1beta2", "kind": kind, "metadata": {"name": name}, "spec": spec
+  }  # fmt: skip
+  return [
+    kueue("ResourceFlavor", flavor, {"nodeLabels": {_ACCELERATOR: job.machines.gke}}),
+    kueue("ClusterQueue", name, {"namespaceSelector": {}, "resourceGroups": groups}),
+    kueue("LocalQueue", name, {"clusterQueue": name}),
+  ]
+
+
+def _slices(job: Job, setting: Setting) -> list[Manifest]:
+  if job.is_one:
+    return [{"name": "slice", "replicas": job.slices, "template": _slice(job, setting, 0)}]
+  return [{"name": f"share-{i + 1}", "replicas": 1, "template": _slice(job, setting, i)} for i in range(job.slices)]
+
+
+def _slice(job: Job, setting: Setting, index: int) -> Manifest:
+  """The Job of a slice, a pod on each of its hosts."""
+  wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [_WRONG_USE]}
+  return {
+    "spec": {
+      "parallelism": job.machines.hosts,
+      "completions": job.machines.hosts,
+      "completionMode": "Indexed",
+      "backoffLimit": 0,
+      "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": wrong_use}]},
+      "template": {
+        "metadata": {"labels": {LABEL: job.id}, "annotations": {"gke-gcsfuse/volumes": "true"}},
+        "spec": _pod(job, setting, index),
+      },
+    }
+  }
+
+
+def _pod(job: Job, setting: Setting, index: int) -> Manifest:
+  nodes = {_ACCELERATOR: job.machines.gke, _TOPOLOGY: job.machines.sizes}
+  spot = {"key": _SPOT, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+  bucket = {"bucketName": job.bucket, "mountOptions": "implicit-dirs"}
+  found: Manifest = {
+    "restartPolicy": "Never",
+    "terminationGracePeriodSeconds": _GRACE_S,
+    "serviceAccountName": setting.account,
+    "nodeSelector": nodes | ({_SPOT: "true"} if job.capacity == "spot" else {}),
+    "containers": [_container(job, setting, index)],
+    "volumes": [
+      {"name": "bucket", "csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": bucket}},
+    ],
+  }
+  return found | ({"tolerations": [spot]} if job.capacity == "spot" else {})
+
+
+def _container(job: Job, setting: Setting, index: int) -> Manifest:
+  chips = {_CHIPS: job.machines.chips // job.machines.hosts}
+  return {
+    "name": CONTAINER,
+    "image": setting.image,
+    "args": list(job.words_of(index)),
+    "env": [{"name": "JAX_COORDINATOR_ADDRESS", "value": "auto"}] if job.is_one else [],
+    "ports": [{"containerPort": port} for port in _PORTS],
+    "resources": {"requests": chips, "limits": chips},
+    "volumeMounts": [{"name": "bucket", "mountPath": "/bucket"}],
+  }
