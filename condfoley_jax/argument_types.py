@@ -74,6 +74,11 @@ def fraction(text: str) -> float:
   return in_range(float, text, "in [0, 1]", lambda value: 0 <= value <= 1)
 
 
+def strengths(text: str) -> tuple[float, ...]:
+  """`1,2.5`"""
+  return tuple(strength(part) for part in text.split(","))
+
+
 def in_range(kind, text: str, wanted: str, fits):
   try:
     value = kind(text)

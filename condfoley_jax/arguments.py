@@ -180,6 +180,7 @@ def _add_evaluate(parser: Parser) -> None:
   add("--candidates", type=types.counts, default=(10,), metavar="N[,N]", help="takes ranked (default: 10)")
   add("--seed", type=types.natural, default=0, metavar="S", help="of the first take (default: 0)")
   add("--tau", type=types.delays, default=(), metavar="S[,S]", help="what counts as in time, s")
+  add("--guidance", type=types.strengths, default=(), metavar="G[,G]", help="first takes with these too")
   add("--out", type=types.path, required=True, metavar="DIR", help="folder for metrics.json, report.html")
 
 

@@ -146,6 +146,7 @@ def _evaluate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   from condfoley_jax.commands import evaluate
 
   chosen = {"candidates": args.candidates, "seed": args.seed, "taus_s": args.tau}
+  chosen["guidance"] = args.guidance
   if args.weights is not None:
     chosen["weights"] = args.weights
   if args.systems is not None:

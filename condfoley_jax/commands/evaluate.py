@@ -33,6 +33,7 @@ class Settings:
     candidates: takes that are ranked; of several numbers, each.
     seed: of the first take and of all draws.
     taus_s: as in `generate`, or several; none for what goes with the weights.
+    guidance: first takes are made with these too.
   """
 
   data: Path
@@ -41,6 +42,7 @@ class Settings:
   candidates: tuple[int, ...] = (10,)
   seed: int = 0
   taus_s: tuple[float, ...] = ()
+  guidance: tuple[float, ...] = ()
 
 
 def run(settings: Settings, out: Path) -> None:
@@ -71,7 +73,7 @@ def _command(settings: Settings, out: Path) -> str:
   weights = ",".join(map(str, settings.weights)) if settings.weights != (folder.SHIPPED,) else None
   given = {"--data": settings.data, "--weights": weights, "--systems": settings.only and ",".join(settings.only)}
   given |= {"--candidates": _listed(settings.candidates), "--seed": settings.seed}
-  given |= {"--tau": _listed(settings.taus_s) or None, "--out": out}
+  given |= {"--tau": _listed(settings.taus_s) or None, "--guidance": _listed(settings.guidance) or None, "--out": out}
   words = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
   return shlex.join(["condfoley", "evaluate", *words])
 
@@ -105,6 +107,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
       if weights.conventions.detail_frames:
         groups.append(systems.without_detail_group(weights, settings.seed))
       groups.append(systems.style_group(weights, judges.material, judges.id))
+      groups += [systems.guided_group(weights, guidance, settings.seed) for guidance in settings.guidance]
       ranked = {"candidates": settings.candidates, "taus_s": settings.taus_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
@@ -118,6 +121,7 @@ def _wanted(settings: Settings, named: dict[str, folder.Weights]) -> Sequence[st
   # Of which tau the first is by default is no part of a name.
   ranked = systems.choices(settings.candidates, settings.taus_s or (0.0,))
   of_model = systems.CEILINGS + systems.model_systems(ranked) + systems.STYLE
+  of_model += tuple(map(systems.guided, settings.guidance))
   if "model" in named and named["model"].conventions.detail_frames:
     of_model += (systems.WITHOUT_DETAIL,)
   given = (of_model if name == "model" else (name,) for name in named)

@@ -3,7 +3,8 @@
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
 weights generate, its first take and, of several, the one ranked best, and the example's sounds where they see onsets;
-`without_detail` is the first take as its codes alone sound, `style` the truth in the example's texture.
+`without_detail` is the first take as its codes alone sound, `guidance_G` with other guidance, `style` the truth in the
+example's texture.
 """
 
 import dataclasses
@@ -121,6 +122,19 @@ def without_detail_group(weights: Weights, seed: int) -> Group:
   """The first take as codes alone sound."""
   plain = dataclasses.replace(weights.conventions, detail_frames=0)
   return variant_group(WITHOUT_DETAIL, dataclasses.replace(weights, conventions=plain), seed)
+
+
+def guided(guidance: float) -> str:
+  """Name of the system that is the first take with such guidance."""
+  return f"guidance_{guidance:g}"
+
+
+def guided_group(weights: Weights, guidance: float, seed: int) -> Group:
+  """The first take with another guidance."""
+  other = dataclasses.replace(weights.conventions, guidance=guidance)
+  name = guided(guidance)
+  found = variant_group(name, dataclasses.replace(weights, conventions=other), seed)
+  return found._replace(identity={name: f"{found.identity[name]}, guidance {guidance:g}"})
 
 
 def choices(candidates: Sequence[int], taus_s: Sequence[float]) -> dict[str, tuple[int, float]]:

@@ -160,6 +160,16 @@ def test_without_detail_is_the_first_take_of_the_same_weights_that_add_none(monk
   assert seed_of(group.make(0, item(0))["without_detail"]) == SEED
 
 
+def test_other_guidance_is_the_first_take_of_the_same_weights_that_say_so(monkeypatch):
+  kept = []
+  monkeypatch.setattr(Generator, "__init__", lambda self, weights: kept.append(weights))
+  groups = [systems.guided_group(WEIGHTS, guidance, SEED) for guidance in (1.0, 2.5)]
+  assert [weights.conventions.guidance for weights in kept] == [1.0, 2.5]
+  assert [group.systems for group in groups] == [("guidance_1",), ("guidance_2.5",)]
+  assert len({next(iter(group.identity.values())) for group in groups}) == 2
+  assert seed_of(groups[1].make(0, item(0))["guidance_2.5"]) == SEED
+
+
 def test_ceilings_are_the_true_sound_through_mel_through_codes_and_in_the_example_s_sound():
   found, trial = systems.ceiling_group(WEIGHTS, SEED).make(2, item(2)), item(2).sounds
   np.testing.assert_array_equal(found["vocoder"], trial.target.audio_N + 0.25)
