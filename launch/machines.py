@@ -81,6 +81,12 @@ def of(name: str) -> Machines:
   )
 
 
+def one_host(name: str) -> str:
+  """The largest slice of one host that has the chips of the slice `name`."""
+  chip, _ = topology.parse(name)
+  return f"{chip.name}:{'x'.join(map(str, _usual(_KINDS[chip.name].alone, chip.axes)))}"
+
+
 def _usual(chips: int, axes: int) -> tuple[int, ...]:
   """Sizes of the slice that one gets who asks for so many chips: as near to a square or cube as powers of two can be,
   the larger sizes last; on a 3D torus 2x2 is 2x2x1."""

@@ -1,82 +1,283 @@
-"""Runs a sweep of configs/sweeps.py on this machine, one run after the other.
+"""Runs a sweep of configs/sweeps.py: trainings and evaluations, here or on slices of TPUs.
 
-python -m launch.sweep --sweep NAME --out DIR: each run trains in DIR/NAME by `condfoley train`. What is done is not
-done again, as long as its config and those of the runs that it reads stay as they were: the same command goes on where
-a killed or failed one ended.
+    python -m launch.sweep --sweep NAME --out DIR
+    python -m launch.sweep --sweep NAME --out out/NAME --backend tpu_vm --topology v5e:4x4 -- --zone Z --bucket B
+
+Each run has the folder DIR/NAME. What is done is not done again, as long as its config, those of the runs that it reads
+and the commit stay as they were: the same command goes on where a killed or failed one ended. DIR/results.csv, table.md
+and results.png tell of all runs. Words after -- go to the launcher of a backend that is not here; before anything is
+rented every training is rehearsed for the slice, and what it costs is said.
 """
 
 import argparse
 import hashlib
-import subprocess
+import json
+import shlex
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from condfoley_jax.commands import train
-from configs.sweeps import SWEEPS, Run
-from data_pipelines.errors import InputError
+from configs import sweeps
+from configs.sweeps import SHIPPED, SWEEPS, Evaluate, Run, Train
+from data_pipelines import claim, interrupt
+from data_pipelines.errors import InputError, printable
+from launch import build, costs, machines, results
+from launch.schedule import Schedule, Task
 
-# Holds the `identity` of what was trained.
-_DONE = "done"
+BACKENDS = ("local", "tpu_vm", "gke")
+# Holds what of a run was done.
+_DONE = "done.json"
+# Videos of the world that runs of a few steps are made with.
+_FEW = {"train": 8, "val": 2, "test": 4}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """0: all is trained; else the exit code of the run that failed, which has told why, or 2 where a config cannot be
-  read: one line on stderr."""
-  parser = argparse.ArgumentParser(prog="sweep", description=__doc__)
-  parser.add_argument("--sweep", choices=sorted(SWEEPS), required=True)
-  parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs")
-  parser.add_argument("--limit-steps", type=int, metavar="N", help="of each run, to see that all of them run")
-  args = parser.parse_args(argv)
-  runs, done = SWEEPS[args.sweep](), {}
-  for number, run in enumerate(runs, 1):
-    words, folder = list(words_of(run, args.out, args.limit_steps)), args.out / run.name
-    try:
-      done[run.name] = identity(words, [done[name] for name in run.pretrained.values()])
-    except InputError as error:
-      print(f"sweep: {error}", file=sys.stderr)
-      return 2
-    if _is_done(folder, done[run.name]):
-      continue
-    print(f"{number} of {len(runs)}: {run.name}", file=sys.stderr, flush=True)
-    # In a process of its own: compilers keep their memory.
-    if code := subprocess.run([sys.executable, "-m", "condfoley_jax.cli", *words], check=False).returncode:
-      print(f"sweep: {folder}: failed; the same command goes on with it", file=sys.stderr)
-      return code
-    (folder / _DONE).write_text(done[run.name], encoding="utf-8")
-  return 0
+  """0: all is done; 1: some runs failed; 2: wrong use, or a run that does not fit its slice: one line on stderr."""
+  args = _parser().parse_args(argv)
+  say = lambda text: print(f"sweep: {printable(text)}", file=sys.stderr, flush=True)
+  try:
+    with interrupt.handled():
+      return _run(args, say)
+  except InputError as error:
+    say(str(error))
+    return 2
+  except interrupt.Interrupted as error:
+    say(f"interrupted by {error}; the same command goes on")
+    return error.exit_code
 
 
-def identity(words: Sequence[str], read: Sequence[str]) -> str:
-  """Hash of the resolved config of a `condfoley train`, and of the identities of the runs that it reads.
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(prog="sweep", description=__doc__.partition("\n")[0])
+  add = parser.add_argument
+  add("--sweep", choices=sorted(SWEEPS), required=True)
+  add("--out", type=Path, required=True, metavar="DIR", help="folder of the runs")
+  add("--backend", choices=BACKENDS, default="local", help="where they run (default: local)")
+  add("--seeds", type=int, default=1, metavar="N", help="seeds of each run (default: 1)")
+  add("--parallel", type=int, default=1, metavar="N", help="runs at a time (default: 1)")
+  add("--retries", type=int, default=1, metavar="N", help="of a run that fails (default: 1)")
+  add("--limit-steps", type=int, metavar="N", help="of each run, on a few videos, to see that all of them run")
+  add("--any-commit", action="store_true", help="what another commit has done counts too")
+  add("--topology", metavar="CHIP:SIZES", help="of the slices of a backend that is not here")
+  add("--prices", type=Path, default=costs.PRICES, metavar="CSV", help="US dollars per chip and hour")
+  add("--dry-run", action="store_true", help="only rehearse, and print commands")
+  add("launcher", nargs="*", metavar="WORDS", help="for launch.tpu_vm or launch.gke, after --")
+  return parser
+
+
+def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
+  plan = Plan(args)
+  if args.backend != "local":
+    print(plan.costs(), flush=True)
+  if args.dry_run:
+    print("\n".join(shlex.join(task.words) for task in plan.tasks))
+    return 0
+  with claim.claimed(args.out):
+    done = {task.name for task in plan.tasks if plan.is_done(task.name)}
+    at_end = signal.SIGKILL if args.backend == "local" else signal.SIGTERM
+    schedule = Schedule(
+      plan.tasks, parallel=args.parallel, retries=args.retries, logs=args.out / "logs", at_end=at_end, say=say
+    )
+
+    def ended(name: str) -> None:
+      if name in done:
+        plan.note(name)
+      plan.report(done, schedule.failed)
+
+    schedule.run(done, ended)
+    plan.report(done, schedule.failed)
+  if schedule.failed:
+    say(f"{', '.join(schedule.failed)}: failed; the same command tries again")
+  return 1 if schedule.failed else 0
+
+
+class Plan:
+  """The runs of a sweep, and what of them is done.
+
+  Attributes:
+    tasks: commands of the runs, and before them, for a few steps, of the data.
 
   Raises:
-    InputError: there is no such config.
+    InputError: there is no such config, or a flag does not go with another.
   """
-  _, _, config, _, _, *overrides = words
-  return hashlib.sha256("\n".join([str(train.read_config(config, overrides)), *read]).encode()).hexdigest()
+
+  def __init__(self, args: argparse.Namespace):
+    self._args, self._out = args, args.out
+    _check(args)
+    self._commit = _commit()
+    self.runs = {run.name: run for run in sweeps.of(args.sweep, args.seeds)}
+    self._words = {run.name: self._words_of(run) for run in self.runs.values()}
+    self._hashes: dict[str, str] = {}
+    for run in self.runs.values():
+      self._hashes[run.name] = self._hash(run)
+    data = self._data_tasks() if args.limit_steps else []
+    reads = tuple(task.name for task in data)
+    self.tasks = [*data, *(Task(run.name, self._command(run), reads + run.reads) for run in self.runs.values())]
+
+  def is_done(self, name: str) -> bool:
+    """Whether a task was done as it is now, by this commit or, where that is allowed, by another."""
+    if name not in self.runs:
+      return (self._out / name / "dataset.json").exists()
+    try:
+      found = json.loads((self._out / name / _DONE).read_text(encoding="utf-8"))
+      same = found["commit"] == self._commit or self._args.any_commit
+      return found["config_hash"] == self._hashes[name] and same
+    except (OSError, ValueError, KeyError, TypeError):
+      return False
+
+  def note(self, name: str) -> None:
+    """Notes that a run is done."""
+    if name in self.runs:
+      told = {"config_hash": self._hashes[name], "commit": self._commit}
+      interrupt.write_together(self._out / name, {_DONE: json.dumps(told) + "\n"})
+
+  def report(self, done: set[str], failed: Mapping[str, int]) -> None:
+    """Writes the files that tell of all runs."""
+    rows = []
+    for run in self.runs.values():
+      status = "done" if run.name in done else "failed" if run.name in failed else "left"
+      place = {"seed": run.seed, "config_hash": self._hashes[run.name][:12], "status": status}
+      place["commit"] = self._commit_of(run.name) if status == "done" else self._commit
+      rows += results.rows_of(run, self._out / run.name if status == "done" else None, place)
+    rows = results.joined(rows)
+    table, plot = results.as_table(rows, self._args.sweep), results.as_plot(rows, self._args.sweep)
+    self._out.mkdir(parents=True, exist_ok=True)
+    interrupt.write_together(self._out, {"results.csv": results.as_csv(rows), "table.md": table})
+    aside = self._out / ".results.png.partial"
+    aside.write_bytes(plot)
+    aside.replace(self._out / "results.png")
+
+  def costs(self) -> str:
+    """What the trainings take on the slice, and cost.
+
+    Raises:
+      InputError: one does not fit, or cannot be rehearsed.
+    """
+    topology, capacity = self._args.topology, _capacity(self._args.launcher)
+    price = costs.read_prices(self._args.prices).get((machines.of(topology).chip, capacity))
+    found = []
+    for run in self.runs.values():
+      if isinstance(run, Train):
+        steps = train.read_config(*_config_of(self._words[run.name])).steps
+        flags = [word for word in self._words[run.name][1:] if not word.startswith("--config.pretrained.")]
+        found.append(costs.cost(run.name, _without_workdir(flags), steps, topology, price))
+    if wide := [one.name for one in found if not one.fits]:
+      raise InputError(f"{', '.join(wide)}: does not fit {topology}; name a larger --topology")
+    return costs.table(found, topology, capacity)
+
+  def _commit_of(self, name: str) -> str:
+    """The commit that did a run."""
+    try:
+      return json.loads((self._out / name / _DONE).read_text(encoding="utf-8"))["commit"]
+    except (OSError, ValueError, KeyError):
+      return self._commit
+
+  def _hash(self, run: Run) -> str:
+    """Of a run's resolved config, and of those of the runs that it reads."""
+    told = str(train.read_config(*_config_of(self._words[run.name]))) if isinstance(run, Train) else str(run.options)
+    parts = [told, *(self._hashes[name] for name in run.reads), str(self._args.limit_steps)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+  def _words_of(self, run: Run) -> list[str]:
+    """Words of `condfoley`."""
+    folder = lambda name: SHIPPED if name == SHIPPED else str(self._out / name / "weights")
+    data = self._out / "data" if self._args.limit_steps else Path("out/data")
+    if isinstance(run, Evaluate):
+      weights = ",".join(folder(name) for name in run.weights)
+      few = {"candidates": "2"} if self._args.limit_steps and "systems" not in run.options else {}
+      options = [f"--{name}={value}" for name, value in (dict(run.options) | few).items()]
+      return [
+        "evaluate",
+        "--data",
+        str(data / "test"),
+        "--weights",
+        weights,
+        *options,
+        "--out",
+        str(self._out / run.name),
+      ]
+    words = ["train", "--config", run.config, "--workdir", str(self._out / run.name)]
+    words += [f"--config.pretrained.{key}={folder(name)}" for key, name in run.pretrained.items()]
+    words += [f"--config.{key}={value}" for key, value in run.changes.items()]
+    if run.cache:
+      words.append(f"--config.data.cache={self._out / 'caches' / run.cache}")
+    if self._args.limit_steps:
+      words += [f"--config.data.{key}={data / split}" for key, split in (("train", "train"), ("validation", "val"))]
+      words += [f"--config.steps={self._args.limit_steps}", "--config.evaluate_batches=1"]
+      words += ["--config.data.cache_epochs=1"] if run.cache else []
+    return words
+
+  def _command(self, run: Run) -> list[str]:
+    words = self._words[run.name]
+    if self._args.backend == "local":
+      return [sys.executable, "-m", "condfoley_jax.cli", *words]
+    topology = self._args.topology if isinstance(run, Train) else machines.one_host(self._args.topology)
+    name = f"{self._args.sweep}-{run.name}".replace("_", "-").replace("/", "-")
+    flags = ["--name", name, "--topology", topology, *self._args.launcher]
+    return [sys.executable, "-m", f"launch.{self._args.backend}", *flags, "--", *words]
+
+  def _data_tasks(self) -> list[Task]:
+    """The world's videos that runs of a few steps are made with."""
+    found = []
+    for split, count in _FEW.items():
+      words = [
+        "prepare",
+        "drumstick",
+        "--split",
+        split,
+        "--videos",
+        str(count),
+        "--out",
+        str(self._out / "data" / split),
+      ]
+      found.append(Task(f"data/{split}", [sys.executable, "-m", "condfoley_jax.cli", *words], ()))
+    return found
 
 
-def words_of(run: Run, out: Path, limit_steps: int | None) -> Iterator[str]:
-  """Words of the `condfoley train` of a run in `out`."""
-  yield from ("train", "--config", run.config, "--workdir", str(out / run.name))
-  for key, name in run.pretrained.items():
-    yield f"--config.pretrained.{key}={out / name / 'weights'}"
-  if run.cache:
-    yield f"--config.data.cache={out / 'caches' / run.cache}"
-  for key, value in run.changes.items():
-    yield f"--config.{key}={value}"
-  if limit_steps:
-    yield f"--config.steps={limit_steps}"
-  if limit_steps and run.cache:
-    yield "--config.data.cache_epochs=1"
+def _check(args: argparse.Namespace) -> None:
+  remote = args.backend != "local"
+  if remote and not args.topology:
+    raise InputError(f"--backend {args.backend}: needs --topology, v5e:4x4 for example")
+  if not remote and (args.topology or args.launcher):
+    raise InputError("--topology and words after -- go with --backend tpu_vm or gke")
+  if remote and args.limit_steps:
+    raise InputError("--limit-steps: goes with --backend local, whose runs it tries")
+  if remote and (args.out.is_absolute() or ".." in args.out.parts):
+    raise InputError(f"{args.out}: in the bucket it is a folder such as out/sweep; give a relative path")
+  for flag in ("seeds", "parallel"):
+    if getattr(args, flag) < 1:
+      raise InputError(f"--{flag} {getattr(args, flag)}: must be 1 or more")
 
 
-def _is_done(folder: Path, wanted: str) -> bool:
+def _commit() -> str:
+  """The commit that runs, or what is installed where that is no checkout."""
   try:
-    return (folder / _DONE).read_text(encoding="utf-8") == wanted
-  except (OSError, ValueError):
-    return False
+    return build.commit(allow_dirty=True)
+  except InputError:
+    import condfoley_jax
+
+    return f"version {condfoley_jax.__version__}"
+
+
+def _config_of(words: Sequence[str]) -> tuple[str, list[str]]:
+  """(config, overrides) of a `condfoley train`."""
+  _, _, config, _, _, *overrides = words
+  return config, list(overrides)
+
+
+def _without_workdir(flags: Sequence[str]) -> list[str]:
+  at = list(flags).index("--workdir")
+  return [*flags[:at], *flags[at + 2 :]]
+
+
+def _capacity(launcher: Sequence[str]) -> str:
+  for word, following in zip(launcher, [*launcher[1:], ""], strict=True):
+    if word == "--capacity":
+      return following
+    if word.startswith("--capacity="):
+      return word.partition("=")[2]
+  return "on-demand"
 
 
 if __name__ == "__main__":

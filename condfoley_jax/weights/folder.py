@@ -104,7 +104,7 @@ def load(
   """Reads a folder.
 
   Args:
-    directory: of the weights.
+    directory: of the weights; `shipped`, where there is no such folder, stands for those that come with the package.
     only: components wanted; None for all.
     optional: those wanted besides where they are there.
     narrow: those whose weights are held and whose products are computed in bfloat16.
@@ -113,6 +113,7 @@ def load(
   Raises:
     InputError: a file is missing or damaged, or a component is not there or does not fit.
   """
+  directory = SHIPPED if str(directory) == "shipped" and not directory.exists() else directory
   config = _read_config(directory)
   held = config["components"]
   names = tuple(held) if only is None else (*only, *(name for name in optional if name in held))

@@ -1,0 +1,142 @@
+"""What the runs of a sweep have come to: a row for each, as CSV, a table in Markdown and a plot."""
+
+import collections
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+
+from configs.sweeps import Run, Train
+
+PLACE = ("run", "seed", "config_hash", "commit", "status")
+# Of many metrics those that the table and the plot show.
+_SHOWN = (
+  "validation/loss",
+  "material_accuracy",
+  "action_accuracy",
+  "onset_count_accuracy",
+  "onset_f1_100ms",
+  "onset_f1_50ms",
+  "onset_ap",
+  "sync_in_time",
+)
+_PANEL_IN = (4.0, 0.22)
+
+Row = dict[str, object]
+
+
+def rows_of(run: Run, folder: Path | None, place: Mapping[str, object]) -> list[Row]:
+  """The rows of one run: of a training its last validation scores, of an evaluation one row per system.
+
+  Args:
+    folder: of the run; None where it is not done.
+    place: values of `PLACE`, less the run's name.
+  """
+  name = run.name.rsplit("/", 1)[-1]
+  if folder is None:
+    return [{"run": name, **place}]
+  if isinstance(run, Train):
+    return [{"run": name, **place, **_scores(folder)}]
+  systems = _systems(folder)
+  return [{"run": system, **place, **metrics} for system, metrics in systems.items()]
+
+
+def joined(rows: Iterable[Row]) -> list[Row]:
+  """Rows of a training and of the evaluation of its weights as one: what either says; the training's place counts."""
+  found: dict[tuple, Row] = {}
+  for row in rows:
+    key = row["run"], row["seed"]
+    found[key] = row | found.get(key, {})
+  return list(found.values())
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+  """`PLACE`, then every metric that a row has, by name."""
+  metrics = sorted({name for row in rows for name in row} - set(PLACE))
+  text = io.StringIO(newline="")
+  writer = csv.DictWriter(text, (*PLACE, *metrics))
+  writer.writeheader()
+  writer.writerows(rows)
+  return text.getvalue()
+
+
+def as_table(rows: Sequence[Row], sweep: str) -> str:
+  """Means over seeds with their 95 % intervals, where there are several seeds."""
+  shown = [name for name in _SHOWN if any(name in row for row in rows)]
+  lines = [f"# {sweep}", "", "| run | seeds | status | " + " | ".join(f"`{name}`" for name in shown) + " |"]
+  lines.append("|---" * (len(shown) + 3) + "|")
+  for name, group in _by_run(rows).items():
+    statuses = ", ".join(sorted({str(row["status"]) for row in group}))
+    cells = [_cell(mean_of([row[metric] for row in group if metric in row])) for metric in shown]
+    lines.append(f"| {name} | {len(group)} | {statuses} | " + " | ".join(cells) + " |")
+  return "\n".join(
+    [*lines, "", "± is half of the 95 % interval over seeds (Student's t), where there are two or more.", ""]
+  )
+
+
+def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
+  """The same as a picture (PNG): a panel per metric, a line per run."""
+  from matplotlib.figure import Figure
+
+  shown = [name for name in _SHOWN if any(name in row for row in rows)]
+  runs = _by_run(rows)
+  width, height = _PANEL_IN
+  figure = Figure(figsize=(width * max(1, len(shown)), 1.2 + height * len(runs)), layout="constrained")
+  for column, metric in enumerate(shown):
+    axes = figure.add_subplot(1, len(shown), column + 1)
+    for place, group in enumerate(runs.values()):
+      values = [float(row[metric]) for row in group if metric in row]
+      if found := mean_of(values):
+        axes.barh(place, found[0], color="#7aa6c2", xerr=found[1] or None, ecolor="#333333")
+        axes.plot(values, [place] * len(values), "k.", markersize=3)
+    axes.set_yticks(range(len(runs)), list(runs) if column == 0 else [""] * len(runs))
+    axes.invert_yaxis()
+    axes.set_title(metric)
+  figure.suptitle(sweep)
+  content = io.BytesIO()
+  figure.savefig(content, format="png", dpi=90)
+  return content.getvalue()
+
+
+def mean_of(values: Sequence[object]) -> tuple[float, float | None] | None:
+  """Mean, and half of its 95 % interval over the values (Student's t); None for fewer than two, and of nothing."""
+  numbers = [number for value in values if math.isfinite(number := float(value))]
+  if not numbers:
+    return None
+  if len(numbers) < 2:
+    return numbers[0], None
+  half = scipy.stats.t.ppf(0.975, len(numbers) - 1) * np.std(numbers, ddof=1) / math.sqrt(len(numbers))
+  return float(np.mean(numbers)), float(half)
+
+
+def _cell(found: tuple[float, float | None] | None) -> str:
+  if found is None:
+    return "-"
+  return f"{found[0]:.3f}" + ("" if found[1] is None else f" ± {found[1]:.3f}")
+
+
+def _by_run(rows: Sequence[Row]) -> dict[str, list[Row]]:
+  found: dict[str, list[Row]] = collections.defaultdict(list)
+  for row in rows:
+    found[str(row["run"])].append(row)
+  return found
+
+
+def _scores(folder: Path) -> dict[str, float]:
+  """The last validation scores of a training."""
+  for line in reversed((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
+    found = {name: value for name, value in json.loads(line).items() if name.startswith("validation/")}
+    if found:
+      return found
+  return {}
+
+
+def _systems(folder: Path) -> dict[str, dict[str, float]]:
+  told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+  kinds = {**told["systems"], **told["ceilings"]}
+  return {system: {name: value["value"] for name, value in metrics.items()} for system, metrics in kinds.items()}

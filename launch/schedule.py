@@ -1,0 +1,130 @@
+"""Runs that read one another's results: several at a time, tried again where they fail, ended where this one ends."""
+
+import ctypes
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from data_pipelines import interrupt
+
+_LOOK_S = 0.2
+# Exit code of a command that no second start would help.
+_WRONG_USE = 2
+_SET_SIGNAL_AT_PARENT_S_DEATH = 1
+# Loaded before a child is made, which may not do much.
+_LIBC = ctypes.CDLL(None)
+
+
+class Task(NamedTuple):
+  """name; words of the command; reads: names of tasks that are to be done before."""
+
+  name: str
+  words: Sequence[str]
+  reads: tuple[str, ...]
+
+
+class Schedule:
+  """Runs tasks in processes.
+
+  Args:
+    tasks: in an order in which each comes after those it reads.
+    parallel: how many at a time; of one the output is shown, of several it goes to files.
+    retries: of a task that fails with another exit code than 2.
+    logs: folder for that output.
+    at_end: signal that a task gets where this process is killed.
+    say: is told what happens.
+
+  Attributes:
+    failed: exit codes of tasks, by name.
+  """
+
+  def __init__(
+    self,
+    tasks: Sequence[Task],
+    *,
+    parallel: int,
+    retries: int,
+    logs: Path,
+    at_end: signal.Signals,
+    say: Callable[[str], None],
+  ):
+    self._left, self._parallel, self._retries, self._logs = list(tasks), parallel, retries, logs
+    self._at_end, self._say, self._total = at_end, say, len(tasks)
+    self._tries: dict[str, int] = {}
+    self._running: dict[str, tuple[Task, subprocess.Popen]] = {}
+    self.failed: dict[str, int] = {}
+
+  def run(self, done: set[str], when_done: Callable[[str], None]) -> None:
+    """Runs all that can be run; those that read a task that failed are not.
+
+    Args:
+      done: names of tasks that need not be run; those that succeed are added.
+      when_done: is called with the name of each that ends, however it ends.
+    """
+    try:
+      while self._start(done) or self._running:
+        interrupt.check()
+        time.sleep(_LOOK_S)
+        for name in [name for name, (_, process) in self._running.items() if process.poll() is not None]:
+          self._ended(name, done, when_done)
+    finally:
+      for _, process in self._running.values():
+        process.send_signal(self._at_end)
+      for _, process in self._running.values():
+        process.wait()
+
+  def _start(self, done: set[str]) -> bool:
+    """Starts what can be started; whether there was something."""
+    started = False
+    for task in list(self._left):
+      if task.name in done:
+        self._left.remove(task)
+      elif len(self._running) < self._parallel and set(task.reads) <= done:
+        self._left.remove(task)
+        self._begin(task)
+        started = True
+    return started
+
+  def _begin(self, task: Task) -> None:
+    self._tries[task.name] = self._tries.get(task.name, 0) + 1
+    count = self._total - len(self._left)
+    again = f", try {self._tries[task.name]}" if self._tries[task.name] > 1 else ""
+    self._say(f"{count} of {self._total}: {task.name}{again}")
+    log = self._log(task)
+    process = subprocess.Popen(
+      task.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=lambda: _end_with_parent(self._at_end)
+    )
+    if log:
+      log.close()
+    self._running[task.name] = task, process
+
+  def _log(self, task: Task) -> TextIO | None:
+    if self._parallel == 1:
+      return None
+    path = self._logs / f"{task.name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a")
+
+  def _ended(self, name: str, done: set[str], when_done: Callable[[str], None]) -> None:
+    task, process = self._running.pop(name)
+    if not process.returncode:
+      done.add(name)
+    elif process.returncode != _WRONG_USE and self._tries[name] <= self._retries:
+      self._say(f"{name}: failed with exit code {process.returncode}; tried again")
+      self._left.insert(0, task)
+      return
+    else:
+      self.failed[name] = process.returncode
+      where = f"; see {self._logs / name}.log" if self._parallel > 1 else ""
+      self._say(f"{name}: failed with exit code {process.returncode}{where}")
+    when_done(name)
+
+
+def _end_with_parent(number: signal.Signals) -> None:
+  """In the child: the signal comes where the parent is killed, by whatever. Only Linux can."""
+  if sys.platform == "linux":
+    _LIBC.prctl(_SET_SIGNAL_AT_PARENT_S_DEATH, number)
