@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -39,6 +40,8 @@ class MeshConfig:
 def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] | None = None) -> Mesh:
   """`devices`, all there are unless given, as a mesh of axes data, fsdp and tensor.
 
+  Slices of TPUs that only the data centre's network joins lie along data: of all axes it needs to send the least.
+
   Raises:
     ValueError: they cannot be arranged so.
   """
@@ -55,7 +58,18 @@ def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] |
     shape = " x ".join(f"{name} {n}" for name, n in zip(AXES, sizes, strict=True))
     raise ValueError(f"mesh {shape} does not take up {len(devices)} devices; the product must be their number")
   shape = tuple(len(devices) // known if n == -1 else n for n in sizes)
-  return jax.make_mesh(shape, AXES, axis_types=(jax.sharding.AxisType.Auto,) * len(AXES), devices=devices)
+  kinds = (jax.sharding.AxisType.Auto,) * len(AXES)
+  # Of TPUs alone: what others call a slice is nothing that data would have to lie along.
+  slices = len({getattr(device, "slice_index", 0) for device in devices}) if devices[0].platform == "tpu" else 1
+  if slices == 1:
+    return jax.make_mesh(shape, AXES, axis_types=kinds, devices=devices)
+  copies, *split = shape
+  if copies % slices:
+    raise ValueError(
+      f"mesh data {copies} is no multiple of the {slices} slices, which are to hold a copy each at least"
+    )
+  within, between = (copies // slices, *split), (slices, 1, 1)
+  return Mesh(mesh_utils.create_hybrid_device_mesh(within, between, devices), AXES, axis_types=kinds)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -59,7 +59,7 @@ def _memory(stats, where: Slice) -> dict[str, Any]:
 
 def _work(found: cost.Cost, order: Sequence[int], where: Slice) -> dict[str, Any]:
   seconds = roofline.seconds(found, where, order)
-  bound = max(roofline.BOUNDS, key=seconds.get)
+  bound = max(seconds, key=seconds.get)
   return {
     "flops": found.flops,
     "elementwise_flops": found.elementwise_flops,

@@ -1,9 +1,9 @@
 """One rehearsal: a config's training step or sampler, compiled for a slice.
 
 Every number is of one device in one step (or one run of the sampler), but for `batch_size`, `flops_per_example` and
-`examples_per_s`, which are of the whole slice. Beside what `limits.report` gives, a rehearsal holds {"config",
-"topology", "devices", "mesh": {AXIS: size}, "program": the phase of training, or `sampler`, "batch_size": pairs or
-clips a step, or takes, "flops_per_example", "examples_per_s": at the roofline}.
+`examples_per_s`, which are of all slices. Beside what `limits.report` gives, a rehearsal holds {"config", "topology",
+"slices", "devices", "mesh": {AXIS: size}, "program": the phase of training, or `sampler`, "batch_size": pairs or clips
+a step, or takes, "flops_per_example", "examples_per_s": at the roofline}.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,13 @@ from launch import limits, sampler, topology
 from launch.topology import Slice
 
 
-def run(config: str, overrides: Sequence[str], name: str, *, takes: int | None = None) -> dict[str, Any]:
+def run(
+  config: str, overrides: Sequence[str], name: str, *, slices: int = 1, takes: int | None = None
+) -> dict[str, Any]:
   """Rehearses `config` (`configs/X.py:PRESET`), changed by `overrides` (`--config.key=value`), on the slice `name`.
 
   Args:
+    slices: so many of them.
     takes: sampling so many takes of a clip instead of a training step.
 
   Returns:
@@ -28,9 +31,9 @@ def run(config: str, overrides: Sequence[str], name: str, *, takes: int | None =
   Raises:
     InputError: no such config, key or slice, or the config does not fit the slice.
   """
-  where = topology.find(name)
+  where = topology.find(name, slices)
   values = read_config(config, overrides).to_dict()
-  return {"config": config, "topology": name} | of(config, values, where, takes=takes)
+  return {"config": config, "topology": name, "slices": slices} | of(config, values, where, takes=takes)
 
 
 def of(config: str, values: Mapping[str, Any], where: Slice, *, takes: int | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Compiles a training step or the sampler for a TPU slice, on a machine without one, and says what it would cost there.
 
     python -m launch.rehearse --config configs/X.py:PRESET --topology v5e:16x16 [--config.KEY=VALUE ...]
-                              [--sampler N | --search]
+                              [--slices N] [--sampler N | --search]
 
 Prints one JSON object; what is in it: `launch.rehearsal`.
 """
@@ -37,15 +37,18 @@ def _rehearse(args: argparse.Namespace, overrides: Sequence[str]) -> dict:
   # Here, because they import JAX.
   from launch import rehearsal, search
 
+  if args.search and args.slices > 1:
+    raise InputError("--search: is of one slice; leave out --slices")
   if args.search:
     return search.run(args.config, overrides, args.topology)
-  return rehearsal.run(args.config, overrides, args.topology, takes=args.sampler)
+  return rehearsal.run(args.config, overrides, args.topology, slices=args.slices, takes=args.sampler)
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = _Parser(prog="rehearse", description="Compiles a training step for a TPU slice without one.")
   parser.add_argument("--config", required=True, metavar="configs/X.py:PRESET", help="as for train; --config.KEY=VALUE")
   parser.add_argument("--topology", required=True, metavar="CHIP:SIZES", help="for example v5e:16x16 or v4:4x4x8")
+  parser.add_argument("--slices", type=_positive, default=1, metavar="N", help="so many of them (default: 1)")
   what = parser.add_mutually_exclusive_group()
   what.add_argument("--sampler", type=_positive, metavar="N", help="not the training step: sampling N takes of a clip")
   what.add_argument("--search", action="store_true", help="tries meshes, batch sizes and what is computed again")

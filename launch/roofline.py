@@ -3,15 +3,16 @@
 import collections
 from collections.abc import Sequence
 
+from condfoley_jax.hlo.collectives import BETWEEN_SLICES
 from condfoley_jax.hlo.cost import Cost
 from launch.topology import Slice
 
-BOUNDS = ("compute", "hbm", "network")
 _Place = tuple[int, ...]
 
 
 def seconds(cost: Cost, where: Slice, order: Sequence[int]) -> dict[str, float]:
-  """Seconds per limit (`BOUNDS`) of one run; were all three overlapped fully, the largest would be the run's.
+  """Seconds per limit of one run: "compute", "hbm", "network" (within a slice) and, of several slices, "slices"
+  (between them); were all overlapped fully, the largest would be the run's.
 
   A collective is as fast as the links that its group has: two along an axis of the torus that the group goes round, one
   along an axis that it only spans a part of, or that does not close to a ring. Collectives follow one another, but for
@@ -25,6 +26,8 @@ def seconds(cost: Cost, where: Slice, order: Sequence[int]) -> dict[str, float]:
   coordinates = where.coordinates()
   ways: dict[tuple[int, ...], list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
   for collective, (_, sent) in cost.collectives.items():
+    if collective.kind == BETWEEN_SLICES:
+      continue
     places = [coordinates[order[i]] for i in collective.group]
     axes, time = spanned(places, where), sent / (where.chip.link_rate * links_of(places, where))
     if collective.kind == "collective-permute":
@@ -32,11 +35,15 @@ def seconds(cost: Cost, where: Slice, order: Sequence[int]) -> dict[str, float]:
     else:
       ways[axes] = [before + time for before in ways[axes]]
   network = sum(max(both) for both in ways.values())
-  return {
+  found = {
     "compute": cost.flops / where.chip.flops,
     "hbm": cost.bytes_accessed / where.chip.hbm_rate,
     "network": network,
   }
+  if where.count > 1:
+    between = sum(sent for collective, (_, sent) in cost.collectives.items() if collective.kind == BETWEEN_SLICES)
+    found["slices"] = between / where.chip.slices_rate
+  return found
 
 
 def spanned(places: Sequence[_Place], where: Slice) -> tuple[int, ...]:

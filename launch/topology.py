@@ -26,38 +26,46 @@ _REMEDY = "name one like v5e:4x4 or v4:2x2x4"
 
 
 class Slice(NamedTuple):
-  """chip: its kind; sizes: of the torus or mesh along each axis; devices: `jax.Device`s to compile for."""
+  """One slice, or several alike.
+
+  chip: its kind; sizes: of the torus or mesh along each axis; devices: `jax.Device`s to compile for, of all slices;
+  count: of slices.
+  """
 
   chip: Chip
   sizes: tuple[int, ...]
   devices: Sequence
+  count: int = 1
 
   def coordinates(self) -> list[tuple[int, ...]]:
-    """Where each device is."""
+    """Where each device is in its slice."""
     return [tuple(device.coords)[: len(self.sizes)] for device in self.devices]
 
 
-def find(name: str) -> Slice:
-  """The slice of that name, for example `v5e:16x16`.
+def find(name: str, count: int = 1) -> Slice:
+  """The slice of that name, for example `v5e:16x16`, or so many of them.
 
   The environment must be set (`prepare`) before JAX is imported.
 
   Raises:
-    InputError: there is no such slice, or libtpu is not installed.
+    InputError: there is no such slice, or libtpu is not installed; nobody says how fast such slices talk.
   """
   chip, sizes = parse(name)
+  if count > 1 and not chip.slices_rate:
+    raise InputError(f"{name}: how fast {chip.name} slices talk to one another is not known; rehearse one")
   from jax.experimental import topologies
 
   try:
-    described = topologies.get_topology_desc(name, platform="tpu", **_OPTIONS.get(chip.name, {}))
+    several = {"num_slices": count} if count > 1 else {}
+    described = topologies.get_topology_desc(name, platform="tpu", **several, **_OPTIONS.get(chip.name, {}))
   except (RuntimeError, ValueError, NotImplementedError) as error:
     if not _is_installed():
       raise InputError(f"{name}: compiling for a TPU needs libtpu; pip install 'condfoley-jax[tpu]'") from error
     reason = str(error).strip().splitlines()[0]
     raise InputError(f"{name}: the compiler knows no such slice ({reason}); {_REMEDY}") from error
-  if len(described.devices) != math.prod(sizes):
+  if len(described.devices) != count * math.prod(sizes):
     raise InputError(f"{name}: the compiler takes it for {len(described.devices)} devices; {_REMEDY}")
-  return Slice(chip, sizes, described.devices)
+  return Slice(chip, sizes, described.devices, count)
 
 
 def parse(name: str) -> tuple[Chip, tuple[int, ...]]:

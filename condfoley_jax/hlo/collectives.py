@@ -8,6 +8,8 @@ devices, for an operand of B bytes per device (a permutation's group are two):
   all-reduce           2 B (n - 1) / n the two above, one after the other
   all-to-all           B (n - 1) / n   not counting that parts may pass other devices on their way
   collective-permute   B
+
+What goes from one slice of TPUs to another does so by way of the hosts, as a `send` of B bytes: `between-slices`.
 """
 
 import math
@@ -27,12 +29,16 @@ _SENT = {
 }
 
 
+# What a send to another slice counts as.
+BETWEEN_SLICES = "between-slices"
+
+
 class Collective(NamedTuple):
   """One collective of a program.
 
   Attributes:
-    kind: one of `KINDS`.
-    group: devices of one of its groups, as numbers in the program's order of devices.
+    kind: one of `KINDS`, or `BETWEEN_SLICES`.
+    group: devices of one of its groups, as numbers in the program's order of devices; of the latter none are named.
     channel: its number in the program; None where it has none.
   """
 
@@ -57,6 +63,9 @@ def read(instruction: Instruction, within: Computation, devices: int) -> tuple[C
     within: the computation it is in.
     devices: of the program; one group of all of them is what an empty list of groups means.
   """
+  if instruction.opcode == "send" and "xla_megascale_runtime" in instruction.attributes:
+    sent, *_ = within.operands(instruction)
+    return Collective(BETWEEN_SLICES, ()), float(sum(array.bytes for array in sent.arrays))
   kind = kind_of(instruction)
   if kind is None:
     return None

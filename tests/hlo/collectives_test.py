@@ -44,6 +44,15 @@ def test_groups_in_every_notation(groups, expected):
   assert found == Collective(kind, expected, 1)
 
 
+def test_a_send_by_way_of_the_hosts_goes_to_another_slice():
+  handler = 'frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}'
+  sent = _program(f"send(%x, %t), channel_id=2, is_host_transfer=true, {handler}").replace(
+    "  ROOT", "  %t = token[] after-all()\n  ROOT"
+  )
+  assert cost.of_text(sent).by_kind() == {"between-slices": {"count": 1, "bytes": MB}}
+  assert cost.of_text(sent.replace("megascale", "other")).by_kind() == {}
+
+
 @pytest.mark.parametrize(
   ("kind", "sent"),
   [

@@ -17,6 +17,10 @@ ROW = {
   "seconds": {"compute": 0.4, "hbm": 0.3, "network": 0.1},
   "bound": "compute",
   "examples_per_s": 2560.0,
+  "slices": 1,
+  "steps": 1000,
+  "chip_hours": 71.1,
+  "usd": 85.3,
 }
 
 
@@ -24,6 +28,22 @@ def test_a_row_says_what_was_found_and_with_which_changes():
   text = rehearsals.table([ROW], (rehearsals.Run(ROW["config"], "v5e:16x16", ("--config.mesh.tensor=4",)),))
   wanted = "| transformer:large | v5e:16x16 | 1 x 64 x 4 | 1024 | 5.6 of 16.9 | yes | 75 | 370 | 3 | 400 / 300 / 100 |"
   assert wanted in text and "`--config.mesh.tensor=4`" in text
+  assert "| compute | 2.56e+03 | 1000 | 71.1 | 85.3 |" in text
+
+
+def test_several_slices_have_a_time_between_them():
+  several = ROW | {"slices": 2, "seconds": ROW["seconds"] | {"slices": 0.2}}
+  text = rehearsals.table([several], (rehearsals.Run(ROW["config"], "v5e:16x16", ("--x=1",), 2),))
+  assert "| 2 x v5e:16x16 | 1 x 64 x 4 |" in text and "| 400 / 300 / 100 / 200 |" in text
+  assert "- configs/transformer.py:large on 2 x v5e:16x16: `--x=1`" in text
+
+
+def test_a_run_costs_its_steps_on_all_chips():
+  run = rehearsals.Run("configs/transformer.py:large", "v5e:16x16", ("--config.steps=1000",))
+  found = rehearsals.priced({"roofline_s": 0.4, "devices": 256}, run)
+  hours = 1000 * 0.4 * rehearsals.costs.STEP_PER_ROOFLINE / 3600
+  assert found["steps"] == 1000 and found["chip_hours"] == 256 * hours and found["usd"] == 256 * hours * 1.2
+  assert rehearsals.priced({"roofline_s": None, "devices": 256}, run)["usd"] is None
 
 
 def test_what_is_not_known_is_left_empty():

@@ -34,6 +34,21 @@ def test_a_training_step_for_four_chips(libtpu):
   assert 1 < found["flops_per_example"] * 4 / (6 * positions * parameters) < 4
 
 
+@pytest.mark.slow
+def test_a_training_step_for_two_slices_sends_gradients_between_them(libtpu):
+  """Each holds a copy of the parameters, of which it keeps its gradient in as many parts as it has chips along fsdp."""
+  several = [*SMALL[:-2], "--config.mesh.data=2", "--config.mesh.fsdp=4", "--topology", "v5e:2x2", "--slices", "2"]
+  several[several.index("--config.batch_size=4")] = "--config.batch_size=8"
+  command = [sys.executable, "-m", "launch.rehearse", *several]
+  result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+  assert result.returncode == 0, result.stderr
+  found = json.loads(result.stdout)
+  assert (found["slices"], found["devices"], found["mesh"]["fsdp"]) == (2, 8, 4)
+  sent, gradient = found["collectives"]["between-slices"]["bytes"], 4 * 12 * 192**2
+  assert 1 < sent / (gradient / 4) < 4
+  assert found["seconds"]["slices"] == sent / 3.125e9 and found["bound"] in found["seconds"]
+
+
 @pytest.mark.parametrize(
   ("arguments", "why"),
   [
@@ -41,6 +56,7 @@ def test_a_training_step_for_four_chips(libtpu):
     (["--topology", "v5e:2x2", "--config.mesh.tensor=3"], "does not take up 4 devices"),
     (["--topology", "v5e:2x2", "--config.batch_size=3"], "batch_size 3 does not divide"),
     (["--topology", "v5e:2x2", "--config.nonsense=3"], "nonsense"),
+    (["--topology", "v5e:2x2", "--slices", "2", "--search"], "--search: is of one slice; leave out --slices"),
     (["--topology", "v5e:2x2", "--config.accumulate=0"], "accumulate must be 1 or more"),
     (["--topology", "v5e:2x2", "--config.mesh.tensor=1", "--config.mesh.data=4", "--sampler", "6"], "6 takes"),
   ],

@@ -58,3 +58,10 @@ def test_collectives_follow_one_another_and_opposite_permutations_do_not():
   assert _network(where, there, there) == pytest.approx(2)
   assert _network(where, there, back) == pytest.approx(1)
   assert _network(where, there, ("all-gather", (0, 1, 2, 3), 50e9)) == pytest.approx(2)
+
+
+def test_what_goes_to_another_slice_has_a_limit_of_its_own():
+  sent = {Collective("between-slices", ()): (4, 2 * V5E.slices_rate), Collective("all-gather", (0, 1)): (1, 50e9)}
+  several = _slice(4, 4)._replace(count=2)
+  found = roofline.seconds(Cost(collectives=sent), several, range(16))
+  assert found == {"compute": 0, "hbm": 0, "network": 1.0, "slices": 2.0}

@@ -1,5 +1,6 @@
 import pytest
 
+from condfoley_jax import sharding
 from data_pipelines.errors import InputError
 from launch import topology
 
@@ -31,3 +32,18 @@ def test_what_is_no_slice_is_one_line(libtpu, name, why):
   with pytest.raises(InputError, match=why) as raised:
     topology.find(name)
   assert str(raised.value).startswith(f"{name}: ") and "\n" not in str(raised.value)
+
+
+def test_several_slices_lie_along_the_data_axis_and_hold_a_copy_each(libtpu):
+  several = topology.find("v5e:2x2", 2)
+  assert several.count == 2 and len(several.devices) == 8
+  for config, slices in (((2, 4, 1), [[0] * 4, [1] * 4]), ((4, 2, 1), [[0] * 2] * 2 + [[1] * 2] * 2)):
+    mesh = sharding.make_mesh(sharding.MeshConfig(*config), several.devices)
+    assert [[device.slice_index for device in row.flat] for row in mesh.devices] == slices
+  with pytest.raises(ValueError, match="mesh data 1 is no multiple of the 2 slices"):
+    sharding.make_mesh(sharding.MeshConfig(1, 8, 1), several.devices)
+
+
+def test_slices_whose_network_is_not_known_are_told(libtpu):
+  with pytest.raises(InputError, match="how fast v4 slices talk to one another is not known; rehearse one"):
+    topology.find("v4:2x2x1", 2)
