@@ -30,7 +30,7 @@ BACKENDS = ("local", "tpu_vm", "gke")
 # Holds what of a run was done.
 _DONE = "done.json"
 # Videos of the world that runs of a few steps are made with.
-_FEW = {"train": 8, "val": 2, "test": 4}
+_FEW = {"train": 12, "val": 8, "test": 4}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,8 @@ FILE = Path(__file__).with_suffix(".json")
 _GCLOUD = (
   "artifacts docker images describe",
   "builds submit",
+  "storage buckets create",
+  "container node-pools create",
   "compute tpus queued-resources create",
   "compute tpus queued-resources delete",
   "compute tpus queued-resources describe",
@@ -43,6 +45,7 @@ def _said(*words: str) -> str:
 
 
 def _flags_in(text: str) -> list[str]:
+  text = text.replace("--[no-]", "--")  # Said either way.
   return sorted(set(re.findall(r"(?<![\w-])(--[a-z][a-z0-9-]+|-[a-zA-Z](?=[,\s]))", text)))
 
 
