@@ -4,6 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+from etils import epath
+
 from condfoley_jax.commands.settings import Example, parse_example
 
 
@@ -11,6 +13,11 @@ def path(text: str) -> Path:
   if not text:
     raise argparse.ArgumentTypeError("empty; name a file or folder")
   return Path(text)
+
+
+def place(text: str) -> Path | epath.Path:
+  """A folder here, or one of Cloud Storage: gs://BUCKET/FOLDER."""
+  return epath.Path(text) if text.startswith("gs://") else path(text)
 
 
 def paths(text: str) -> tuple[Path, ...]:

@@ -142,7 +142,7 @@ def _add_prepare(parser: Parser) -> None:
   add("--model", choices=("mini", "paper"), default="mini", help="whose picture size is stored")
   add("--workers", type=types.positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
   add("--beam", metavar="OPTIONS", help="let Beam make it, as --beam=--runner=DirectRunner")
-  add("--out", type=types.path, metavar="DIR", help="folder for shards and dataset.json")
+  add("--out", type=types.place, metavar="DIR", help="folder for shards and dataset.json, or gs://")
   other = parser.add_mutually_exclusive_group()
   other.add_argument("--check", action="store_true", help="only say what of a data set is there")
   other.add_argument("--verify", type=types.path, metavar="DIR", help="only say what of a prepared folder is damaged")

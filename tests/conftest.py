@@ -15,8 +15,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # Hundreds of sm
 # Most of the time here goes into compiling, most of what is compiled runs once: a quarter less of it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from condfoley_jax.clip import MINI
 from data_pipelines import interrupt, prepare
@@ -45,6 +47,24 @@ def clips() -> dict[str, Path]:
   if not folder.is_dir():
     pytest.skip(f"no real clips in {folder}")
   return {p.stem: p for p in folder.glob("*.mp4")}
+
+
+@pytest.fixture
+def bucket():
+  """A gs:// folder in memory, in place of the library that would ask Google."""
+
+  class Bucket(MemoryFileSystem):
+    protocol, store, pseudo_dirs = "gcs", {}, [""]
+
+    def __init__(self, *args, **options):
+      super().__init__()
+
+    @classmethod
+    def _strip_protocol(cls, path):
+      return "/" + path.removeprefix("gs://").removeprefix("gcs://").strip("/")
+
+  fsspec.register_implementation("gcs", Bucket, clobber=True)
+  return "gs://bucket"
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from etils import epath
+
 from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.commands.bar import Bar
 from data_pipelines import beam, prepare, verify
@@ -47,13 +49,13 @@ class Settings:
   beam: str | None = None
 
 
-def run(settings: Settings, out: Path) -> None:
+def run(settings: Settings, out: Path | epath.Path) -> None:
   """Prepares a split in `out`, and says which videos and events were left out.
 
   Raises:
     InputError: the source or a choice cannot be used, no video can, or another run is at work in `out`.
   """
-  _check_flags(settings)
+  _check_flags(settings, out)
   mapper = beam.on(settings.beam) if settings.beam else prepare.in_processes(settings.workers)
   with Bar("preparing") as bar:
     sources = functools.cache(lambda: _sources(settings, out, bar))
@@ -101,8 +103,12 @@ def verify_all(directory: Path) -> None:
   print(f"{directory}: whole")
 
 
-def _check_flags(settings: Settings) -> None:
-  """Raises InputError for a flag that would change nothing."""
+def _check_flags(settings: Settings, out: Path | epath.Path) -> None:
+  """Raises InputError for a flag that would change nothing, or goes with another one."""
+  if settings.dataset == "drumstick" and not isinstance(out, Path):
+    raise InputError(f"{out}: the world's videos are rendered beside its shards; give a folder here, and copy it")
+  if settings.beam and "DataflowRunner" in settings.beam and isinstance(out, Path):
+    raise InputError(f"{out}: Dataflow's workers do not see it; give --out gs://BUCKET/FOLDER")
   public = tuple(PUBLIC)
   flags = (
     ("--source", settings.source, ("folder", *public)),

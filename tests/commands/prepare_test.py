@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from etils import epath
 
 from condfoley_jax import cli
 from condfoley_jax.commands import prepare as command
@@ -54,6 +55,20 @@ def test_a_flag_that_would_change_nothing_is_refused(tmp_path, capsys, dataset, 
 
 def contents(folder):
   return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_shards_may_go_to_a_bucket(videos, tmp_path, bucket, capsys):
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "a.mp4").symlink_to(videos[0])
+  out = f"{bucket}/{tmp_path.name}/data"
+  assert prepare(capsys, "folder", "--source", tmp_path / "in", "--out", out) == (0, [])
+  (video,) = json.loads(epath.Path(out, "dataset.json").read_text())["videos"]
+  assert video["id"] == "a" and not (tmp_path / "gs:").exists()
+  code, (line,) = prepare(capsys, "drumstick", "--videos", "1", "--out", out)
+  assert code == 2 and f"{out}: the world's videos are rendered beside its shards; give a folder here" in line
+  dataflow = "--beam=--runner=DataflowRunner --temp_location=gs://b/tmp"
+  code, (line,) = prepare(capsys, "folder", "--source", tmp_path / "in", "--out", tmp_path / "out", dataflow)
+  assert code == 2 and f"{tmp_path / 'out'}: Dataflow's workers do not see it; give --out gs://BUCKET/FOLDER" in line
 
 
 def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys):

@@ -3,15 +3,19 @@
 import contextlib
 import hashlib
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 from condfoley_jax.clip import MINI
 from data_pipelines import beam, prepare
 from data_pipelines.builders import folder
+from data_pipelines.builders.source import Source
+from data_pipelines.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 # Another machine knows nothing but what it is sent, takes tasks in any order, and some of them again.
@@ -50,3 +54,48 @@ def test_tasks_can_be_done_elsewhere_in_any_order_and_twice(world, here, tmp_pat
 def test_beam_makes_the_same_shards(world, here, tmp_path):
   pytest.importorskip("apache_beam")
   assert prepared(world / "videos", tmp_path / "beam", beam.on("--runner=DirectRunner")) == here
+
+
+def test_workers_that_do_not_see_the_videos_read_copies(world, here, bucket, tmp_path):
+  videos = tmp_path / "videos"
+  shutil.copytree(world / "videos", videos)
+
+  @contextlib.contextmanager
+  def without_videos(function, tasks):
+    convert, given = beam.staged(function, tasks, f"{bucket}/tmp")
+    copies = [epath.Path(copy) for one in given for copy in one.copies.values()]
+    times = [copy.stat().mtime for copy in copies]
+    hidden = videos.rename(tmp_path / "hidden")
+    for task in pickle.loads(pickle.dumps(given)):
+      pickle.loads(pickle.dumps(convert))(task)
+    hidden.rename(videos)
+    # What is there is not copied again.
+    assert beam.staged(function, tasks, f"{bucket}/tmp")[1] == given
+    assert [copy.stat().mtime for copy in copies] == times and len(times) == 4
+    yield iter([len(task.sources) for task in tasks])
+
+  assert prepared(videos, tmp_path / "out", without_videos) == here
+
+
+def test_pictures_of_a_folder_are_copied_together(bucket, tmp_path):
+  pictures, sound = tmp_path / "kitchen" / "frames", tmp_path / "kitchen" / "sound.wav"
+  pictures.mkdir(parents=True)
+  for name in ("1.jpg", "2.jpg"):
+    (pictures / name).write_text(name)
+  sound.write_text("sound")
+  seen = []
+
+  def convert(task):
+    (source,) = task.sources
+    seen.append({path.name: path.read_text() for path in (*source.video.iterdir(), source.audio)})
+    assert source.video.name == "frames" and source.video != pictures
+    return 1
+
+  function, (given,) = beam.staged(convert, [prepare.ShardTask("x", (Source("a", pictures, sound),))], f"{bucket}/tmp")
+  assert function(given) == 1
+  assert seen == [{"1.jpg": "1.jpg", "2.jpg": "2.jpg", "sound.wav": "sound"}]
+
+
+def test_dataflow_without_a_place_to_read_from_is_one_line():
+  with pytest.raises(InputError, match="add --temp_location=gs://BUCKET/tmp"):
+    beam.on("--runner=DataflowRunner --project=p")

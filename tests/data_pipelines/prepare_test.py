@@ -7,11 +7,9 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from etils import epath
-from fsspec.implementations.memory import MemoryFileSystem
 
 from condfoley_jax.clip import MINI
 from data_pipelines import dataset, lock, prepare, records, tfrecord, verify
@@ -21,24 +19,6 @@ from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def bucket():
-  """A gs:// folder in memory, in place of the library that would ask Google."""
-
-  class Bucket(MemoryFileSystem):
-    protocol, store, pseudo_dirs = "gcs", {}, [""]
-
-    def __init__(self, *args, **options):
-      super().__init__()
-
-    @classmethod
-    def _strip_protocol(cls, path):
-      return "/" + path.removeprefix("gs://").removeprefix("gcs://").strip("/")
-
-  fsspec.register_implementation("gcs", Bucket, clobber=True)
-  return "gs://bucket"
 
 
 @pytest.fixture
