@@ -40,8 +40,7 @@ def video(folder, index, name, seconds):
 
 def changes(audio):
   """At the start of each column but the first and last, how much level (dB) and log-mel change across it: [C, 2]."""
-  mel = np.asarray(log_mel(audio[None].astype(np.float32), MINI)[0], np.float64)
-  assert mel.shape[1] == MINI.n_mels
+  mel = np.asarray(log_mel(audio[None].astype(np.float32), MINI)[0], np.float64).T
   power = np.convolve(audio**2, np.ones(MINI.hop) / MINI.hop, "valid")[:: MINI.hop]
   level = 10 * np.log10(power + 1e-9)
   starts = range(PER_COLUMN, len(level) - PER_COLUMN, PER_COLUMN)
