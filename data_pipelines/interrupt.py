@@ -23,6 +23,8 @@ _NEW_S = 60.0
 GRACE_S = 1.0  # for the command to end by itself after a second signal
 _noted: list[int] = []
 _held = False
+_patience = 0  # blocks that no signal ends, in whichever threads
+_patience_lock = threading.Lock()
 _undo: list[Callable[[], object]] = []
 
 
@@ -75,6 +77,22 @@ def held() -> Iterator[None]:
     yield
   finally:
     _held = before
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+  """No signal ends the block, however often it comes: what it clears up costs more than waiting. In any thread."""
+  _add_patience(1)
+  try:
+    yield
+  finally:
+    _add_patience(-1)
+
+
+def _add_patience(count: int) -> None:
+  global _patience
+  with _patience_lock:
+    _patience += count
 
 
 @contextlib.contextmanager
@@ -142,7 +160,7 @@ def _remove(folder: Path, if_empty: list[Path]) -> None:
 def _receive(number: int, frame: object) -> None:
   _noted.append(number)
   # A second exception would only break off the clearing up after the first.
-  if len(_noted) == 1 and not _held:
+  if len(_noted) == 1 and not _held and not _patience:
     raise Interrupted(number)
 
 
@@ -164,7 +182,9 @@ def _watch(reader: int) -> None:
   """Ends the process some time after the second signal; returns when the other end of the pipe is closed."""
   with open(reader, "rb", buffering=0) as signals:
     signals.read(1)
-    if second := signals.read(1):
+    while second := signals.read(1):
+      if _patience:
+        continue
       time.sleep(GRACE_S)
       _undo_all()
       os._exit(128 + second[0])

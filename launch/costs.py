@@ -15,6 +15,8 @@ PRICES = Path(__file__).with_name("prices.csv")
 # A step is taken to last so many times its roofline: the roofline hides everything behind what takes longest, and reads
 # nothing. What a first run shows is to be put in its place.
 STEP_PER_ROOFLINE = 2.5
+# Hours that chips are paid for besides, each run: until they are installed, have compiled, and are given back.
+OVERHEAD_HOURS = 0.3
 _COLUMNS = ("chip", "capacity", "usd_per_chip_hour")
 
 
@@ -43,40 +45,44 @@ def read_prices(path: Path) -> dict[tuple[str, str], float]:
     raise InputError(f"{path}: no table of prices ({error}); give a CSV file with {', '.join(_COLUMNS)}") from error
 
 
-def cost(name: str, words: Sequence[str], steps: int, topology: str, usd_per_chip_hour: float | None) -> Cost:
+def cost(
+  name: str, words: Sequence[str], steps: int, topology: str, slices: int, usd_per_chip_hour: float | None
+) -> Cost:
   """Rehearses a training.
 
   Args:
     name: of the run.
     words: `condfoley train`'s flags: --config and what changes it.
     steps: it takes.
-    topology: of the slice.
+    topology, slices: of each slice, and how many.
     usd_per_chip_hour: None where it is not known.
 
   Raises:
     InputError: it cannot be rehearsed.
   """
-  found = _rehearsed(name, words, topology)
+  found = _rehearsed(name, words, topology, slices)
   if not found["fits"]:
     return Cost(name, False, None, None, None, None)
   step_s = found["roofline_s"] * STEP_PER_ROOFLINE
-  hours = steps * step_s / 3600
-  chip_hours = hours * machines.of(topology).chips
+  hours = steps * step_s / 3600 + OVERHEAD_HOURS
+  chip_hours = hours * slices * machines.of(topology).chips
   return Cost(name, True, step_s, hours, chip_hours, usd_per_chip_hour and chip_hours * usd_per_chip_hour)
 
 
-def _rehearsed(name: str, words: Sequence[str], topology: str) -> Mapping:
+def _rehearsed(name: str, words: Sequence[str], topology: str, slices: int) -> Mapping:
   # In a process of its own, that has no devices yet.
-  command = [sys.executable, "-m", "launch.rehearse", "--topology", topology, *words]
+  command = [sys.executable, "-m", "launch.rehearse", "--topology", topology, "--slices", str(slices), *words]
   done = subprocess.run(command, capture_output=True, text=True, check=False)
   if done.returncode:
     raise InputError(f"{name}: {(done.stderr.strip().splitlines() or ['not rehearsed'])[-1]}")
   return json.loads(done.stdout)
 
 
-def table(costs: Sequence[Cost], topology: str, capacity: str) -> str:
-  """The costs, and their sum, for people."""
-  lines = [f"On {topology}, {capacity}; a step taken for {STEP_PER_ROOFLINE} times its roofline:", ""]
+def table(costs: Sequence[Cost], topology: str, slices: int, capacity: str, evaluations: int) -> str:
+  """The costs, and their sum, for people; evaluations are not in it."""
+  where = topology if slices == 1 else f"{slices} x {topology}"
+  taken = f"a step taken for {STEP_PER_ROOFLINE} times its roofline, {OVERHEAD_HOURS} hours besides for each run"
+  lines = [f"On {where}, {capacity}; {taken}; {evaluations} evaluations, on one host each, not in it:", ""]
   lines += ["| run | fits | step, ms | hours | chip-hours | USD |", "|---|---|---|---|---|---|"]
   for one in costs:
     step_ms = None if one.step_s is None else 1000 * one.step_s

@@ -34,6 +34,8 @@ _TRIES = 5
 _BUILD_S, _FETCH_S, _DELETE_S = 3600.0, 1800.0, 600.0
 # Pods whose log is shown: the first host of the first slice.
 _SHOWN = "jobset.sigs.k8s.io/job-global-index=0,batch.kubernetes.io/job-completion-index=0"
+# What gcloud says of an image that is not there.
+_NO_IMAGE = "Image not found"
 _STAMP = re.compile(r"^(\S+Z) (.*)$")
 
 
@@ -88,10 +90,10 @@ def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callabl
   """Builds the container of this commit, unless it is there."""
   shell = Shell()
   try:
-    shell(_has_image(image, args.project), tries=_TRIES, final="NOT_FOUND")
+    shell(_has_image(image, args.project), tries=_TRIES, final=_NO_IMAGE)
     return
   except CommandFailed as error:
-    if "NOT_FOUND" not in error.said:
+    if _NO_IMAGE not in error.said:
       raise
   say(f"building {image}")
   context = place / "build"
@@ -105,7 +107,8 @@ def _has_image(image: str, project: str | None) -> list[str]:
 
 
 def _make_image(image: str, context: Path, project: str | None) -> list[str]:
-  return ["gcloud", "builds", "submit", str(context), f"--tag={image}", *_project(project), "--quiet"]
+  words = ["gcloud", "builds", "submit", str(context), f"--tag={image}", f"--timeout={_BUILD_S:.0f}s"]
+  return [*words, "--suppress-logs", *_project(project), "--quiet"]
 
 
 def _project(project: str | None) -> list[str]:
@@ -152,7 +155,11 @@ class Pods:
 
   def state(self) -> State:
     """Looks at the JobSet, and shows what the log has anew."""
-    found = self._found()
+    try:
+      found = self._found()
+    except CommandFailed as error:
+      # The job does not need us: there is no hurry.
+      return State(Phase.WAITING, told=str(error))
     if not found:
       return State(Phase.LOST, told=f"{self._job.name} is gone")
     status = found.get("status", {})
@@ -163,13 +170,11 @@ class Pods:
       return State(Phase.WAITING, told=f"{self._job.name} waits in the queue")
     self._show()
     if "Completed" in conditions:
-      self._fetch()
       return State(Phase.ENDED, 0)
     if failed := conditions.get("Failed"):
       wrong_use = "FailJobSet" in failed.get("reason", "")
-      self._say(f"{self._job.name} failed{told}: {failed.get('message', '')}")
-      return State(Phase.ENDED, 2 if wrong_use else 1)
-    return State(Phase.RUNNING, told=f"{self._job.name} is there{told}")
+      return State(Phase.ENDED, 2 if wrong_use else 1, f"{self._job.name} failed{told}: {failed.get('message', '')}")
+    return State(Phase.RUNNING, told=f"{self._pods()}{told}")
 
   def end(self) -> None:
     """Deletes the JobSet and its pods; queues stay.
@@ -177,7 +182,11 @@ class Pods:
     Raises:
       InputError: it is still there, or not ours.
     """
-    found = self._found()
+    by_hand = f"delete it, it costs money: {shlex.join(delete_words(self._job))}"
+    try:
+      found = self._found()
+    except CommandFailed as error:
+      raise InputError(f"{self._job.name}: not known whether it is still there ({error}); {by_hand}") from error
     if not found:
       return
     self._require_ours(found)
@@ -187,9 +196,34 @@ class Pods:
     except CommandFailed as error:
       self._say(str(error))
     if self._found():
-      raise InputError(
-        f"{self._job.name}: still there, and costs money; delete it: {shlex.join(delete_words(self._job))}"
-      )
+      raise InputError(f"{self._job.name}: still there; {by_hand}")
+
+  def fetch(self) -> None:
+    """Brings the results here.
+
+    Raises:
+      InputError: gcloud fails; they stay in the bucket.
+    """
+    words = self._job.fetch(self._project)
+    Path(self._job.result).mkdir(parents=True, exist_ok=True)
+    try:
+      self._shell(words, seconds=_FETCH_S, tries=_TRIES)
+    except CommandFailed as error:
+      raise InputError(f"{error}; the results are in the bucket: {shlex.join(words)}") from error
+
+  def _pods(self) -> str:
+    """How many pods run, and what the others wait for."""
+    try:
+      pods = json.loads(self._shell(pods_words(self._job)))["items"]
+    except CommandFailed:
+      return f"{self._job.name} is there"
+    running = sum(pod["status"].get("phase") == "Running" for pod in pods)
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+    reasons = {status.get("state", {}).get("waiting", {}).get("reason") for status in statuses}
+    conditions = [c for pod in pods for c in pod["status"].get("conditions", [])]
+    reasons |= {c.get("reason") for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False"}
+    waiting = ", ".join(sorted(reasons - {None}))
+    return f"{running} of {len(pods)} pods run" + (f" ({waiting})" if waiting else "")
 
   def _found(self) -> Mapping | None:
     said = self._shell(get_words(self._job), tries=_TRIES)
@@ -217,10 +251,6 @@ class Pods:
         print(text, flush=True)
     self._shown = lines[-1][0] if lines else self._shown
 
-  def _fetch(self) -> None:
-    Path(self._job.result).mkdir(parents=True, exist_ok=True)
-    self._shell(self._job.fetch(self._project), seconds=_FETCH_S, tries=_TRIES)
-
 
 def apply_words() -> list[str]:
   return ["kubectl", "apply", "--filename=-"]
@@ -228,6 +258,10 @@ def apply_words() -> list[str]:
 
 def get_words(wanted: Job) -> list[str]:
   return ["kubectl", "get", "jobset", wanted.name, "--output=json", "--ignore-not-found"]
+
+
+def pods_words(wanted: Job) -> list[str]:
+  return ["kubectl", "get", "pods", f"--selector={manifests.JOBSET_LABEL}={wanted.name}", "--output=json"]
 
 
 def log_words(wanted: Job, since: str) -> list[str]:
@@ -248,6 +282,7 @@ def _print_all(wanted: Job, objects: Sequence[Manifest], image: str, project: st
   show(_make_image(image, Path("BUILD"), project))
   show(get_words(wanted))
   print(f"{shlex.join(apply_words())} <<END\n{yaml.safe_dump_all(objects, sort_keys=False)}END")
+  show(pods_words(wanted))
   show(log_words(wanted, ""))
   show(wanted.fetch(project))
   show(delete_words(wanted))

@@ -2,7 +2,8 @@
 # What a host of a slice does, in the folder of this file:
 #   host.sh install BUCKET        condfoley as built, in env/, and the bucket as the folder bucket/
 #   host.sh start [NAME=VALUE ...] -- WORDS   `condfoley WORDS` in bucket/, unless it was started before
-#   host.sh status OFFSET         none, running or ended CODE; then what its log has from byte OFFSET on
+#   host.sh status                a line: condfoley HOSTNAME none, running or ended CODE
+#   host.sh log OFFSET            what its log has from byte OFFSET on, a megabyte at the most
 # Each can be called again: what is done is not done twice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -13,7 +14,8 @@ install() {
   flock 9
   [ -e env/installed ] || { install_condfoley; touch env/installed; }
   mkdir -p bucket
-  mountpoint -q bucket || { install_gcsfuse; gcsfuse --implicit-dirs "$1" bucket; }
+  # Other hosts write there too, so nothing that is read is kept; and it stays, so it may not hold the lock.
+  mountpoint -q bucket || { install_gcsfuse; gcsfuse --implicit-dirs --metadata-cache-ttl-secs=0 "$1" bucket 9>&-; }
 }
 
 install_condfoley() {
@@ -27,8 +29,9 @@ install_gcsfuse() {
   local key=/usr/share/keyrings/cloud.google.asc from=https://packages.cloud.google.com/apt
   curl --silent --fail "$from/doc/apt-key.gpg" | sudo tee "$key" > /dev/null
   echo "deb [signed-by=$key] $from gcsfuse-$(lsb_release -c -s) main" | sudo tee /etc/apt/sources.list.d/gcsfuse.list > /dev/null
-  sudo apt-get update -qq
-  sudo apt-get install -y -qq gcsfuse
+  # A new machine updates itself, and has apt locked meanwhile.
+  sudo apt-get -o DPkg::Lock::Timeout=600 update -qq
+  sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq gcsfuse
 }
 
 start() {
@@ -49,16 +52,22 @@ run() {
 }
 
 status() {
-  if [ ! -d run ]; then echo none; return; fi
-  # The code is looked for again after the process: it may have ended in between.
-  if [ -e run/code ] || [ ! -e run/pid ] || kill -0 "$(cat run/pid)" 2> /dev/null; then
-    if [ -e run/code ]; then echo "ended $(cat run/code)"; else echo running; fi
-  elif [ -e run/code ]; then
-    echo "ended $(cat run/code)"
+  local state
+  if [ ! -d run ]; then
+    state=none
+  elif [ ! -e run/pid ] || kill -0 "$(cat run/pid)" 2> /dev/null; then
+    state=running
   else
-    echo "ended 137"
+    state='ended 137'
   fi
-  [ ! -e run/log ] || tail -c "+$(($1 + 1))" run/log | head -c 65536
+  # Looked for last: it may have ended just now.
+  [ ! -e run/code ] || state="ended $(cat run/code)"
+  echo "condfoley $(hostname) $state"
+}
+
+log() {
+  # All is read, so that the first of the two is not broken off.
+  [ ! -e run/log ] || tail -c "+$(($1 + 1))" run/log | { head -c 1048576; cat > /dev/null; }
 }
 
 "$@"

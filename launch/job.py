@@ -9,6 +9,8 @@ from data_pipelines.errors import InputError
 from launch import machines
 from launch.machines import Machines
 
+# Folder here for what launchers note of their jobs.
+LOCAL = Path("out/launch")
 CAPACITIES = ("on-demand", "spot", "reserved")
 # Option of a command that names the folder of its results.
 _RESULT = {"train": "--workdir", "generate": "--out", "evaluate": "--out"}
@@ -44,8 +46,8 @@ class Job:
   commit: str
 
   def __post_init__(self):
-    if not re.fullmatch(r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?", self.name):
-      raise InputError(f"--name {self.name}: use at most 40 of a-z, 0-9 and -, a letter first and no - last")
+    if not re.fullmatch(r"[a-z](?:[-a-z0-9]{0,42}[a-z0-9])?", self.name):
+      raise InputError(f"--name {self.name}: use at most 44 of a-z, 0-9 and -, a letter first and no - last")
     if not re.fullmatch(r"[a-z0-9][-_.a-z0-9]{1,61}[a-z0-9]", self.bucket):
       raise InputError(f"--bucket {self.bucket}: not the name of a bucket; leave out gs:// and folders")
     if self.slices < 1:
@@ -63,8 +65,6 @@ class Job:
 
   def _check_result(self) -> None:
     option = _RESULT[self.words[0]]
-    if option not in self.words[:-1]:
-      raise InputError(f"{self.words[0]}: give {option} DIR")
     if self.result.is_absolute() or ".." in self.result.parts or not self.result.parts:
       raise InputError(f"{option} {self.result}: in the bucket it is a folder such as out/x; give a relative path")
 
@@ -86,18 +86,28 @@ class Job:
   @property
   def result(self) -> PurePosixPath:
     """Folder of the results, in the bucket and here."""
-    return PurePosixPath(self.words[self.words.index(_RESULT[self.words[0]]) + 1])
+    option = _RESULT[self.words[0]]
+    for word, following in zip(self.words, [*self.words[1:], ""], strict=True):
+      if word == option or word.startswith(f"{option}="):
+        return PurePosixPath(following if word == option else word.partition("=")[2])
+    raise InputError(f"{self.words[0]}: give {option} DIR")
 
   @property
   def id(self) -> str:
-    """Eight hexadecimal digits of all that it is, by which what was made for it is known again."""
-    return hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:8]
+    """A label of all that it is, by which what was made for it is known again."""
+    # With a letter in front: digits alone, or with one e among them, are numbers to some who read them.
+    return "j" + hashlib.sha256(repr(dataclasses.astuple(self)).encode()).hexdigest()[:8]
 
-  def words_of(self, index: int) -> tuple[str, ...]:
-    """Words of `condfoley` on slice `index`."""
+  def shares(self) -> list["Job"]:
+    """The jobs that it consists of: itself, or where each slice runs by itself, one for each, with its share."""
     if self.is_one or self.slices == 1:
-      return self.words
-    return (*self.words, "--shard", f"{index + 1}/{self.slices}")
+      return [self]
+    return [
+      dataclasses.replace(
+        self, name=f"{self.name}-{i + 1}", slices=1, words=(*self.words, "--shard", f"{i + 1}/{self.slices}")
+      )
+      for i in range(self.slices)
+    ]
 
   def fetch(self, project: str | None) -> list[str]:
     """The gcloud command that brings results here, less the checkpoints."""
@@ -107,7 +117,7 @@ class Job:
   @property
   def local(self) -> Path:
     """Folder here for the launcher's own records of the job."""
-    return Path("out/launch") / self.name
+    return LOCAL / self.name
 
 
 def add_arguments(parser) -> None:

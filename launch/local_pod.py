@@ -104,6 +104,9 @@ class LocalPod:
       process.wait()
     self.running.clear()
 
+  def fetch(self) -> None:
+    """Results are here."""
+
   def _log(self, number: int) -> Path:
     return self._logs / f"{number}.log"
 

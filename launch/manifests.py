@@ -18,8 +18,17 @@ _CHIPS = "google.com/tpu"
 _WRONG_USE = 2
 # Those by which the hosts of a slice find one another, and slices each other.
 _PORTS = (8471, 8080)
-# What a host has of it, to give a run that is to end time to save, s.
+# For a run that is to end to save, s. Where a spot node is taken away there is less.
 _GRACE_S = 120
+
+# A slice of several hosts is a node pool, and has it to itself.
+_ALONE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
+# What mounts the bucket takes what it needs: checkpoints are large.
+_MOUNTING = {"gke-gcsfuse/volumes": "true"} | {
+  f"gke-gcsfuse/{what}-limit": "0" for what in ("cpu", "memory", "ephemeral-storage")
+}
+# Other hosts write there too, so nothing that is read is kept.
+_MOUNT_OPTIONS = "implicit-dirs,metadata-cache:ttl-secs:0"
 
 Manifest = dict[str, Any]
 
@@ -53,11 +62,7 @@ def jobset(job: Job, setting: Setting) -> Manifest:
     "metadata": {
       "name": job.name,
       "labels": labels,
-      "annotations": {
-        # A slice is a node pool, and has it to itself.
-        "alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool",
-        "condfoley-commit": job.commit,
-      },
+      "annotations": {"condfoley-commit": job.commit} | (_ALONE if job.machines.hosts > 1 else {}),
     },
     "spec": {
       "failurePolicy": {
@@ -86,11 +91,14 @@ def queue(job: Job, name: str, chips: int) -> list[Manifest]:
 
 def _slices(job: Job, setting: Setting) -> list[Manifest]:
   if job.is_one:
-    return [{"name": "slice", "replicas": job.slices, "template": _slice(job, setting, 0)}]
-  return [{"name": f"share-{i + 1}", "replicas": 1, "template": _slice(job, setting, i)} for i in range(job.slices)]
+    return [{"name": "slice", "replicas": job.slices, "template": _slice(job, setting)}]
+  return [
+    {"name": f"share-{number}", "replicas": 1, "template": _slice(share, setting)}
+    for number, share in enumerate(job.shares(), 1)
+  ]
 
 
-def _slice(job: Job, setting: Setting, index: int) -> Manifest:
+def _slice(job: Job, setting: Setting) -> Manifest:
   """The Job of a slice, a pod on each of its hosts."""
   wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [_WRONG_USE]}
   return {
@@ -101,23 +109,23 @@ def _slice(job: Job, setting: Setting, index: int) -> Manifest:
       "backoffLimit": 0,
       "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": wrong_use}]},
       "template": {
-        "metadata": {"labels": {LABEL: job.id}, "annotations": {"gke-gcsfuse/volumes": "true"}},
-        "spec": _pod(job, setting, index),
+        "metadata": {"labels": {LABEL: job.id}, "annotations": dict(_MOUNTING)},
+        "spec": _pod(job, setting),
       },
     }
   }
 
 
-def _pod(job: Job, setting: Setting, index: int) -> Manifest:
+def _pod(job: Job, setting: Setting) -> Manifest:
   nodes = {_ACCELERATOR: job.machines.gke, _TOPOLOGY: job.machines.sizes}
   spot = {"key": _SPOT, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
-  bucket = {"bucketName": job.bucket, "mountOptions": "implicit-dirs"}
+  bucket = {"bucketName": job.bucket, "mountOptions": _MOUNT_OPTIONS}
   found: Manifest = {
     "restartPolicy": "Never",
     "terminationGracePeriodSeconds": _GRACE_S,
     "serviceAccountName": setting.account,
     "nodeSelector": nodes | ({_SPOT: "true"} if job.capacity == "spot" else {}),
-    "containers": [_container(job, setting, index)],
+    "containers": [_container(job, setting)],
     "volumes": [
       {"name": "bucket", "csi": {"driver": "gcsfuse.csi.storage.gke.io", "volumeAttributes": bucket}},
     ],
@@ -125,14 +133,14 @@ def _pod(job: Job, setting: Setting, index: int) -> Manifest:
   return found | ({"tolerations": [spot]} if job.capacity == "spot" else {})
 
 
-def _container(job: Job, setting: Setting, index: int) -> Manifest:
-  chips = {_CHIPS: job.machines.chips // job.machines.hosts}
+def _container(job: Job, setting: Setting) -> Manifest:
+  chips = job.machines.chips // job.machines.hosts
   return {
     "name": CONTAINER,
     "image": setting.image,
-    "args": list(job.words_of(index)),
+    "args": list(job.words),
     "env": [{"name": "JAX_COORDINATOR_ADDRESS", "value": "auto"}] if job.is_one else [],
     "ports": [{"containerPort": port} for port in _PORTS],
-    "resources": {"requests": chips, "limits": chips},
+    "resources": {"requests": {_CHIPS: chips}, "limits": {_CHIPS: chips}},
     "volumeMounts": [{"name": "bucket", "mountPath": "/bucket"}],
   }

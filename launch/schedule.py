@@ -35,7 +35,8 @@ class Schedule:
     parallel: how many at a time; of one the output is shown, of several it goes to files.
     retries: of a task that fails with another exit code than 2.
     logs: folder for that output.
-    at_end: signal that a task gets where this process is killed.
+    if_killed: signal that a task gets where this process is killed; where it is interrupted they get SIGTERM.
+    before: is called before each task is started; what it raises ends all.
     say: is told what happens.
 
   Attributes:
@@ -49,11 +50,12 @@ class Schedule:
     parallel: int,
     retries: int,
     logs: Path,
-    at_end: signal.Signals,
+    if_killed: signal.Signals,
+    before: Callable[[], None],
     say: Callable[[str], None],
   ):
     self._left, self._parallel, self._retries, self._logs = list(tasks), parallel, retries, logs
-    self._at_end, self._say, self._total = at_end, say, len(tasks)
+    self._if_killed, self._before, self._say, self._total = if_killed, before, say, len(tasks)
     self._tries: dict[str, int] = {}
     self._running: dict[str, tuple[Task, subprocess.Popen]] = {}
     self.failed: dict[str, int] = {}
@@ -72,10 +74,11 @@ class Schedule:
         for name in [name for name, (_, process) in self._running.items() if process.poll() is not None]:
           self._ended(name, done, when_done)
     finally:
-      for _, process in self._running.values():
-        process.send_signal(self._at_end)
-      for _, process in self._running.values():
-        process.wait()
+      with interrupt.patient():
+        for _, process in self._running.values():
+          process.terminate()
+        for _, process in self._running.values():
+          process.wait()
 
   def _start(self, done: set[str]) -> bool:
     """Starts what can be started; whether there was something."""
@@ -90,13 +93,20 @@ class Schedule:
     return started
 
   def _begin(self, task: Task) -> None:
+    self._before()
     self._tries[task.name] = self._tries.get(task.name, 0) + 1
     count = self._total - len(self._left)
     again = f", try {self._tries[task.name]}" if self._tries[task.name] > 1 else ""
     self._say(f"{count} of {self._total}: {task.name}{again}")
     log = self._log(task)
+    # In a session of its own, where Ctrl-C does not reach it: a second signal would break off what the first has begun.
     process = subprocess.Popen(
-      task.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=lambda: _end_with_parent(self._at_end)
+      task.words,
+      stdin=subprocess.DEVNULL,
+      stdout=log,
+      stderr=log,
+      start_new_session=True,
+      preexec_fn=lambda: _end_with_parent(self._if_killed),
     )
     if log:
       log.close()

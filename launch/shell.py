@@ -48,7 +48,17 @@ class Shell:
     """
     for left in range(tries - 1, -1, -1):
       try:
-        done = subprocess.run(words, input=given or "", capture_output=True, text=True, timeout=seconds, check=False)
+        # In a session of its own, where Ctrl-C does not reach it: what is begun is to be ended.
+        done = subprocess.run(
+          words,
+          input=given or "",
+          capture_output=True,
+          encoding="utf-8",
+          errors="surrogateescape",
+          timeout=seconds,
+          check=False,
+          start_new_session=True,
+        )
         if not done.returncode:
           return done.stdout
         said = done.stderr

@@ -9,6 +9,8 @@ from data_pipelines.errors import InputError
 
 # Exit code of a command that no second start would help.
 _WRONG_USE = 2
+# How often a command that ends with another error is begun again: once may be a machine's fault.
+_CRASHES = 2
 
 
 class Phase(enum.Enum):
@@ -37,33 +39,46 @@ class Backend(Protocol):
   def end(self) -> None:
     """Clears away all that was made for the job; returns when nothing is left."""
 
+  def fetch(self) -> None:
+    """Brings the results of a job that has ended well."""
+
 
 def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Callable[[str], None]) -> int:
   """Runs a job to its end and returns its exit code; whatever comes of it, nothing of it is left.
 
   Args:
-    restarts: how often it is begun again after it was lost, or ended with an error that is no wrong use.
+    restarts: how often it is begun again after it was lost. After an error that is no wrong use it is twice at most.
     pause: waits between two looks.
     say: is told what happens.
 
   Raises:
     InputError: it was lost more often than that, or a method of the backend failed.
   """
-  for left in range(restarts, -1, -1):
+  lost = crashed = 0
+  while True:
     try:
       backend.begin()
       state = _watched(backend, pause, say)
     finally:
-      backend.end()
-    if state.phase is Phase.ENDED and state.code in (0, _WRONG_USE):
-      return state.code
-    why = state.told or f"ended with exit code {state.code}"
-    if left:
-      say(f"{why}; begun again, {left} more time{'s' * (left > 1)} at most")
-  if state.phase is Phase.ENDED:
-    say(f"{why}; it was begun {restarts + 1} times")
-    return state.code
-  raise InputError(f"{why}; it was begun {restarts + 1} times; the same command goes on from its last checkpoint")
+      with interrupt.patient():
+        backend.end()
+    if state.phase is Phase.ENDED and state.code == 0:
+      backend.fetch()
+      return 0
+    if state.phase is Phase.ENDED:
+      crashed += 1
+      why = state.told or f"ended with exit code {state.code}"
+      if state.code == _WRONG_USE or crashed > min(_CRASHES, restarts):
+        say(f"{why}; it was begun {lost + crashed} times")
+        return state.code
+    else:
+      lost += 1
+      why = state.told
+      if lost > restarts:
+        raise InputError(
+          f"{why}; it was begun {lost + crashed} times; the same command goes on from its last checkpoint"
+        )
+    say(f"{why}; begun again")
 
 
 def _watched(backend: Backend, pause: Callable[[], None], say: Callable[[str], None]) -> State:

@@ -75,9 +75,15 @@ def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
     return 0
   with claim.claimed(args.out):
     done = {task.name for task in plan.tasks if plan.is_done(task.name)}
-    at_end = signal.SIGKILL if args.backend == "local" else signal.SIGTERM
     schedule = Schedule(
-      plan.tasks, parallel=args.parallel, retries=args.retries, logs=args.out / "logs", at_end=at_end, say=say
+      plan.tasks,
+      parallel=args.parallel,
+      retries=args.retries,
+      logs=args.out / "logs",
+      # A training loses nothing that counts; a launcher has machines to give back.
+      if_killed=signal.SIGKILL if args.backend == "local" else signal.SIGTERM,
+      before=plan.require_commit,
+      say=say,
     )
 
     def ended(name: str) -> None:
@@ -126,6 +132,11 @@ class Plan:
     except (OSError, ValueError, KeyError, TypeError):
       return False
 
+  def require_commit(self) -> None:
+    """Raises InputError where the code is another than the one that the sweep began with."""
+    if (now := _commit()) != self._commit:
+      raise InputError(f"{build.ROOT}: {now[:20]} now, {self._commit[:20]} when the sweep began; start it again")
+
   def note(self, name: str) -> None:
     """Notes that a run is done."""
     if name in self.runs:
@@ -154,17 +165,19 @@ class Plan:
     Raises:
       InputError: one does not fit, or cannot be rehearsed.
     """
-    topology, capacity = self._args.topology, _capacity(self._args.launcher)
+    topology, launcher = self._args.topology, self._args.launcher
+    capacity, slices = _option(launcher, "--capacity", "on-demand"), int(_option(launcher, "--slices", "1"))
     price = costs.read_prices(self._args.prices).get((machines.of(topology).chip, capacity))
     found = []
     for run in self.runs.values():
       if isinstance(run, Train):
         steps = train.read_config(*_config_of(self._words[run.name])).steps
         flags = [word for word in self._words[run.name][1:] if not word.startswith("--config.pretrained.")]
-        found.append(costs.cost(run.name, _without_workdir(flags), steps, topology, price))
+        found.append(costs.cost(run.name, _without_workdir(flags), steps, topology, slices, price))
     if wide := [one.name for one in found if not one.fits]:
       raise InputError(f"{', '.join(wide)}: does not fit {topology}; name a larger --topology")
-    return costs.table(found, topology, capacity)
+    evaluations = sum(isinstance(run, Evaluate) for run in self.runs.values())
+    return costs.table(found, topology, slices, capacity, evaluations)
 
   def _commit_of(self, name: str) -> str:
     """The commit that did a run."""
@@ -212,9 +225,10 @@ class Plan:
     words = self._words[run.name]
     if self._args.backend == "local":
       return [sys.executable, "-m", "condfoley_jax.cli", *words]
+    # An evaluation takes one host.
     topology = self._args.topology if isinstance(run, Train) else machines.one_host(self._args.topology)
-    name = f"{self._args.sweep}-{run.name}".replace("_", "-").replace("/", "-")
-    flags = ["--name", name, "--topology", topology, *self._args.launcher]
+    alone = [] if isinstance(run, Train) else ["--slices", "1"]
+    flags = ["--name", _job_name(self._args.sweep, run.name), "--topology", topology, *self._args.launcher, *alone]
     return [sys.executable, "-m", f"launch.{self._args.backend}", *flags, "--", *words]
 
   def _data_tasks(self) -> list[Task]:
@@ -266,18 +280,25 @@ def _config_of(words: Sequence[str]) -> tuple[str, list[str]]:
   return config, list(overrides)
 
 
+def _job_name(sweep: str, run: str) -> str:
+  """Of at most 40 letters; where there are more, the last are some that tell it from others."""
+  name = f"{sweep}-{run}".replace("_", "-").replace("/", "-")
+  return name if len(name) <= 40 else f"{name[:31]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _without_workdir(flags: Sequence[str]) -> list[str]:
   at = list(flags).index("--workdir")
   return [*flags[:at], *flags[at + 2 :]]
 
 
-def _capacity(launcher: Sequence[str]) -> str:
+def _option(launcher: Sequence[str], flag: str, default: str) -> str:
+  """Value of a launcher's flag."""
   for word, following in zip(launcher, [*launcher[1:], ""], strict=True):
-    if word == "--capacity":
+    if word == flag:
       return following
-    if word.startswith("--capacity="):
+    if word.startswith(f"{flag}="):
       return word.partition("=")[2]
-  return "on-demand"
+  return default
 
 
 if __name__ == "__main__":

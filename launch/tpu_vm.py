@@ -17,25 +17,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError, printable
-from launch import build, job, supervise
+from launch import build, job, supervise, tpu_commands
 from launch.job import Job
-from launch.shell import CommandFailed, Printed, Shell
+from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
+from launch.tpu_commands import Cloud
 
 # Between two looks at the hosts, s.
 _LOOK_S = 30.0
 # Looks in a row at which the hosts do not answer, until they count as lost.
 _SILENT = 5
 _TRIES = 5
-_INSTALL_S, _DELETE_S = 1800.0, 900.0
-# Folder of each host, in the home of whoever logs in.
-_HOME = "condfoley"
+_INSTALL_S, _FETCH_S, _DELETE_S = 1800.0, 1800.0, 900.0
+_NAP_S = 0.5
+# Of the log of a host that failed.
+_LAST_LINES = 5
 _DEAD = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
-_LABEL = "condfoley-job"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,91 +66,38 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
   commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
   fields = (args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
-  wanted = Job(*fields)
-  cloud = Cloud(wanted, args.zone, args.project)
+  jobs = Job(*fields).shares()
+  clouds = {one.name: Cloud(one, args.zone, args.project) for one in jobs}
   if args.dry_run:
-    _print_all(wanted, cloud)
+    for one in jobs:
+      tpu_commands.print_all(one, clouds[one.name])
     return 0
-  with claim.claimed(wanted.local), tempfile.TemporaryDirectory(prefix="tpu-vm-") as place:
-    slices = Slices(wanted, cloud, Path(place), Shell(), say, any_commit=args.delete)
-    if args.delete:
-      slices.end()
-      return 0
-    build.build(slices.build, allow_dirty=args.allow_dirty)
-    described = json.dumps(dataclasses.asdict(wanted), indent=1) + "\n"
-    (wanted.local / "job.json").write_text(described, encoding="utf-8")
-    return supervise.run(slices, restarts=args.restarts, pause=lambda: time.sleep(_LOOK_S), say=say)
+  with claim.claimed(job.LOCAL / args.name), tempfile.TemporaryDirectory(prefix="tpu-vm-") as place:
+    made = Path(place) / "build"
+    if not args.delete:
+      build.build(made, allow_dirty=args.allow_dirty)
+    told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
+    slices = [Slices(one, clouds[one.name], made, Shell(), told(one), any_commit=args.delete) for one in jobs]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+      codes = list(pool.map(lambda one: _run_one(one, args), slices))
+  return max(codes)
 
 
-class Cloud:
-  """The gcloud commands of a job.
-
-  Args:
-    wanted: the job.
-    zone: of its slices.
-    project: None for gcloud's own.
-
-  Attributes:
-    fetch: the command that brings results here.
-  """
-
-  def __init__(self, wanted: Job, zone: str, project: str | None):
-    self._job = wanted
-    self._place = [f"--zone={zone}", *([f"--project={project}"] if project else []), "--quiet"]
-    self.fetch = wanted.fetch(project)
-
-  @property
-  def nodes(self) -> list[str]:
-    """Names of the slices."""
-    name = self._job.name
-    return [name] if self._job.slices == 1 else [f"{name}-{i}" for i in range(self._job.slices)]
-
-  def create(self) -> list[str]:
-    wanted, machines = self._job, self._job.machines
-    several = [f"--node-count={wanted.slices}", f"--node-prefix={wanted.name}"]
-    return [
-      *self._resource("create"),
-      *([f"--node-id={wanted.name}"] if wanted.slices == 1 else several),
-      f"--accelerator-type={machines.accelerator}",
-      f"--runtime-version={machines.runtime}",
-      *({"spot": ["--spot"], "reserved": ["--reserved"]}.get(wanted.capacity, [])),
-      "--scopes=https://www.googleapis.com/auth/cloud-platform",
-      f"--labels={_LABEL}={wanted.id}",
-      "--async",
-    ]
-
-  def describe(self) -> list[str]:
-    return [*self._resource("describe"), "--format=json"]
-
-  def delete(self) -> list[str]:
-    return [*self._resource("delete"), "--force"]
-
-  def copy(self, files: Sequence[Path], node: str) -> list[str]:
-    """Files to every host of a slice."""
-    to = f"{node}:{_HOME}/"
-    return ["gcloud", "compute", "tpus", "tpu-vm", "scp", *map(str, files), to, "--worker=all", *self._place]
-
-  def on_hosts(self, node: str, command: str, into: Path | None = None) -> list[str]:
-    """A shell command on every host of a slice; what each writes goes to NUMBER.log in the folder `into`."""
-    words = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", node, "--worker=all", f"--command={command}", *self._place]
-    return [*words, f"--output-directory={into}"] if into else words
-
-  def _resource(self, verb: str) -> list[str]:
-    return ["gcloud", "compute", "tpus", "queued-resources", verb, self._job.name, *self._place]
+def _run_one(slices: "Slices", args: argparse.Namespace) -> int:
+  """Runs one of the jobs, or deletes what is left of it."""
+  if args.delete:
+    slices.end()
+    return 0
+  slices.note()
+  return supervise.run(slices, restarts=args.restarts, pause=lambda: _sleep(_LOOK_S), say=slices.say)
 
 
-def install_command(wanted: Job) -> str:
-  return f"bash {_HOME}/{build.HOST} install {shlex.quote(wanted.bucket)}"
-
-
-def start_command(wanted: Job, index: int) -> str:
-  """Starts the job on a host of slice `index`."""
-  settings = ["JAX_COORDINATOR_ADDRESS=auto"] if wanted.is_one else []
-  return f"bash {_HOME}/{build.HOST} start {shlex.join([*settings, '--', *wanted.words_of(index)])}"
-
-
-def status_command(offset: int) -> str:
-  return f"bash {_HOME}/{build.HOST} status {offset}"
+def _sleep(seconds: float) -> None:
+  """Sleeps in short naps, after each of which a signal that has come is heeded, in whichever thread."""
+  until = time.monotonic() + seconds
+  while (left := until - time.monotonic()) > 0:
+    interrupt.check()
+    time.sleep(min(left, _NAP_S))
 
 
 class Slices:
@@ -157,20 +106,25 @@ class Slices:
   Args:
     wanted: the job.
     cloud: its commands.
-    place: a folder of the launcher's own.
+    made: folder of the build.
     shell: runs commands.
     say: is told what happens.
     any_commit: whether what another commit or command of this name has left counts as this job's.
   """
 
   def __init__(
-    self, wanted: Job, cloud: Cloud, place: Path, shell: Shell, say: Callable[[str], None], *, any_commit: bool = False
+    self, wanted: Job, cloud: Cloud, made: Path, shell: Shell, say: Callable[[str], None], *, any_commit: bool = False
   ):
-    self._job, self._cloud, self._place, self._shell, self._say = wanted, cloud, place, shell, say
+    self._job, self._cloud, self._build, self._shell, self.say = wanted, cloud, made, shell, say
     self._any_commit = any_commit
-    self.build = place / "build"
     self._log = wanted.local / "log.txt"
     self._started, self._silent, self._offset = False, 0, 0
+
+  def note(self) -> None:
+    """Writes down what runs."""
+    self._job.local.mkdir(parents=True, exist_ok=True)
+    described = json.dumps(dataclasses.asdict(self._job), indent=1) + "\n"
+    (self._job.local / "job.json").write_text(described, encoding="utf-8")
 
   def begin(self) -> None:
     """Asks for the slices, unless they are there or on their way.
@@ -196,46 +150,76 @@ class Slices:
       self._require_ours(found)
 
   def state(self) -> State:
-    """Looks at the slices; starts the job on them once they are there."""
-    found = self._found()
+    """Looks at the slices; starts the job on them once they are there.
+
+    Raises:
+      InputError: it cannot be installed on hosts that are there.
+    """
+    try:
+      found = self._found()
+    except CommandFailed as error:
+      # The job does not need us: there is no hurry.
+      return State(Phase.WAITING, told=str(error))
     if not found:
       return State(Phase.LOST, told=f"{self._job.name} is gone")
     if (state := _state(found)) != "ACTIVE":
       return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self._job.name} is {state}")
+    if not self._started:
+      self._start()
     try:
-      if not self._started:
-        self._start()
-      codes = [code for index, node in enumerate(self._cloud.nodes) for code in self._codes(index, node)]
+      hosts = self._hosts()
       self._silent = 0
     except CommandFailed as error:
       self._silent += 1
       return State(Phase.LOST if self._silent >= _SILENT else Phase.WAITING, told=str(error))
-    failed = [code for code in codes if code]
-    # Of one run the others wait for whoever failed; runs of their own end first.
-    if failed and (self._job.is_one or None not in codes):
-      return State(Phase.ENDED, failed[0])
+    return self._outcome(hosts)
+
+  def _outcome(self, hosts: Mapping[str, int | None]) -> State:
+    """What the hosts' exit codes mean; None is that of one that runs."""
+    codes = list(hosts.values())
+    self._show(final=None not in codes)
+    # One that fails leaves the others waiting for it. What no second start would help is what there is to say.
+    if failed := sorted((code for code in codes if code), key=lambda code: code != 2):
+      name = next(name for name, code in hosts.items() if code == failed[0])
+      self._keep_last_words(name)
+      return State(Phase.ENDED, failed[0], f"{name} ended with exit code {failed[0]}")
     if None in codes:
       return State(Phase.RUNNING, told=f"running on {len(codes)} hosts")
-    self._fetch()
     return State(Phase.ENDED, 0)
 
   def end(self) -> None:
     """Deletes the queued resources and the slices with them.
 
     Raises:
-      InputError: they are still there, and cost money; or they are not ours.
+      InputError: they are still there, or nobody knows, and cost money; or they are not ours.
     """
-    found = self._found()
+    by_hand = f"delete it, it costs money: {shlex.join(self._cloud.delete())}"
+    try:
+      found = self._found()
+    except CommandFailed as error:
+      raise InputError(f"{self._job.name}: not known whether it is still there ({error}); {by_hand}") from error
     if not found:
       return
     self._require_ours(found)
-    self._say(f"deleting {self._job.name}")
+    self.say(f"deleting {self._job.name}, which takes minutes and is not to be interrupted")
     try:
       self._shell(self._cloud.delete(), seconds=_DELETE_S, tries=_TRIES, final="NOT_FOUND")
     except CommandFailed as error:
-      self._say(str(error))
+      self.say(str(error))
     if self._found():
-      raise InputError(f"{self._job.name}: still there, and costs money; delete it: {shlex.join(self._cloud.delete())}")
+      raise InputError(f"{self._job.name}: still there; {by_hand}")
+
+  def fetch(self) -> None:
+    """Brings the results here.
+
+    Raises:
+      InputError: gcloud fails; they stay in the bucket.
+    """
+    Path(self._job.result).mkdir(parents=True, exist_ok=True)
+    try:
+      self._shell(self._cloud.fetch, seconds=_FETCH_S, tries=_TRIES)
+    except CommandFailed as error:
+      raise InputError(f"{error}; the results are in the bucket: {shlex.join(self._cloud.fetch)}") from error
 
   def _found(self) -> Mapping | None:
     """What gcloud says of the queued resource; None if there is none."""
@@ -247,78 +231,88 @@ class Slices:
       raise
 
   def _require_ours(self, found: Mapping) -> None:
-    labels = [spec.get("node", {}).get("labels", {}).get(_LABEL) for spec in found["tpu"]["nodeSpec"]]
+    nodes = found.get("tpu", {}).get("nodeSpec", [])
+    labels = {spec.get("node", {}).get("labels", {}).get(tpu_commands.LABEL) for spec in nodes} or {None}
     if None in labels:
       raise InputError(f"{self._job.name}: a queued resource that no launch made has this name; choose another --name")
-    if set(labels) != {self._job.id} and not self._any_commit:
+    if labels != {self._job.id} and not self._any_commit:
       raise InputError(
         f"{self._job.name}: another command or commit of this name is there; --delete it, or rename this"
       )
 
   def _start(self) -> None:
-    """Installs and starts the job; hosts where that was done before do nothing."""
-    self._say(f"installing {self._job.commit[:12]} on {self._job.slices * self._job.machines.hosts} hosts")
-    for node in self._cloud.nodes:
-      self._shell(self._cloud.on_hosts(node, f"mkdir -p {_HOME}"), tries=_TRIES)
-      self._shell(self._cloud.copy(sorted(self.build.iterdir()), node), seconds=_INSTALL_S, tries=_TRIES)
-      self._shell(self._cloud.on_hosts(node, install_command(self._job)), seconds=_INSTALL_S, tries=_TRIES)
-    for index, node in enumerate(self._cloud.nodes):
-      self._shell(self._cloud.on_hosts(node, start_command(self._job, index)), tries=_TRIES)
+    """Installs and starts the job; hosts where that was done before do nothing.
+
+    Raises:
+      InputError: it fails as often as it is tried.
+    """
+    self.say(f"installing {self._job.commit[:12]} on {self._job.slices * self._job.machines.hosts} hosts")
+    with ThreadPoolExecutor(len(self._cloud.nodes)) as pool:
+      list(pool.map(self._install, self._cloud.nodes))
+      start = tpu_commands.on_host(*tpu_commands.start_words(self._job))
+      list(pool.map(lambda node: self._shell(self._cloud.on_hosts(node, start), tries=_TRIES), self._cloud.nodes))
     self._started = True
 
-  def _codes(self, index: int, node: str) -> list[int | None]:
-    """Exit codes of a slice's hosts, None where the job runs; the first host's log is shown."""
-    into = self._place / f"status-{index}"
-    into.mkdir(exist_ok=True)
-    for old in into.iterdir():
-      old.unlink()
-    self._shell(self._cloud.on_hosts(node, status_command(self._offset if index == 0 else 0), into))
-    codes = []
-    for host in sorted(into.iterdir(), key=lambda path: int(path.stem)):
-      first, _, log = host.read_bytes().partition(b"\n")
-      word, _, code = first.decode(errors="replace").partition(" ")
-      if word not in ("running", "ended"):
-        self._started = False  # A host that was made anew.
-        raise CommandFailed(["host.sh", "status"], f"host {host.stem} of {node} says `{printable(word)}`")
-      codes.append(int(code) if word == "ended" else None)
-      if index == 0 and host.stem == "0":
-        self._show(log)
-    if len(codes) != self._job.machines.hosts:
-      raise CommandFailed(["host.sh", "status"], f"{len(codes)} of {self._job.machines.hosts} hosts of {node} answer")
-    return codes
+  def _install(self, node: str) -> None:
+    # New machines take a while to let one log in.
+    self._shell(self._cloud.on_hosts(node, f"mkdir -p {tpu_commands.HOME}"), tries=_TRIES)
+    self._shell(self._cloud.copy(sorted(self._build.iterdir()), node), seconds=_INSTALL_S, tries=_TRIES)
+    install = tpu_commands.on_host("install", self._job.bucket)
+    self._shell(self._cloud.on_hosts(node, install), seconds=_INSTALL_S, tries=_TRIES)
 
-  def _show(self, log: bytes) -> None:
-    self._offset += len(log)
-    with self._log.open("ab") as file:
-      file.write(log)
-    sys.stdout.write(log.decode(errors="replace"))
-    sys.stdout.flush()
+  def _hosts(self) -> dict[str, int | None]:
+    """Exit codes of all hosts by their names, None where the job runs.
 
-  def _fetch(self) -> None:
-    Path(self._job.result).mkdir(parents=True, exist_ok=True)
-    self._shell(self._cloud.fetch, seconds=_INSTALL_S, tries=_TRIES)
+    Raises:
+      CommandFailed: they do not all answer.
+    """
+    found: dict[str, int | None] = {}
+    for node in self._cloud.nodes:
+      said = self._shell(self._cloud.on_hosts(node, tpu_commands.on_host("status")))
+      for name, state, code in tpu_commands.STATUS.findall(said):
+        if state == "none":
+          self._started = False  # A host that was made anew.
+          raise CommandFailed(["host.sh", "status"], f"nothing runs on {name}")
+        found[name] = int(code) if code else None
+    wanted = self._job.slices * self._job.machines.hosts
+    if len(found) != wanted:
+      raise CommandFailed(["host.sh", "status"], f"{len(found)} of {wanted} hosts answer")
+    return found
+
+  def _show(self, *, final: bool) -> None:
+    """Shows what the first host's log has anew; of a job that has ended, all of it."""
+    while True:
+      try:
+        log = self._shell(
+          self._cloud.on_hosts(self._cloud.nodes[0], tpu_commands.on_host("log", str(self._offset)), "0")
+        )
+      except CommandFailed:
+        return
+      content = log.encode("utf-8", "surrogateescape")
+      self._offset += len(content)
+      with self._log.open("ab") as file:
+        file.write(content)
+      print(content.decode(errors="replace"), end="", flush=True)
+      if not (final and log):
+        return
+
+  def _keep_last_words(self, name: str) -> None:
+    """Shows and keeps the log of a host that failed, which would be gone with it."""
+    number = name.rpartition("-w-")[2]
+    for node in self._cloud.nodes:
+      try:
+        log = self._shell(
+          self._cloud.on_hosts(node, tpu_commands.on_host("log", "0"), number if number.isdecimal() else "0")
+        )
+      except CommandFailed:
+        continue
+      (self._job.local / f"log-{node}-{name}.txt").write_text(log, "utf-8", "surrogateescape")
+      for line in log.splitlines()[-_LAST_LINES:]:
+        self.say(f"{name}: {line}")
 
 
 def _state(found: Mapping) -> str:
   return found["state"]["state"]
-
-
-def _print_all(wanted: Job, cloud: Cloud) -> None:
-  """Every gcloud command of a launch, in order; those that look at it once each."""
-  show = Printed()
-  files = [Path(f"condfoley_jax-{wanted.commit[:12]}.whl"), Path(build.CONSTRAINTS), Path(build.HOST)]
-  show(cloud.describe())
-  show(cloud.create())
-  for node in cloud.nodes:
-    show(cloud.on_hosts(node, f"mkdir -p {_HOME}"))
-    show(cloud.copy(files, node))
-    show(cloud.on_hosts(node, install_command(wanted)))
-  for index, node in enumerate(cloud.nodes):
-    show(cloud.on_hosts(node, start_command(wanted, index)))
-  for node in cloud.nodes:
-    show(cloud.on_hosts(node, status_command(0), Path("STATUS")))
-  show(cloud.fetch)
-  show(cloud.delete())
 
 
 if __name__ == "__main__":

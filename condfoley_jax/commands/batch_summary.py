@@ -5,6 +5,7 @@ join those files in the one of the whole, which is right when the last has ended
 """
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
 
 FILE, SHARDS = "summary.csv", "shards"
+# Of reading a file that is being replaced.
+_TRIES = 3
 _TOLD = ("name", "query", "example", "status", "seed", "offset_s", "confidence", "message")
 
 
@@ -71,7 +74,10 @@ class Summary:
     # Once more where another run wrote of its rows between the reading and the writing.
     while place != self._out and (found := self._joined()) != written:
       lines = [found.get(row.name) or _line(row, None) for row in self._rows]
-      interrupt.write_together(self._out, {FILE: _text(lines)})
+      # Aside where no other run is: on another machine it could not see that this one is at work.
+      aside = place / f".{FILE}.of-all"
+      aside.write_text(_text(lines), encoding="utf-8")
+      os.replace(aside, self._out / FILE)
       written = found
 
   def _joined(self) -> dict[str, dict]:
@@ -98,9 +104,20 @@ def _text(lines: Sequence[Mapping]) -> str:
 def _lines(summary: Path) -> list[dict] | None:
   """Lines of a file that a batch wrote; None of another one."""
   try:
-    text = summary.read_text(encoding="utf-8") if summary.is_file() else ""
+    text = _read(summary) if summary.is_file() else ""
   except (OSError, UnicodeDecodeError):
     return None
   if text.partition("\n")[0].strip() != ",".join(_TOLD):
     return None
   return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _read(path: Path) -> str:
+  """Of a file on a shared disk, which another run may replace while it is read."""
+  for _ in range(_TRIES):
+    try:
+      return path.read_text(encoding="utf-8")
+    except OSError as error:
+      if error.errno != errno.ESTALE:
+        raise
+  return path.read_text(encoding="utf-8")

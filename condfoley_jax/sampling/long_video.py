@@ -103,11 +103,11 @@ def make_stretch(
   audio, gains = program.levelled(jobs.example_audio, conventions)
   example = program.mel_of(audio, spec, conventions)
   codes = parts["vqgan"].encode(example)
-  half, count = spec.code_columns // 2, len(stretch.table.start)
+  steps, count = windows.steps(spec), len(stretch.table.start)
   of = lambda first, end: jax.tree.map(lambda x: x[first:end], stretch.table)
-  runs = [program.Run(half, half, of(0, count))]
+  runs = [program.Run(steps.known, steps.hop, of(0, count))]
   if not stretch.before.shape[3]:
-    runs = [program.Run(0, spec.code_columns, of(0, 1)), program.Run(half, half, of(1, count))]
+    runs = [program.Run(0, steps.first, of(0, 1)), program.Run(steps.known, steps.hop, of(1, count))]
   new = sum(run.new * len(run.table.start) for run in runs)
   grid = jnp.concatenate([stretch.before, jnp.zeros((*stretch.before.shape[:3], new), jnp.int32)], 3)
   grid, seen = program.sample_windows(
@@ -184,7 +184,7 @@ def pieces(frames: int, spec: ClipSpec, conventions: Conventions) -> list[Piece]
 
 def frames_of_piece(spec: ClipSpec) -> int:
   """Frames that the windows of a stretch see, at the most."""
-  return int(np.ceil((2 * CLIPS - 1) * (spec.code_columns // 2) * spec.column_seconds * spec.fps)) + 1 + spec.frames
+  return int(np.ceil((2 * CLIPS - 1) * windows.steps(spec).hop * spec.column_seconds * spec.fps)) + 1 + spec.frames
 
 
 class Kept:

@@ -45,15 +45,14 @@ def remake(
     FloatingPointError: the weights overflow.
   """
   spec, conventions = generator.spec, generator.conventions
-  half, per_column = spec.code_columns // 2, spec.samples_per_column
+  per_column = spec.samples_per_column
   delay, columns = windows.delay(spec, conventions), windows.columns_of(len(frames), spec, conventions)
   at, end = max(span[0] - delay, 0) // per_column, min(-(-(span[1] - delay) // per_column), columns)
-  at = at if at >= half else 0
+  at = at if at >= windows.steps(spec).hop else 0
   before = _codes_before(generator, example, sound, at * per_column) if at else _nothing(spec)
   made = np.zeros(span[1] - span[0], np.float32)
   while at < end:
-    count = min(-(-(end - at) // half), 2 * long_video.CLIPS)
-    stretch = _stretch(before, frames, at, count, columns, spec)
+    stretch, new = _stretch(before, frames, at, end, columns, spec)
     found = generator.make_stretch(example, [seed], stretch, sampling)
     audio, first = np.asarray(found.audio[0]), delay + int(stretch.column) * per_column
     if not np.isfinite(audio).all():
@@ -61,8 +60,9 @@ def remake(
     # What was heard before is there already; of the first stretch it is what the take had.
     begin, stop = max(span[0], delay + at * per_column), min(span[1], first + len(audio))
     made[begin - span[0] : stop - span[0]] = audio[begin - first : stop - first]
-    at += count * half
-    before = np.asarray(found.grids)[None, :, :, : stretch.before.shape[3] + count * half][..., -_BEFORE * 2 * half :]
+    at += new
+    grids = np.asarray(found.grids)[None, :, :, : stretch.before.shape[3] + new]
+    before = grids[..., -_BEFORE * spec.code_columns :]
   return made
 
 
@@ -108,23 +108,25 @@ def _encode_as(vqgan, sound: jax.Array, example: jax.Array, *, spec: ClipSpec, c
 _encode = jax.jit(_encode_as, static_argnames=("spec", "conventions"))
 
 
-def _stretch(before: np.ndarray, frames: Frames, at: int, count: int, columns: int, spec: ClipSpec) -> Stretch:
-  """Windows that make `count` halves of a clip from column `at` on: one each, but the first of a take makes two."""
-  half, known = spec.code_columns // 2, before.shape[3]
-  starts = np.arange(count) * half + (known - half if known else 0)
-  if not known:
-    # The first window makes two halves.
-    starts = np.concatenate([[0], np.arange(1, count) * half])[: max(count - 1, 1)]
-    count = max(count - 1, 1)
+def _stretch(
+  before: np.ndarray, frames: Frames, at: int, end: int, columns: int, spec: ClipSpec
+) -> tuple[Stretch, int]:
+  """Windows that make columns from `at` to `end`, as far as one stretch reaches, and how many columns they make."""
+  hop, known, first_new = windows.steps(spec)
+  held = before.shape[3]
+  # The first of a take goes on from nothing, and makes more.
+  more = 0 if held else first_new - hop
+  count = min(max(-(-(end - at - more) // hop), 1), 2 * long_video.CLIPS)
+  starts = np.arange(count) * hop + (held - known if held else 0)
   # A power of two, so that few sizes are compiled; two at least, as the first of a take is a loop of its own.
   room = max(1 << (count - 1).bit_length(), 2)
   starts = np.pad(starts, (0, room - count), mode="edge").astype(np.int32)
-  first = at - known
+  first = at - held
   seen = np.round((first + starts) * spec.column_seconds * spec.fps).astype(np.int32)
   zeros = np.zeros(room, np.int32)
   table = Window(starts, zeros, zeros, seen - seen[0], zeros, zeros)
-  size = int(np.ceil((room - 1) * half * spec.column_seconds * spec.fps)) + 1 + spec.frames
+  size = int(np.ceil((room - 1) * hop * spec.column_seconds * spec.fps)) + 1 + spec.frames
   shown = frames.read(int(seen[0]), size)
-  number = (first + int(starts[0])) // half
+  number = (first + int(starts[0])) // hop
   numbers = (number, number + count, first, columns)
-  return Stretch(before, shown[None], table, *(np.int32(x) for x in numbers))
+  return Stretch(before, shown[None], table, *(np.int32(x) for x in numbers)), more + count * hop

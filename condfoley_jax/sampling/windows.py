@@ -66,13 +66,34 @@ def delay(spec: ClipSpec, conventions: Conventions) -> int:
   return spec.crop_start(conventions.crop) * spec.hop
 
 
+class Steps(NamedTuple):
+  """How windows that slide go on, in columns.
+
+  Attributes:
+    hop: from one to the next, half a clip; what each but the first samples.
+    known: what each but the first has of the codes before.
+    first: what the first of several samples.
+  """
+
+  hop: int
+  known: int
+  first: int
+
+
+def steps(spec: ClipSpec) -> Steps:
+  """The last eighth of a window is left to the next one: what happens there shows in the frames that follow it."""
+  left, hop = max(1, spec.code_columns // 8), spec.code_columns // 2
+  return Steps(hop, spec.code_columns - hop - left, spec.code_columns - left)
+
+
 def sliding(columns: int, spec: ClipSpec) -> list[Window]:
   """Windows over frames and codes together, each half a clip after the one before and continuing from its codes."""
-  window = spec.code_columns
-  half = window // 2
-  starts = [0, *range(half, max(columns - window, 0) + half, half)]
+  if columns <= spec.code_columns:
+    return [Window(0, 0, spec.code_columns, 0)]
+  hop, known, first = steps(spec)
+  starts = range(0, columns - first + hop, hop)
   frames = [round(start * spec.column_seconds * spec.fps) for start in starts]
-  return [Window(s, half if s else 0, half if s else window, f) for s, f in zip(starts, frames, strict=True)]
+  return [Window(s, known if s else 0, hop if s else first, f) for s, f in zip(starts, frames, strict=True)]
 
 
 def published(clips: int, spec: ClipSpec, conventions: Conventions) -> list[Window]:

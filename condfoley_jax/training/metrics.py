@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class MetricWriter:
     """Numbers of one step; null in JSON, which has no other, where one is not finite."""
     numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
     self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+    # On a bucket that is mounted nothing is there before.
+    os.fsync(self._file.fileno())
     for name, value in values.items():
       self._board.add_scalar(name, value, step)
 

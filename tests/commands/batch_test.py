@@ -94,17 +94,18 @@ def test_a_summary_has_what_another_share_wrote_meanwhile(tmp_path, monkeypatch)
   rows = [Row(name, tmp_path / "q.mp4", Settings()) for name in "abcd"]
   one, two = (batch_summary.Summary(tmp_path, rows, batch.Shard(i, 2)) for i in range(2))
   made = lambda names: {name: {"status": "made", "seed": 0} for name in names}
-  write, others = batch_summary.interrupt.write_together, [lambda: two.write(made("bd"))]
+  replace, others = os.replace, [lambda: two.write(made("bd"))]
 
-  def meanwhile(place, texts):
+  def meanwhile(source, target):
     # Just before the first share's summary of all is replaced, the other share ends.
-    if place == tmp_path and others:
+    if target == tmp_path / "summary.csv" and others:
       others.pop()()
-    write(place, texts)
+    replace(source, target)
 
-  monkeypatch.setattr(batch_summary.interrupt, "write_together", meanwhile)
+  monkeypatch.setattr(os, "replace", meanwhile)
   one.write(made("ac"))
   assert [(row["name"], row["status"]) for row in summary(tmp_path)] == [(name, "made") for name in "abcd"]
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["shards", "summary.csv"]
 
 
 def test_two_runs_of_one_share_are_one_too_many(made, generate, tmp_path, capsys):

@@ -4,7 +4,7 @@ Run as `gcloud` it keeps queued resources in a JSON file, and each host's home a
 runs here, in that folder. It takes only flags that gcloud documents.
 
 The script is a list of {"on": words that a command line has, "nth": of such command lines, "do": mishap}. Mishaps:
-`fail` before anything is done, `fail_after` it, `hang`, and `preempt` all slices before it.
+`fail` before anything is done, `fail_after` it, `hang`, be `slow`, and `preempt` all slices before it.
 """
 
 import contextlib
@@ -27,15 +27,24 @@ _CONDFOLEY = """#!/usr/bin/env bash
 # In place of condfoley: the first host counts to STEPS in a file of the bucket, from where it was; the others wait.
 echo "$PWD $JAX_COORDINATOR_ADDRESS $*" >> "$FAKE_CLOUD/started"
 mkdir -p out/x
+echo begins
+[ -z "$CHATTER" ] || head -c 3000000 /dev/zero | tr '\\0' x
 for _ in $(seq 200); do
   step=$(cat out/x/step 2> /dev/null || echo 0)
-  if [ "$step" -ge "${STEPS:-3}" ]; then exit "${CODE:-0}"; fi
-  case $PWD in */gh/0/* | */gh-0/0/*) echo $((step + 1)) > out/x/step; echo "step $step" ;; esac
+  if [ "$step" -ge "${STEPS:-3}" ]; then
+    codes=(${CODES:-}) host=$(basename "$HOME")
+    exit "${codes[host]:-${CODE:-0}}"
+  fi
+  case "$PWD $*" in */gh/0/* | */gh-0/0/* | *--shard*) echo $((step + 1)) > out/x/step; echo "step $step" ;; esac
   sleep 0.1
 done
 exit 1
 """
 _PROGRAMS = {
+  # As TPU VMs are called.
+  "hostname": """#!/usr/bin/env bash
+echo "t1v-n-$(basename "$(dirname "$HOME")")-w-$(basename "$HOME")"
+""",
   # `python3 -m pip install` and `python3 -m uv`, of which `uv venv` makes env/.
   "python3": """#!/usr/bin/env bash
 if [ "$3" = venv ]; then mkdir -p env/bin; cp "$FAKE_CLOUD/condfoley" env/bin/condfoley; fi
@@ -44,8 +53,12 @@ echo "$*" >> "$FAKE_CLOUD/installed"
   "mountpoint": """#!/usr/bin/env bash
 [ -L "$2" ]
 """,
+  # Its daemon stays, with what of the caller's files is open.
   "gcsfuse": """#!/usr/bin/env bash
-rmdir "$3" && ln -s "$FAKE_CLOUD/buckets/$2" "$3"
+bucket=${@: -2:1} folder=${@: -1}
+rmdir "$folder" && ln -s "$FAKE_CLOUD/buckets/$bucket" "$folder"
+(exec -a "gcsfuse-of-$HOME" sleep 60) > /dev/null 2>&1 &
+echo $! >> "$FAKE_CLOUD/daemons"
 """,
 }
 
@@ -142,6 +155,7 @@ class Cloud:
       for pid in (self.place / "hosts" / node).glob("*/condfoley/run/pid"):
         with contextlib.suppress(ProcessLookupError, ValueError):
           os.killpg(int(pid.read_text()), signal.SIGKILL)
+      subprocess.run(["pkill", "-f", f"gcsfuse-of-{self.place / 'hosts' / node}/"], check=False)
       shutil.rmtree(self.place / "hosts" / node, ignore_errors=True)
 
 
@@ -172,7 +186,7 @@ def _carry_out(cloud: Cloud, words: list[str], options: dict[str, str]) -> str:
     return ""
   if group == "artifacts":
     if rest[-1] not in cloud.images:
-      raise Gone(f"NOT_FOUND: {rest[-1]}")
+      raise Gone("Image not found.\n\nUse @sha256:digest")
     return ""
   if group == "builds":
     if {path.suffix for path in Path(rest[0]).iterdir()} != {"", ".whl", ".txt", ".sh"}:
@@ -186,16 +200,19 @@ def _carry_out(cloud: Cloud, words: list[str], options: dict[str, str]) -> str:
 
 
 def _ssh(cloud: Cloud, node: str, options: dict[str, str]) -> str:
-  said = ""
+  """What hosts write, mixed, with what gcloud itself has to say among it."""
+  said, wanted = "", options["worker"]
   for number, host in enumerate(cloud.hosts_of(node)):
+    if wanted not in ("all", str(number)):
+      continue
     environment = os.environ | {"HOME": str(host)}
     done = subprocess.run(
       ["bash", "-c", options["command"]], cwd=host, env=environment, capture_output=True, check=False
     )
     if done.returncode:
       raise Gone(f"ssh: exit code {done.returncode}: {done.stderr.decode()}")
-    if "output-directory" in options:
-      (Path(options["output-directory"]) / f"{number}.log").write_bytes(done.stdout)
+    if wanted == "all":
+      said += f"SSH: Attempting to connect to worker {number}...\n"
     said += done.stdout.decode()
   return said
 
@@ -217,8 +234,8 @@ def called(program: str, do: Do) -> int:
   words = [word for word in argv if not word.startswith("-")]
   options = dict(word[2:].split("=", 1) for word in argv if word.startswith("--") and "=" in word)
   mishap = befalling(place, " ".join(argv))
-  if mishap == "hang":
-    time.sleep(60)
+  if mishap in ("hang", "slow"):
+    time.sleep(60 if mishap == "hang" else 3)
   try:
     with Cloud(place) as cloud:
       if mishap == "fail":
@@ -229,7 +246,7 @@ def called(program: str, do: Do) -> int:
   except Gone as error:
     print(f"ERROR: ({program}) {error}", file=sys.stderr)
     return 1
-  print(said)
+  print(said, end="")
   return 0
 
 

@@ -131,7 +131,8 @@ def test_one_that_waits_in_a_queue_and_is_taken_away_goes_on(place, capfd):
   script(place, ("get jobset", [6], "preempt"))
   assert launch("--queue", "foley", "--quota", "64") == 0
   told = capfd.readouterr().err
-  assert "gh waits in the queue" in told and "gh is there, begun again 1 times" in told
+  assert "1 of 2 pods run (ImagePullBackOff)" in told
+  assert "gh waits in the queue" in told and "begun again 1 times" in told
   assert applied(place) == ["gh"] and jobsets(place) == []
 
 
@@ -144,7 +145,7 @@ def test_one_that_fails_is_told_and_deleted(place, capfd, mishap, code):
 
 @pytest.mark.parametrize("mishap", ["fail", "fail_after"])
 def test_whatever_fails_twice_is_tried_again(place, mishap):
-  steps = ("images describe", "apply", "get jobset", "logs", "rsync", "delete jobset")
+  steps = ("images describe", "apply", "get jobset", "logs --selector", "rsync", "delete jobset")
   script(place, *((step, [1, 2], mishap) for step in steps))
   assert launch() == 0
   assert jobsets(place) == [] and set(applied(place)) == {"gh"}
@@ -155,7 +156,7 @@ def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd)
   script(place, ("delete jobset", list(range(1, 20)), "fail"))
   assert launch() == 2
   told = capfd.readouterr().err.splitlines()[-1]
-  assert "gh: still there, and costs money; delete it: kubectl delete jobset gh" in told and jobsets(place) == ["gh"]
+  assert "gh: still there; delete it, it costs money: kubectl delete jobset gh" in told and jobsets(place) == ["gh"]
 
 
 def test_what_is_left_is_taken_up_by_the_same_command_and_deleted_by_any(place, capfd, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -235,11 +236,11 @@ def test_a_killed_sweep_takes_its_runs_with_it_and_goes_on_to_the_same_table(hom
 def test_runs_on_slices_are_launched_there_and_cost_what_is_said(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   rehearsed = {"fits": True, "roofline_s": 0.01}
-  monkeypatch.setattr(costs, "_rehearsed", lambda name, words, topology: rehearsed)
+  monkeypatch.setattr(costs, "_rehearsed", lambda name, words, topology, slices: rehearsed)
   words = ["--sweep", "seeds", "--out", "out/s", "--backend", "tpu_vm", "--topology", "v5e:4x4", "--dry-run"]
   assert sweep.main([*words, "--", "--zone", "z", "--bucket", "b"]) == 0
   out = capsys.readouterr().out
-  hours = 2750 * 0.01 * costs.STEP_PER_ROOFLINE / 3600
+  hours = 2750 * 0.01 * costs.STEP_PER_ROOFLINE / 3600 + costs.OVERHEAD_HOURS
   cells = [f"{value:.3g}" for value in (10 * costs.STEP_PER_ROOFLINE, hours, 16 * hours, 16 * hours * 1.2)]
   assert f"| base_half | yes | {' | '.join(cells)} |" in out
   trained, scored = (line.split() for line in out.splitlines() if "-m launch.tpu_vm" in line)
@@ -249,9 +250,26 @@ def test_runs_on_slices_are_launched_there_and_cost_what_is_said(tmp_path, monke
   assert trained[trained.index("--zone") + 1] == "z" and trained[trained.index("--") + 1] == "train"
   assert sweep.main([*words, "--", "--zone", "z", "--bucket", "b", "--capacity", "spot"]) == 0
   assert f"| base_half | yes | {' | '.join(cells[:3])} | - |" in capsys.readouterr().out
+  assert sweep.main([*words, "--", "--zone", "z", "--bucket", "b", "--slices=2"]) == 0
+  out = capsys.readouterr().out
+  assert "On 2 x v5e:4x4, on-demand" in out and f"| {32 * hours:.3g} | {32 * hours * 1.2:.3g} |" in out
+  assert next(line for line in out.splitlines() if "-- evaluate" in line).count("--slices 1 -- evaluate") == 1
   rehearsed["fits"] = False
   assert sweep.main([*words, "--", "--zone", "z", "--bucket", "b"]) == 2
   assert "sweep: base_half: does not fit v5e:4x4; name a larger --topology" in capsys.readouterr().err
+
+
+def test_a_sweep_ends_where_the_code_changes_under_it(home, monkeypatch, capsys):
+  commits = iter(["0123", "0123", "0123", "4567"])
+  monkeypatch.setattr(sweep, "_commit", lambda: next(commits))
+  assert go(home) == 2 and len(ran(home)) == 2
+  assert "4567 now, 0123 when the sweep began; start it again" in capsys.readouterr().err
+
+
+def test_every_run_can_be_a_job(tmp_path):
+  for name in SWEEPS:
+    names = [sweep._job_name(name, run.name) for run in sweeps.of(name, 3)]
+    assert len(set(names)) == len(names) and all(re.fullmatch("[a-z][-a-z0-9]{0,39}", one) for one in names)
 
 
 @pytest.mark.parametrize("text", ["chip\nv5e\n", "chip,capacity,usd_per_chip_hour\nv5e,spot,much\n", None])

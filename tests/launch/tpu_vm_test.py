@@ -115,8 +115,7 @@ def test_slices_that_are_taken_away_are_asked_for_again_and_the_job_goes_on(plac
   assert launch("--slices", "2") == 0
   assert not left_over(place)
   assert len(calls(place, "create")) == 2 and len(started(place)) == 16
-  assert "gh is gone" not in (told := capfd.readouterr().err)
-  assert "begun again, 20 more times at most" in told
+  assert "gh is SUSPENDED; begun again" in capfd.readouterr().err
   first, *_ = Path("out/launch/gh/log.txt").read_text().split("step ")[1:]
   assert first.strip() == "0" and Path("out/x/step").read_text().strip() == "30"
 
@@ -160,17 +159,53 @@ def test_hosts_that_answer_no_more_are_given_back(place, capfd, monkeypatch):
 
 
 @pytest.mark.parametrize(("code", "begun"), [("2", 1), ("7", 3)])
-def test_a_command_that_fails_is_begun_again_unless_it_is_wrong_use(place, monkeypatch, code, begun):
+def test_a_command_that_fails_is_begun_again_twice_unless_it_is_wrong_use(place, monkeypatch, capfd, code, begun):
   monkeypatch.setenv("CODE", code)
-  assert launch("--restarts", "2") == int(code)
+  assert launch(topology="v5e:2x4") == int(code)
   assert len(calls(place, "create")) == begun and not left_over(place)
+  # Its last words are here, where the machines are not any more.
+  (kept,) = Path("out/launch/gh").glob("log-*.txt")
+  assert kept.read_text().startswith("begins\n") and "t1v-n-gh-w-0: begins" in capfd.readouterr().err
+
+
+def test_of_several_codes_wrong_use_is_what_is_said(place, monkeypatch):
+  """A host that cannot use its input makes the others fail in other ways."""
+  monkeypatch.setenv("CODES", "134 134 2 134")
+  assert launch() == 2 and len(calls(place, "create")) == 1
+
+
+def test_a_long_log_is_shown_to_its_end(place, monkeypatch, capfd):
+  monkeypatch.setenv("CHATTER", "3 MB")
+  assert launch("--slices", "2", topology="v5e:2x4") == 0
+  log = Path("out/launch/gh/log.txt").read_text()
+  assert len(log) > 3_000_000 and log.endswith("step 2\n") and log.startswith("begins\nxxx")
+
+
+@pytest.mark.parametrize("verb", ["describe", "host.sh log"])
+def test_a_job_goes_on_while_gcloud_does_not_answer(place, monkeypatch, verb):
+  """The laptop has no network for a while."""
+  monkeypatch.setenv("STEPS", "10")
+  script(place, (verb, list(range(6, 25)), "fail"))
+  assert launch() == 0 and len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
+
+
+def test_what_cannot_be_installed_is_told_and_not_tried_on_other_machines(place, capfd):
+  script(place, ("host.sh install", list(range(1, 50)), "fail"))
+  assert launch() == 2 and len(calls(place, "create")) == 1 and not left_over(place)
+  assert "UNAVAILABLE: try again" in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_results_that_do_not_come_are_said_to_be_in_the_bucket(place, capfd):
+  script(place, ("rsync", list(range(1, 50)), "fail"))
+  assert launch() == 2 and not left_over(place)
+  assert "the results are in the bucket: gcloud storage rsync gs://foley-bucket/out/x" in capfd.readouterr().err
 
 
 def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd):
   script(place, ("queued-resources delete", list(range(1, 50)), "fail"))
   assert launch() == 2
   told = capfd.readouterr().err.splitlines()[-1]
-  assert "gh: still there, and costs money; delete it: gcloud compute tpus queued-resources delete gh" in told
+  assert "gh: still there; delete it, it costs money: gcloud compute tpus queued-resources delete gh" in told
   assert left_over(place)
 
 
@@ -203,11 +238,16 @@ def test_a_killed_launcher_is_taken_up_by_the_same_command(place, monkeypatch):
   assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
 
 
-def test_ctrl_c_deletes_what_was_made(place, monkeypatch):
+@pytest.mark.parametrize("impatient", [False, True])
+def test_ctrl_c_deletes_what_was_made_however_often_it_comes(place, monkeypatch, impatient):
   monkeypatch.setenv("STEPS", "1000")
+  script(place, ("queued-resources delete", [1], "slow"))
   stopped = launcher(place)
   wait_for(lambda: len(started(place)) == 4)
   stopped.send_signal(signal.SIGINT)
+  for _ in range(3 if impatient else 0):
+    time.sleep(1)
+    stopped.send_signal(signal.SIGINT)
   told = stopped.communicate(timeout=60)[1]
   assert stopped.returncode == 130 and not left_over(place)
   assert "interrupted by SIGINT; what was made is deleted, and the same command goes on" in told
@@ -232,6 +272,8 @@ def test_bulk_sampling_is_a_share_of_the_rows_for_each_slice(place):
   assert launch("--slices", "3", topology="v5e:2x4", words=words) == 0
   shares = sorted(line.rsplit(" ", 1)[1] for line in started(place))
   assert shares == ["1/3", "2/3", "3/3"] and not any(" auto " in line for line in started(place))
+  # Each is a request of its own: one that waits, or is taken away, does not keep the others.
+  assert sorted(call[5] for call in calls(place, "create")) == ["gh-1", "gh-2", "gh-3"] and not left_over(place)
 
 
 def test_a_dry_run_prints_every_command_and_each_is_documented(place, capsys):
@@ -247,7 +289,7 @@ def test_a_dry_run_prints_every_command_and_each_is_documented(place, capsys):
 @pytest.mark.parametrize(
   ("changes", "words"),
   [
-    ({"name": "GH"}, "--name GH: use at most 40 of a-z"),
+    ({"name": "GH"}, "--name GH: use at most 44 of a-z"),
     ({"bucket": "gs://b/c"}, "--bucket gs://b/c: not the name of a bucket"),
     ({"slices": 0}, "--slices 0: must be 1 or more"),
     ({"topology": "v5e:2x8"}, "v5e:2x8: 16 chips are given out as v5e:4x4"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.conventions import PUBLISHED, Conventions
-from condfoley_jax.sampling.windows import delay, plan, published, sliding
+from condfoley_jax.sampling.windows import delay, plan, published, sliding, steps
 from tests import golden
 
 CLIPS = {"mini": MINI, "paper": PAPER}
@@ -37,7 +37,16 @@ def test_sliding_windows_overlap_by_half_and_none_is_there_for_nothing(columns, 
   spec = CLIPS[name]
   starts = [window.start for window in sliding(columns, spec)]
   assert starts[0] == 0 and all(b - a == spec.code_columns // 2 for a, b in itertools.pairwise(starts))
-  assert len(starts) == 1 or starts[-2] + spec.code_columns < columns
+  assert len(starts) == 1 or starts[-2] + steps(spec).first < columns
+
+
+@given(st.integers(1, 2000), st.sampled_from(list(CLIPS)))
+def test_a_column_is_made_by_a_window_that_sees_what_follows_it(columns, name):
+  """Nearly a fifth of a second of it or more, but where there is one window only."""
+  spec = CLIPS[name]
+  several = sliding(columns, spec)
+  followed_s = [(spec.code_columns - window.known - window.new) * spec.column_seconds for window in several]
+  assert len(several) == 1 or min(followed_s) > 0.18
 
 
 @given(st.integers(1, 900))
