@@ -27,6 +27,8 @@ from data_pipelines.errors import InputError
 
 # Sound of all takes of a long query, bytes, above which it lies in a file.
 _IN_MEMORY = 2**28
+# Bytes of that file that are written at a time.
+_AT_A_TIME = 2**24
 # Of all takes' sound, float32, that are in memory at once: what the device made, what is written, and what is between.
 _COPIES = 4
 
@@ -271,7 +273,9 @@ def _zeros(shape: tuple[int, int]) -> np.ndarray:
   try:
     with tempfile.TemporaryFile() as file:
       # A file with holes would end the process where one cannot be filled.
-      os.posix_fallocate(file.fileno(), 0, size)
+      for first in range(0, size, _AT_A_TIME):
+        file.write(bytes(min(_AT_A_TIME, size - first)))
+      file.flush()
       return np.memmap(file, np.float32, "r+", shape=shape)
   except OSError as error:
     told = f"no room for {size / 2**30:.1f} GiB of sound ({error.strerror})"
