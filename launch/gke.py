@@ -24,14 +24,14 @@ import yaml
 from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError, printable
 from launch import build, job, manifests, supervise
+from launch.cloud_job import TRIES, CloudJob
 from launch.job import Job
 from launch.manifests import LABEL, Manifest, Setting
 from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
 
 _LOOK_S = 30.0
-_TRIES = 5
-_BUILD_S, _FETCH_S, _DELETE_S = 3600.0, 1800.0, 600.0
+_BUILD_S, _DELETE_S = 3600.0, 600.0
 # Pods whose log is shown: the first host of the first slice.
 _SHOWN = "jobset.sigs.k8s.io/job-global-index=0,batch.kubernetes.io/job-completion-index=0"
 # What gcloud says of an image that is not there.
@@ -90,7 +90,7 @@ def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callabl
   """Builds the container of this commit, unless it is there."""
   shell = Shell()
   try:
-    shell(_has_image(image, args.project), tries=_TRIES, final=_NO_IMAGE)
+    shell(_has_image(image, args.project), tries=TRIES, final=_NO_IMAGE)
     return
   except CommandFailed as error:
     if _NO_IMAGE not in error.said:
@@ -115,16 +115,14 @@ def _project(project: str | None) -> list[str]:
   return [f"--project={project}"] if project else []
 
 
-class Pods:
+class Pods(CloudJob):
   """A job as a JobSet; a `supervise.Backend`.
 
   Args:
     wanted: the job.
     objects: manifests, the JobSet last.
     project: of Google Cloud; None for gcloud's own.
-    shell: runs commands.
-    say: is told what happens.
-    any_commit: whether what another commit or command of this name has left counts as this job's.
+    shell, say, any_commit: as for `CloudJob`.
   """
 
   def __init__(
@@ -137,9 +135,8 @@ class Pods:
     *,
     any_commit: bool = False,
   ):
-    self._job, self._objects, self._project = wanted, objects, project
-    self._shell, self._say, self._any_commit = shell, say, any_commit
-    self._shown = ""
+    super().__init__(wanted, wanted.fetch(project), delete_words(wanted), "JobSet", shell, say, any_commit=any_commit)
+    self._objects, self._shown = objects, ""
 
   def begin(self) -> None:
     """Applies the manifests, unless the JobSet is there.
@@ -147,76 +144,41 @@ class Pods:
     Raises:
       InputError: kubectl fails, or others have taken the name.
     """
-    if found := self._found():
-      self._require_ours(found)
+    if found := self.found():
+      self.require_ours(found)
       return
     text = yaml.safe_dump_all(self._objects, sort_keys=False)
-    self._shell(apply_words(), tries=_TRIES, given=text)
+    self.shell(apply_words(), tries=TRIES, given=text)
 
   def state(self) -> State:
     """Looks at the JobSet, and shows what the log has anew."""
     try:
-      found = self._found()
+      found = self.found()
     except CommandFailed as error:
       # The job does not need us: there is no hurry.
       return State(Phase.WAITING, told=str(error))
     if not found:
-      return State(Phase.LOST, told=f"{self._job.name} is gone")
+      return State(Phase.LOST, told=f"{self.job.name} is gone")
     status = found.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     restarts = status.get("restarts", 0)
     told = f", begun again {restarts} times" if restarts else ""
     if "Suspended" in conditions:
-      return State(Phase.WAITING, told=f"{self._job.name} waits in the queue")
+      return State(Phase.WAITING, told=f"{self.job.name} waits in the queue")
     self._show()
     if "Completed" in conditions:
       return State(Phase.ENDED, 0)
     if failed := conditions.get("Failed"):
       wrong_use = "FailJobSet" in failed.get("reason", "")
-      return State(Phase.ENDED, 2 if wrong_use else 1, f"{self._job.name} failed{told}: {failed.get('message', '')}")
+      return State(Phase.ENDED, 2 if wrong_use else 1, f"{self.job.name} failed{told}: {failed.get('message', '')}")
     return State(Phase.RUNNING, told=f"{self._pods()}{told}")
-
-  def end(self) -> None:
-    """Deletes the JobSet and its pods; queues stay.
-
-    Raises:
-      InputError: it is still there, or not ours.
-    """
-    by_hand = f"delete it, it costs money: {shlex.join(delete_words(self._job))}"
-    try:
-      found = self._found()
-    except CommandFailed as error:
-      raise InputError(f"{self._job.name}: not known whether it is still there ({error}); {by_hand}") from error
-    if not found:
-      return
-    self._require_ours(found)
-    self._say(f"deleting {self._job.name}")
-    try:
-      self._shell(delete_words(self._job), seconds=_DELETE_S, tries=_TRIES)
-    except CommandFailed as error:
-      self._say(str(error))
-    if self._found():
-      raise InputError(f"{self._job.name}: still there; {by_hand}")
-
-  def fetch(self) -> None:
-    """Brings the results here.
-
-    Raises:
-      InputError: gcloud fails; they stay in the bucket.
-    """
-    words = self._job.fetch(self._project)
-    Path(self._job.result).mkdir(parents=True, exist_ok=True)
-    try:
-      self._shell(words, seconds=_FETCH_S, tries=_TRIES)
-    except CommandFailed as error:
-      raise InputError(f"{error}; the results are in the bucket: {shlex.join(words)}") from error
 
   def _pods(self) -> str:
     """How many pods run, and what the others wait for."""
     try:
-      pods = json.loads(self._shell(pods_words(self._job)))["items"]
+      pods = json.loads(self.shell(pods_words(self.job)))["items"]
     except CommandFailed:
-      return f"{self._job.name} is there"
+      return f"{self.job.name} is there"
     running = sum(pod["status"].get("phase") == "Running" for pod in pods)
     statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
     reasons = {status.get("state", {}).get("waiting", {}).get("reason") for status in statuses}
@@ -225,27 +187,23 @@ class Pods:
     waiting = ", ".join(sorted(reasons - {None}))
     return f"{running} of {len(pods)} pods run" + (f" ({waiting})" if waiting else "")
 
-  def _found(self) -> Mapping | None:
-    said = self._shell(get_words(self._job), tries=_TRIES)
+  def found(self) -> Mapping | None:
+    """The JobSet; None if it is not there."""
+    said = self.shell(get_words(self.job), tries=TRIES)
     return json.loads(said) if said.strip() else None
 
-  def _require_ours(self, found: Mapping) -> None:
-    label = found["metadata"].get("labels", {}).get(LABEL)
-    if label is None:
-      raise InputError(f"{self._job.name}: a JobSet that no launch made has this name; choose another --name")
-    if label != self._job.id and not self._any_commit:
-      raise InputError(
-        f"{self._job.name}: another command or commit of this name is there; --delete it, or rename this"
-      )
+  def labels(self, found: Mapping) -> set[str | None]:
+    """Its own."""
+    return {found["metadata"].get("labels", {}).get(LABEL)}
 
   def _show(self) -> None:
     """Lines of the log that are later than those shown; none where the pod is not there yet."""
     try:
-      said = self._shell(log_words(self._job, self._shown))
+      said = self.shell(log_words(self.job, self._shown))
     except CommandFailed:
       return
     lines = [found.groups() for line in said.splitlines() if (found := _STAMP.match(line)) and found[1] > self._shown]
-    with (self._job.local / "log.txt").open("a", encoding="utf-8") as file:
+    with (self.job.local / "log.txt").open("a", encoding="utf-8") as file:
       for _, text in lines:
         file.write(text + "\n")
         print(text, flush=True)

@@ -12,7 +12,6 @@ launcher has left. Results come to the folder that the command names.
 import argparse
 import dataclasses
 import json
-import shlex
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError, printable
 from launch import build, job, supervise, tpu_commands
+from launch.cloud_job import TRIES, CloudJob
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
@@ -32,8 +32,7 @@ from launch.tpu_commands import Cloud
 _LOOK_S = 30.0
 # Looks in a row at which the hosts do not answer, until they count as lost.
 _SILENT = 5
-_TRIES = 5
-_INSTALL_S, _FETCH_S, _DELETE_S = 1800.0, 1800.0, 900.0
+_INSTALL_S = 1800.0
 _NAP_S = 0.5
 # Of the log of a host that failed.
 _LAST_LINES = 5
@@ -100,31 +99,29 @@ def _sleep(seconds: float) -> None:
     time.sleep(min(left, _NAP_S))
 
 
-class Slices:
+class Slices(CloudJob):
   """A job on TPU VMs; a `supervise.Backend`.
 
   Args:
     wanted: the job.
     cloud: its commands.
     made: folder of the build.
-    shell: runs commands.
-    say: is told what happens.
-    any_commit: whether what another commit or command of this name has left counts as this job's.
+    shell, say, any_commit: as for `CloudJob`.
   """
 
   def __init__(
     self, wanted: Job, cloud: Cloud, made: Path, shell: Shell, say: Callable[[str], None], *, any_commit: bool = False
   ):
-    self._job, self._cloud, self._build, self._shell, self.say = wanted, cloud, made, shell, say
-    self._any_commit = any_commit
-    self._log = wanted.local / "log.txt"
+    words = cloud.fetch, cloud.delete(), "queued resource"
+    super().__init__(wanted, *words, shell, say, any_commit=any_commit)
+    self._cloud, self._build, self._log = cloud, made, wanted.local / "log.txt"
     self._started, self._silent, self._offset = False, 0, 0
 
   def note(self) -> None:
     """Writes down what runs."""
-    self._job.local.mkdir(parents=True, exist_ok=True)
-    described = json.dumps(dataclasses.asdict(self._job), indent=1) + "\n"
-    (self._job.local / "job.json").write_text(described, encoding="utf-8")
+    self.job.local.mkdir(parents=True, exist_ok=True)
+    described = json.dumps(dataclasses.asdict(self.job), indent=1) + "\n"
+    (self.job.local / "job.json").write_text(described, encoding="utf-8")
 
   def begin(self) -> None:
     """Asks for the slices, unless they are there or on their way.
@@ -133,21 +130,21 @@ class Slices:
       InputError: gcloud fails, or others have taken the name.
     """
     self._started, self._silent, self._offset = False, 0, 0
-    found = self._found()
+    found = self.found()
     if found and _state(found) in _DEAD:
       self.end()
       found = None
     if found:
-      self._require_ours(found)
+      self.require_ours(found)
       return
     try:
-      self._shell(self._cloud.create())
+      self.shell(self._cloud.create())
     except CommandFailed:
       # It may have been made all the same; to ask twice would be to be given two.
-      found = self._found()
+      found = self.found()
       if not found:
         raise
-      self._require_ours(found)
+      self.require_ours(found)
 
   def state(self) -> State:
     """Looks at the slices; starts the job on them once they are there.
@@ -156,14 +153,14 @@ class Slices:
       InputError: it cannot be installed on hosts that are there.
     """
     try:
-      found = self._found()
+      found = self.found()
     except CommandFailed as error:
       # The job does not need us: there is no hurry.
       return State(Phase.WAITING, told=str(error))
     if not found:
-      return State(Phase.LOST, told=f"{self._job.name} is gone")
+      return State(Phase.LOST, told=f"{self.job.name} is gone")
     if (state := _state(found)) != "ACTIVE":
-      return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self._job.name} is {state}")
+      return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self.job.name} is {state}")
     if not self._started:
       self._start()
     try:
@@ -187,58 +184,19 @@ class Slices:
       return State(Phase.RUNNING, told=f"running on {len(codes)} hosts")
     return State(Phase.ENDED, 0)
 
-  def end(self) -> None:
-    """Deletes the queued resources and the slices with them.
-
-    Raises:
-      InputError: they are still there, or nobody knows, and cost money; or they are not ours.
-    """
-    by_hand = f"delete it, it costs money: {shlex.join(self._cloud.delete())}"
-    try:
-      found = self._found()
-    except CommandFailed as error:
-      raise InputError(f"{self._job.name}: not known whether it is still there ({error}); {by_hand}") from error
-    if not found:
-      return
-    self._require_ours(found)
-    self.say(f"deleting {self._job.name}, which takes minutes and is not to be interrupted")
-    try:
-      self._shell(self._cloud.delete(), seconds=_DELETE_S, tries=_TRIES, final="NOT_FOUND")
-    except CommandFailed as error:
-      self.say(str(error))
-    if self._found():
-      raise InputError(f"{self._job.name}: still there; {by_hand}")
-
-  def fetch(self) -> None:
-    """Brings the results here.
-
-    Raises:
-      InputError: gcloud fails; they stay in the bucket.
-    """
-    Path(self._job.result).mkdir(parents=True, exist_ok=True)
-    try:
-      self._shell(self._cloud.fetch, seconds=_FETCH_S, tries=_TRIES)
-    except CommandFailed as error:
-      raise InputError(f"{error}; the results are in the bucket: {shlex.join(self._cloud.fetch)}") from error
-
-  def _found(self) -> Mapping | None:
+  def found(self) -> Mapping | None:
     """What gcloud says of the queued resource; None if there is none."""
     try:
-      return json.loads(self._shell(self._cloud.describe(), tries=_TRIES, final="NOT_FOUND"))
+      return json.loads(self.shell(self._cloud.describe(), tries=TRIES, final="NOT_FOUND"))
     except CommandFailed as error:
       if "NOT_FOUND" in error.said:
         return None
       raise
 
-  def _require_ours(self, found: Mapping) -> None:
+  def labels(self, found: Mapping) -> set[str | None]:
+    """Of its nodes."""
     nodes = found.get("tpu", {}).get("nodeSpec", [])
-    labels = {spec.get("node", {}).get("labels", {}).get(tpu_commands.LABEL) for spec in nodes} or {None}
-    if None in labels:
-      raise InputError(f"{self._job.name}: a queued resource that no launch made has this name; choose another --name")
-    if labels != {self._job.id} and not self._any_commit:
-      raise InputError(
-        f"{self._job.name}: another command or commit of this name is there; --delete it, or rename this"
-      )
+    return {spec.get("node", {}).get("labels", {}).get(tpu_commands.LABEL) for spec in nodes}
 
   def _start(self) -> None:
     """Installs and starts the job; hosts where that was done before do nothing.
@@ -246,19 +204,19 @@ class Slices:
     Raises:
       InputError: it fails as often as it is tried.
     """
-    self.say(f"installing {self._job.commit[:12]} on {self._job.slices * self._job.machines.hosts} hosts")
+    self.say(f"installing {self.job.commit[:12]} on {self.job.slices * self.job.machines.hosts} hosts")
     with ThreadPoolExecutor(len(self._cloud.nodes)) as pool:
       list(pool.map(self._install, self._cloud.nodes))
-      start = tpu_commands.on_host(*tpu_commands.start_words(self._job))
-      list(pool.map(lambda node: self._shell(self._cloud.on_hosts(node, start), tries=_TRIES), self._cloud.nodes))
+      start = tpu_commands.on_host(*tpu_commands.start_words(self.job))
+      list(pool.map(lambda node: self.shell(self._cloud.on_hosts(node, start), tries=TRIES), self._cloud.nodes))
     self._started = True
 
   def _install(self, node: str) -> None:
     # New machines take a while to let one log in.
-    self._shell(self._cloud.on_hosts(node, f"mkdir -p {tpu_commands.HOME}"), tries=_TRIES)
-    self._shell(self._cloud.copy(sorted(self._build.iterdir()), node), seconds=_INSTALL_S, tries=_TRIES)
-    install = tpu_commands.on_host("install", self._job.bucket)
-    self._shell(self._cloud.on_hosts(node, install), seconds=_INSTALL_S, tries=_TRIES)
+    self.shell(self._cloud.on_hosts(node, f"mkdir -p {tpu_commands.HOME}"), tries=TRIES)
+    self.shell(self._cloud.copy(sorted(self._build.iterdir()), node), seconds=_INSTALL_S, tries=TRIES)
+    install = tpu_commands.on_host("install", self.job.bucket)
+    self.shell(self._cloud.on_hosts(node, install), seconds=_INSTALL_S, tries=TRIES)
 
   def _hosts(self) -> dict[str, int | None]:
     """Exit codes of all hosts by their names, None where the job runs.
@@ -268,13 +226,13 @@ class Slices:
     """
     found: dict[str, int | None] = {}
     for node in self._cloud.nodes:
-      said = self._shell(self._cloud.on_hosts(node, tpu_commands.on_host("status")))
+      said = self.shell(self._cloud.on_hosts(node, tpu_commands.on_host("status")))
       for name, state, code in tpu_commands.STATUS.findall(said):
         if state == "none":
           self._started = False  # A host that was made anew.
           raise CommandFailed(["host.sh", "status"], f"nothing runs on {name}")
         found[name] = int(code) if code else None
-    wanted = self._job.slices * self._job.machines.hosts
+    wanted = self.job.slices * self.job.machines.hosts
     if len(found) != wanted:
       raise CommandFailed(["host.sh", "status"], f"{len(found)} of {wanted} hosts answer")
     return found
@@ -283,7 +241,7 @@ class Slices:
     """Shows what the first host's log has anew; of a job that has ended, all of it."""
     while True:
       try:
-        log = self._shell(
+        log = self.shell(
           self._cloud.on_hosts(self._cloud.nodes[0], tpu_commands.on_host("log", str(self._offset)), "0")
         )
       except CommandFailed:
@@ -301,12 +259,12 @@ class Slices:
     number = name.rpartition("-w-")[2]
     for node in self._cloud.nodes:
       try:
-        log = self._shell(
+        log = self.shell(
           self._cloud.on_hosts(node, tpu_commands.on_host("log", "0"), number if number.isdecimal() else "0")
         )
       except CommandFailed:
         continue
-      (self._job.local / f"log-{node}-{name}.txt").write_text(log, "utf-8", "surrogateescape")
+      (self.job.local / f"log-{node}-{name}.txt").write_text(log, "utf-8", "surrogateescape")
       for line in log.splitlines()[-_LAST_LINES:]:
         self.say(f"{name}: {line}")
 

@@ -9,12 +9,12 @@ import pytest
 
 from launch import local_pod
 
-STEPS = 12
+STEPS = 8
 TRAIN = (
   "train", "--config", "configs/vocoder.py:mini,runlocal",
   "--config.model.istft_vocoder.layers=1", "--config.model.istft_vocoder.width=16",
   "--config.model.istft_vocoder.hidden=16", "--config.crop_frames=20", f"--config.steps={STEPS}",
-  "--config.batch_size=8", "--config.every.checkpoint=3",
+  "--config.batch_size=8", "--config.every.checkpoint=2",
 )  # fmt: skip
 
 
@@ -50,9 +50,9 @@ def kill_one_after(monkeypatch, workdir, checkpoint):
 def test_a_pod_that_loses_a_process_ends_with_the_loss_of_one_that_does_not(world, tmp_path, monkeypatch, capfd):
   pod = ["--processes", "4", "--devices", "2", "--"]
   assert local_pod.main([*pod, *words(world, tmp_path / "whole")]) == 0
-  pods = kill_one_after(monkeypatch, tmp_path / "killed", 6)
+  pods = kill_one_after(monkeypatch, tmp_path / "killed", 4)
   assert local_pod.main([*pod, *words(world, tmp_path / "killed")]) == 0
-  assert "process 2 was killed by signal 9; begun again, 3 more times at most" in capfd.readouterr().err
+  assert "process 2 was killed by signal 9; begun again" in capfd.readouterr().err
   assert len(pods) == 2 and not set(pods[0]) & set(pods[1])
   whole, killed = losses(tmp_path / "whole"), losses(tmp_path / "killed")
   assert set(whole) == set(killed) == set(range(1, STEPS + 1))
