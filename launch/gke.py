@@ -21,9 +21,9 @@ from pathlib import Path
 
 import yaml
 
-from data_pipelines import claim, interrupt
-from data_pipelines.errors import InputError, printable
-from launch import build, job, manifests, supervise
+from data_pipelines import claim
+from data_pipelines.errors import InputError
+from launch import build, command, job, manifests, supervise
 from launch.cloud_job import TRIES, CloudJob
 from launch.job import Job
 from launch.manifests import LABEL, Manifest, Setting
@@ -42,16 +42,8 @@ _STAMP = re.compile(r"^(\S+Z) (.*)$")
 def main(argv: Sequence[str] | None = None) -> int:
   """0: done; 1: the job failed; 2: wrong use, also of the command on the nodes, or a command that fails: one line."""
   args = _parser().parse_args(argv)
-  say = lambda text: print(f"gke: {printable(text)}", file=sys.stderr, flush=True)
-  try:
-    with interrupt.handled():
-      return _run(args, say)
-  except InputError as error:
-    say(str(error))
-    return 2
-  except interrupt.Interrupted as error:
-    say(f"interrupted by {error}; what was made is deleted, and the same command goes on")
-    return error.exit_code
+  deleted = "; what was made is deleted, and the same command goes on"
+  return command.run("gke", lambda say: _run(args, say), if_interrupted=deleted)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
+def _run(args: argparse.Namespace, say: command.Say) -> int:
   if args.quota and not args.queue:
     raise InputError("--quota: goes with --queue")
   commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)

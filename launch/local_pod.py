@@ -17,9 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_pipelines import interrupt
-from data_pipelines.errors import InputError, printable
-from launch import supervise
+from launch import command, supervise
 from launch.supervise import Phase, State
 
 _LOOK_S = 0.2
@@ -30,17 +28,13 @@ _SHOWN_LINES = 5
 def main(argv: Sequence[str] | None = None) -> int:
   """The job's exit code; 2 for wrong use or a job that was lost too often: one line on stderr."""
   args = _parser().parse_args(argv)
-  say = lambda text: print(f"local_pod: {printable(text)}", file=sys.stderr, flush=True)
-  try:
-    with interrupt.handled(), tempfile.TemporaryDirectory(prefix="local-pod-") as logs:
-      pod = LocalPod(args.words, args.processes, args.devices, Path(logs))
-      return supervise.run(pod, restarts=args.restarts, pause=lambda: time.sleep(_LOOK_S), say=say)
-  except InputError as error:
-    say(str(error))
-    return 2
-  except interrupt.Interrupted as error:
-    say(f"interrupted by {error}")
-    return error.exit_code
+  return command.run("local_pod", lambda say: _run(args, say))
+
+
+def _run(args: argparse.Namespace, say: command.Say) -> int:
+  with tempfile.TemporaryDirectory(prefix="local-pod-") as logs:
+    pod = LocalPod(args.words, args.processes, args.devices, Path(logs))
+    return supervise.run(pod, restarts=args.restarts, pause=lambda: time.sleep(_LOOK_S), say=say)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,15 +15,15 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from condfoley_jax.commands import train
 from configs import sweeps
 from configs.sweeps import SHIPPED, SWEEPS, Evaluate, Run, Train
 from data_pipelines import claim, interrupt
-from data_pipelines.errors import InputError, printable
-from launch import build, costs, machines, results
+from data_pipelines.errors import InputError
+from launch import build, command, costs, machines, results
 from launch.schedule import Schedule, Task
 
 BACKENDS = ("local", "tpu_vm", "gke")
@@ -36,16 +36,7 @@ _FEW = {"train": 12, "val": 8, "test": 4}
 def main(argv: Sequence[str] | None = None) -> int:
   """0: all is done; 1: some runs failed; 2: wrong use, or a run that does not fit its slice: one line on stderr."""
   args = _parser().parse_args(argv)
-  say = lambda text: print(f"sweep: {printable(text)}", file=sys.stderr, flush=True)
-  try:
-    with interrupt.handled():
-      return _run(args, say)
-  except InputError as error:
-    say(str(error))
-    return 2
-  except interrupt.Interrupted as error:
-    say(f"interrupted by {error}; the same command goes on")
-    return error.exit_code
+  return command.run("sweep", lambda say: _run(args, say), if_interrupted="; the same command goes on")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
+def _run(args: argparse.Namespace, say: command.Say) -> int:
   plan = Plan(args)
   if args.backend != "local":
     print(plan.costs(), flush=True)

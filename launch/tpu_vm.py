@@ -20,8 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data_pipelines import claim, interrupt
-from data_pipelines.errors import InputError, printable
-from launch import build, job, supervise, tpu_commands
+from launch import build, command, job, supervise, tpu_commands
 from launch.cloud_job import TRIES, CloudJob
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
@@ -42,16 +41,8 @@ _DEAD = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
 def main(argv: Sequence[str] | None = None) -> int:
   """The job's exit code; 2 for wrong use, a command of gcloud that fails, or a job lost too often: a line on stderr."""
   args = _parser().parse_args(argv)
-  say = lambda text: print(f"tpu_vm: {printable(text)}", file=sys.stderr, flush=True)
-  try:
-    with interrupt.handled():
-      return _run(args, say)
-  except InputError as error:
-    say(str(error))
-    return 2
-  except interrupt.Interrupted as error:
-    say(f"interrupted by {error}; what was made is deleted, and the same command goes on")
-    return error.exit_code
+  deleted = "; what was made is deleted, and the same command goes on"
+  return command.run("tpu_vm", lambda say: _run(args, say), if_interrupted=deleted)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def _run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
+def _run(args: argparse.Namespace, say: command.Say) -> int:
   commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
   fields = (args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
   jobs = Job(*fields).shares()
