@@ -19,7 +19,8 @@ install() {
 }
 
 install_condfoley() {
-  python3 -m pip install --quiet --user uv
+  # Newer systems want to be told that their own Python is meant.
+  python3 -m pip install --quiet --user uv || python3 -m pip install --quiet --user --break-system-packages uv
   python3 -m uv venv --quiet --clear --python 3.11 env
   python3 -m uv pip install --quiet --python env/bin/python --constraint constraints.txt "$(echo "$here"/*.whl)[tpu]"
 }
