@@ -1,10 +1,9 @@
 """Kinds of arguments of the `condfoley` command: text in, a value or one line that says what is wrong out."""
 
 import argparse
+import os
 import re
 from pathlib import Path
-
-from etils import epath
 
 from condfoley_jax.commands.settings import Example, parse_example
 
@@ -15,9 +14,13 @@ def path(text: str) -> Path:
   return Path(text)
 
 
-def place(text: str) -> Path | epath.Path:
+def place(text: str) -> os.PathLike:
   """A folder here, or one of Cloud Storage: gs://BUCKET/FOLDER."""
-  return epath.Path(text) if text.startswith("gs://") else path(text)
+  if not text.startswith("gs://"):
+    return path(text)
+  from etils import epath  # Which takes a while to load.
+
+  return epath.Path(text)
 
 
 def paths(text: str) -> tuple[Path, ...]:

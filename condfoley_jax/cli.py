@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   words = arguments.joined(sys.argv[1:] if argv is None else argv)
   args, rest = arguments.parser(_RUN).parse_known_args(words)
   if rest and args.command != "train":
-    args.refuse(f"unknown argument {rest[0]}")
+    dashed = "; put -- before files whose names begin with a dash" if rest[0].startswith("-") else ""
+    args.refuse(f"unknown argument {rest[0]}{dashed}")
   accelerator.expect_no_tpu()
   code = _run(args, rest)
   if code and argv is None and "jax" in sys.modules:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -136,3 +137,13 @@ def test_beam_is_asked_for_in_one_line(videos, tmp_path, capsys):
   assert cli.main([*words, "--beam=--runner=DirectRunner"]) == 2
   assert "condfoley-jax[beam]" in capsys.readouterr().err
   assert not (tmp_path / "o").exists()
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_it_without_a_traceback():
+  code = (
+    "import os, signal, sys, types; cli = types.ModuleType('condfoley_jax.cli');"
+    "cli.main = lambda: os.kill(os.getpid(), signal.SIGINT); sys.modules['condfoley_jax.cli'] = cli;"
+    "import condfoley_jax; condfoley_jax.cli = cli; from condfoley_jax import entry; entry.main()"
+  )
+  ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+  assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")

@@ -18,7 +18,7 @@ LAYERS = (
   ("training",),
   ("evaluation",),
   ("commands",),
-  ("argument_types", "arguments", "cli", "demo"),
+  ("argument_types", "arguments", "cli", "demo", "entry"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

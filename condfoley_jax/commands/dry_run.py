@@ -30,23 +30,29 @@ def run(
   output.require_place(out)
   with timed("load weights", {}):
     maker = Maker(weights_dir, settings)
-  failed, seconds = [], 0.0
+  failed, seconds, made = [], 0.0, 0
   with Bar("read") as bar:
     for number, row in enumerate(rows):
       interrupt.check()
       try:
+        # Rows of a table that are made already are not made again.
+        if many and output.earlier(out / row.name, row.query, maker.settled(row.settings), maker.weights.id):
+          made += 1
+          continue
         output.check(out / row.name, (row.query, *row.settings.files), force=force)
         request = maker.read(row.query, row.settings)
         seconds += request.samples / maker.spec.sample_rate
         generate.tell_damage(request.inputs, request.damaged_s)
       except InputError as error:
         failed.append(str(error))
-      bar.show(number + 1, len(rows))
+      finally:
+        bar.show(number + 1, len(rows))
   if not many and failed:
     raise InputError(failed[0])
   for told in failed:
     print(f"condfoley generate: {printable(told)}", file=sys.stderr)
   if failed:
     raise InputError(f"{source}: {len(failed)} of {len(rows)} rows cannot be made; mend or remove them")
-  takes = settings.candidates * len(rows)
-  print(f"{printable(source)}: can be made: {takes} takes, {seconds * settings.candidates:.1f} s of sound")
+  takes = settings.candidates * (len(rows) - made)
+  told = f"{takes} take{'s' * (takes != 1)}, {seconds * settings.candidates:.1f} s of sound"
+  print(f"{printable(source)}: can be made: {told}" + (f"; {made} rows are made already" if made else ""))

@@ -60,11 +60,12 @@ def _csv(table: Path) -> list[dict]:
       found = csv.DictReader(file)
       columns, lines = found.fieldnames or [], list(found)
   except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise InputError(f"{table}: cannot be read as a table ({error}); give a CSV file in UTF-8") from error
+    told = error.strerror if isinstance(error, OSError) else error
+    raise InputError(f"{table}: cannot be read as a table ({told}); give a CSV file in UTF-8") from error
   if any("\0" in cell for line in lines for cell in map(str, line.values())):
     raise InputError(f"{table}: holds zero bytes; give a CSV file in UTF-8")
   if missing := [name for name in COLUMNS[:2] if name not in columns]:
-    raise InputError(f"{table}: no column `{missing[0]}`; the first line names {', '.join(COLUMNS)}")
+    raise InputError(f"{table}: no column `{missing[0]}`; the first line names {', '.join(COLUMNS)}, with commas")
   if unknown := [name for name in columns if name not in COLUMNS]:
     raise InputError(f"{table}: column `{unknown[0]}` is none of {', '.join(COLUMNS)}")
   if len(set(columns)) < len(columns):
@@ -79,7 +80,8 @@ def _json(table: Path) -> list[dict]:
   try:
     text = table.read_text(encoding="utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
-    raise InputError(f"{table}: cannot be read ({error}); give JSON lines in UTF-8") from error
+    told = error.strerror if isinstance(error, OSError) else error
+    raise InputError(f"{table}: cannot be read ({told}); give JSON lines in UTF-8") from error
   found = []
   for number, line in enumerate((line for line in text.splitlines() if line.strip()), 1):
     try:
@@ -104,8 +106,10 @@ def _row(where: str, home: Path, number: int, line: dict, settings: Settings) ->
   if starts_s and len(starts_s) != len(examples):
     raise InputError(f"{where}: {len(starts_s)} example_start for {len(examples)} examples; give one for each, or none")
   seed = _number(where, "seed", line.get("seed", settings.seed), int)
-  if not (0 <= seed < 2**32 and all(0 <= start < math.inf for start in starts_s)):
-    raise InputError(f"{where}: example_start must be 0 or more, seed in 0..2^32-1")
+  if not all(0 <= start < math.inf for start in starts_s):
+    raise InputError(f"{where}: example_start must be 0 or more")
+  if not 0 <= seed < 2**32:
+    raise InputError(f"{where}: seed must be in 0..2^32-1")
   chosen = [parse_example(str(home / text)) for text in examples]
   for index, start_s in enumerate(starts_s):
     chosen[index] = dataclasses.replace(chosen[index], start_s=start_s)

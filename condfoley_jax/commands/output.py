@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 import condfoley_jax
 from condfoley_jax.commands import markers, page, provenance
-from condfoley_jax.commands.generation import Generation, Retake, Take, describe_inputs, held_down, timed
-from condfoley_jax.commands.settings import Example, Settings
-from condfoley_jax.sampling.rerank import Sync
+from condfoley_jax.commands.generation import Generation, Take, describe_inputs, held_down, timed
+from condfoley_jax.commands.settings import Settings
 from data_pipelines import interrupt, media
 from data_pipelines.errors import InputError, is_utf8
 
@@ -209,7 +207,7 @@ def refused(out: Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    raise InputError(f"{out}: {error.strerror or error}; free some room or choose another place for --out") from error
+    raise InputError(f"{out}: {error.strerror or error}; free some room or choose another folder") from error
 
 
 def _move(aside: Path, out: Path, *, force: bool) -> None:
@@ -304,6 +302,8 @@ def _describe(generation: Generation) -> dict:
   ]
   return {
     "version": condfoley_jax.__version__,
+    # From which the paths of inputs go on, where they are not whole.
+    "folder": os.getcwd(),
     "inputs": generation.inputs,
     "settings": {"examples": examples, **generation.settings.chosen()},
     "weights": generation.weights_id,
@@ -316,7 +316,7 @@ def _describe(generation: Generation) -> dict:
 
 
 def recorded(out: Path) -> dict:
-  """The generation.json of a result.
+  """The generation.json of a result; paths of inputs are whole.
 
   Raises:
     InputError: there is none, or none that this version wrote, or some of the result is gone.
@@ -327,38 +327,10 @@ def recorded(out: Path) -> dict:
     raise InputError(f"{out}: holds no whole result of condfoley generate; name its --out")
   if record["version"] != condfoley_jax.__version__:
     raise InputError(f"{out}: was made by condfoley {record['version']}; run generate again, or that version")
+  for told in record["inputs"].values():
+    if isinstance(told.get("path"), str):
+      told["path"] = os.path.join(str(record.get("folder", "")), told["path"])
   return record
-
-
-def settings_of(record: dict) -> Settings:
-  """What the user had chosen."""
-  examples = []
-  for name, told in record["inputs"].items():
-    if name != "query":
-      examples.append(Example(Path(told["path"]), told["chosen_start_s"], told["from_s"], told["to_s"]))
-  return Settings(tuple(examples), **{k: v for k, v in record["settings"].items() if k != "examples"})
-
-
-def starts_of(record: dict) -> list[float]:
-  """Where the clips of the examples start, s."""
-  return [example["start_s"] for example in record["settings"]["examples"]]
-
-
-def take_of(told: dict, wav: Path) -> Take:
-  """A take of which the record tells.
-
-  Raises:
-    InputError: its file is damaged.
-  """
-  try:
-    audio = soundfile.read(wav, dtype="float32")[0]
-  except soundfile.LibsndfileError as error:
-    raise InputError(f"{wav}: is damaged; run generate again") from error
-  segments = [(s["start_s"], s["end_s"], Sync(s["sync_offset_s"], s["sync_confidence"])) for s in told["segments"]]
-  peak = 0.0 if told["true_peak_dbtp"] is None else 10 ** (told["true_peak_dbtp"] / 20)
-  retake = Retake(**told["retake"]) if told.get("retake") else None
-  onsets = np.array(told["onsets_s"])
-  return Take(audio, told["seed"], onsets, segments, told["gain"], told["loudness_lufs"], peak, retake)
 
 
 def add_take(generation: Generation, out: Path, *, weights_dir: Path | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
-from condfoley_jax.commands import inputs, output
+from condfoley_jax.commands import earlier, inputs, output
 from condfoley_jax.commands.generation import PEAK_DB, Generation, Retake, Take, describe_inputs, timed
 from condfoley_jax.commands.maker import Maker
 from condfoley_jax.commands.settings import Example, Settings, bounds
@@ -35,13 +35,20 @@ def run(
     weights_dir: those that made the result; None for the shipped ones.
 
   Raises:
-    InputError: there is no such result, take or stretch, an input has changed, or the weights are others.
+    InputError: there is no such result, take or stretch, an input has changed, the weights are others, or another
+      retake is at work there.
   """
+  with earlier.alone(out):
+    _run(out, number, from_s, to_s, seed, weights_dir)
+
+
+def _run(out: Path, number: int, from_s: float, to_s: float, seed: int | None, weights_dir: Path | None) -> None:
+  """As `run`, in a folder that is this run's alone."""
   record = output.recorded(out)
   try:
-    settings, query = output.settings_of(record), Path(record["inputs"]["query"]["path"])
-    takes = [output.take_of(told, out / "takes" / f"{i:02d}.wav") for i, told in enumerate(record["takes"], 1)]
-    starts_s, seen = output.starts_of(record), np.array(record["onset_curve"], np.float32)
+    settings, query = earlier.settings_of(record), Path(record["inputs"]["query"]["path"])
+    takes = [earlier.take_of(told, out / "takes" / f"{i:02d}.wav") for i, told in enumerate(record["takes"], 1)]
+    starts_s, seen = earlier.starts_of(record), np.array(record["onset_curve"], np.float32)
     seconds, damaged_s = dict(record["seconds"]), record["damaged_s"]
   except (KeyError, TypeError, ValueError) as error:
     if isinstance(error, InputError):
@@ -49,8 +56,10 @@ def run(
     raise InputError(f"{out / 'generation.json'}: is damaged; run generate again") from error
   if number > len(record["takes"]):
     raise InputError(f"{out}: has {len(record['takes'])} takes; choose --take from them")
-  if describe_inputs(query, settings) != record["inputs"]:
-    raise InputError(f"{query}: it or an example is gone, or has changed; put it back as it was")
+  now = describe_inputs(query, settings)
+  for name, told in record["inputs"].items():
+    if now.get(name) != told:
+      raise InputError(f"{told['path']}: is gone, or has changed since; put it back as it was")
   with timed("load weights", {}):
     maker = Maker(weights_dir, settings)
   if maker.weights.id != record["weights"]:

@@ -165,6 +165,8 @@ def _refused_as_input(what: str):
 
 def _read_config(directory: Path) -> dict:
   path = directory / "config.json"
+  if directory.is_file():
+    raise InputError(f"{directory}: a file; --weights takes a folder with config.json and model.safetensors")
   try:
     config = json.loads(path.read_text())
   except FileNotFoundError as error:

@@ -50,7 +50,7 @@ def _check_file(path: Path) -> None:
   if not file.exists():
     raise InputError(f"{path}: no such file; check the path")
   if not file.is_file():
-    raise InputError(f"{path}: not a file; give the path of a video")
+    raise InputError(f"{path}: not a file; give the path of a video or sound")
   if not file.stat().st_size:
     raise damaged(path, "empty file")
   if not os.access(file, os.R_OK):

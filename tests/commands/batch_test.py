@@ -188,7 +188,7 @@ def test_a_result_that_cannot_be_written_fails_alone(made, generate, tmp_path):
     ("query,example\nq.mp4,\n", "row 1 lacks a query or an example"),
     ("query,example,seed\nq.mp4,e.mp4,x\n", "row 1: seed `x` is no number"),
     (f"query,example,seed\nq.mp4,e.mp4,{'9' * 5000}\n", f"seed `{'9' * 60}...` is no number"),
-    ("query,example,seed\nq.mp4,e.mp4,-1\n", "row 1: example_start must be 0 or more, seed in"),
+    ("query,example,seed\nq.mp4,e.mp4,-1\n", "row 1: seed must be in 0..2^32-1"),
     ("query,example,example_start\nq.mp4,e.mp4,nan\n", "row 1: example_start `nan` is no number"),
     ("query,example,example_start\nq.mp4,e.mp4,-1\n", "row 1: example_start must be 0 or more"),
     ("query,example,name\nq.mp4,e.mp4,../x\n", "`../x` cannot be the name of a result's folder"),

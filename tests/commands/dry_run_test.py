@@ -40,3 +40,16 @@ def test_all_rows_are_looked_at_first(dry_run, videos, tmp_path, capsys):
   assert str(paths[0]) in lines[1] and str(paths[2]) in lines[2]
   assert lines[3].endswith("jobs.jsonl: 2 of 4 rows cannot be made; mend or remove them")
   assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_are_made_are_neither_refused_nor_counted(dry_run, videos, small_weights, tmp_path, capsys):
+  rows = [{"query": str(videos[i]), "example": str(videos[2]), "name": f"row {i}"} for i in range(2)]
+  table = tmp_path / "jobs.jsonl"
+  table.write_text(json.dumps(rows[0]))
+  words = ["generate", "--batch", str(table), f"--weights={small_weights}", "--candidates", "3"]
+  assert cli.main([*words, "--out", str(tmp_path / "out")]) == 0
+  table.write_text("\n".join(map(json.dumps, rows)))
+  capsys.readouterr()
+  assert dry_run("--batch", table) == 0
+  out = capsys.readouterr().out
+  assert f"{table}: can be made: 3 takes, " in out and out.endswith("; 1 rows are made already\n")

@@ -30,3 +30,12 @@ def test_what_is_no_media_file_is_one_line(tmp_path, capsys):
   assert cli.main(["inspect", str(tmp_path / "a.wav")]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert "a.wav: truncated, damaged or not an mp4, mov, mkv or webm video, nor a sound" in line
+
+
+def test_what_is_none_does_not_keep_the_others_from_being_told(videos, tmp_path, capsys):
+  (tmp_path / "a.wav").write_text("no sound")
+  assert cli.main(["inspect", str(tmp_path / "gone.mp4"), str(tmp_path / "a.wav"), str(videos[0])]) == 2
+  told = capsys.readouterr()
+  assert f"{videos[0]}: no tag" in told.out
+  first, second = told.err.splitlines()
+  assert "gone.mp4: no such file" in first and "a.wav: truncated" in second

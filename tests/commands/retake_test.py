@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import output
 from condfoley_jax.sampling import retake as sampling
+from data_pipelines import lock
 
 pytestmark = pytest.mark.usefixtures("plain_pictures_in_module")
 
@@ -106,7 +108,25 @@ def test_an_input_that_changed_is_told(result, small_weights, videos, capsys):
   record["inputs"]["query"]["sha256"] = "0" * 64
   (result / "generation.json").write_text(json.dumps(record))
   assert _retake(result, small_weights) == 2
-  assert f"{videos[0]}: it or an example is gone, or has changed" in capsys.readouterr().err
+  assert f"{videos[0]}: is gone, or has changed since; put it back as it was" in capsys.readouterr().err
+
+
+def test_inputs_are_found_from_another_folder(result, small_weights, videos, tmp_path, monkeypatch):
+  record = json.loads((result / "generation.json").read_text())
+  record["folder"] = str(videos[0].parent)
+  for told in record["inputs"].values():
+    told["path"] = Path(told["path"]).name
+  (result / "generation.json").write_text(json.dumps(record))
+  monkeypatch.chdir(tmp_path)
+  assert _retake(result, small_weights) == 0
+
+
+def test_two_retakes_in_one_folder_are_one_too_many(result, small_weights, capsys):
+  before = sorted(path.name for path in (result / "takes").iterdir())
+  with lock.locked(result):
+    assert _retake(result, small_weights) == 2
+  assert f"{result}: another retake is at work here; wait for its end" in capsys.readouterr().err
+  assert sorted(path.name for path in (result / "takes").iterdir()) == before
 
 
 def test_what_is_drawn_goes_on_from_what_is_heard_before(monkeypatch, result, small_weights):
