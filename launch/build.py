@@ -11,19 +11,31 @@ from pathlib import Path
 from data_pipelines.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
+# What a wheel is made of; other files that lie about make no difference.
+_BUILT = (
+  "condfoley_jax",
+  "configs",
+  "data_pipelines",
+  "launch",
+  "setup.cfg",
+  "pyproject.toml",
+  "requirements.lock",
+  "README.md",
+  "LICENSE",
+)
 # Names in a build's folder.
 CONSTRAINTS, HOST = "constraints.txt", "host.sh"
 
 
 def commit(*, allow_dirty: bool = False, root: Path = ROOT) -> str:
-  """The commit that is checked out; where files differ from it and that is allowed, with `-dirty-` and eight digits of
-  the difference.
+  """The commit that is checked out; where files that are built differ from it and that is allowed, with `-dirty-` and
+  eight digits of what there is.
 
   Raises:
     InputError: it is no git checkout, or files differ.
   """
   head = _git(root, "rev-parse", "HEAD").decode().strip()
-  changed = _git(root, "status", "--porcelain").decode().splitlines()
+  changed = _git(root, "status", "--porcelain", "--", *_BUILT).decode().splitlines()
   if not changed:
     return head
   if not allow_dirty:
@@ -53,10 +65,10 @@ def build(out: Path, *, allow_dirty: bool = False, root: Path = ROOT) -> str:
 
 
 def _archive(root: Path, *, dirty: bool) -> bytes:
-  """A tar file of what is committed, or of what is tracked as it is now."""
+  """A tar file of what is committed, or of the files that are built as they are now."""
   if not dirty:
     return _git(root, "archive", "HEAD")
-  names = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
+  names = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_BUILT).decode().split("\0")
   content = BytesIO()
   with tarfile.open(fileobj=content, mode="w") as files:
     for name in sorted(name for name in names if name and (root / name).exists()):

@@ -1,6 +1,5 @@
 """Runs that read one another's results: several at a time, tried again where they fail, ended where this one ends."""
 
-import ctypes
 import signal
 import subprocess
 import sys
@@ -14,9 +13,8 @@ from data_pipelines import interrupt
 _LOOK_S = 0.2
 # Exit code of a command that no second start would help.
 _WRONG_USE = 2
-_SET_SIGNAL_AT_PARENT_S_DEATH = 1
-# Loaded before a child is made, which may not do much.
-_LIBC = ctypes.CDLL(None)
+# Run as a file: it is to start at once, and wherever that is.
+_BOUND = Path(__file__).with_name("bound.py")
 
 
 class Task(NamedTuple):
@@ -100,14 +98,8 @@ class Schedule:
     self._say(f"{count} of {self._total}: {task.name}{again}")
     log = self._log(task)
     # In a session of its own, where Ctrl-C does not reach it: a second signal would break off what the first has begun.
-    process = subprocess.Popen(
-      task.words,
-      stdin=subprocess.DEVNULL,
-      stdout=log,
-      stderr=log,
-      start_new_session=True,
-      preexec_fn=lambda: _end_with_parent(self._if_killed),
-    )
+    words = [sys.executable, str(_BOUND), str(int(self._if_killed)), *task.words]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     if log:
       log.close()
     self._running[task.name] = task, process
@@ -132,9 +124,3 @@ class Schedule:
       where = f"; see {self._logs / name}.log" if self._parallel > 1 else ""
       self._say(f"{name}: failed with exit code {process.returncode}{where}")
     when_done(name)
-
-
-def _end_with_parent(number: signal.Signals) -> None:
-  """In the child: the signal comes where the parent is killed, by whatever. Only Linux can."""
-  if sys.platform == "linux":
-    _LIBC.prctl(_SET_SIGNAL_AT_PARENT_S_DEATH, number)

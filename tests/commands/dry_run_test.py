@@ -42,6 +42,7 @@ def test_all_rows_are_looked_at_first(dry_run, videos, tmp_path, capsys):
   assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_rows_that_are_made_are_neither_refused_nor_counted(dry_run, videos, small_weights, tmp_path, capsys):
   rows = [{"query": str(videos[i]), "example": str(videos[2]), "name": f"row {i}"} for i in range(2)]
   table = tmp_path / "jobs.jsonl"

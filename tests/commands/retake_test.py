@@ -111,6 +111,7 @@ def test_an_input_that_changed_is_told(result, small_weights, videos, capsys):
   assert f"{videos[0]}: is gone, or has changed since; put it back as it was" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inputs_are_found_from_another_folder(result, small_weights, videos, tmp_path, monkeypatch):
   record = json.loads((result / "generation.json").read_text())
   record["folder"] = str(videos[0].parent)

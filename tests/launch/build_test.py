@@ -54,7 +54,7 @@ def test_it_is_what_is_committed_with_its_versions_and_what_hosts_run(checkout, 
   assert (tmp_path / "out" / "constraints.txt").read_text() == "jax==1\n"
 
 
-@pytest.mark.parametrize("name", ["condfoley_jax/__init__.py", "new.py"])
+@pytest.mark.parametrize("name", ["condfoley_jax/__init__.py", "condfoley_jax/new.py"])
 def test_a_dirty_tree_is_refused_unless_allowed_and_then_recorded(checkout, tmp_path, name):
   clean = build.commit(root=checkout)
   (checkout / name).write_text("committed = False\n")
@@ -63,9 +63,16 @@ def test_a_dirty_tree_is_refused_unless_allowed_and_then_recorded(checkout, tmp_
   assert not (tmp_path / "refused").exists()
   found = build.build(tmp_path / "out", allow_dirty=True, root=checkout)
   assert found == build.commit(allow_dirty=True, root=checkout) and found.startswith(f"{clean}-dirty-")
-  assert packed(tmp_path / "out") == f"committed = {name == 'new.py'}\n"
+  assert packed(tmp_path / "out") == f"committed = {'new' in name}\n"
   (checkout / name).write_text("committed = None\n")
   assert build.commit(allow_dirty=True, root=checkout) != found
+
+
+def test_files_that_are_not_built_make_no_difference(checkout):
+  clean = build.commit(root=checkout)
+  (checkout / "results").mkdir()
+  (checkout / "results" / "a.csv").touch()
+  assert build.commit(root=checkout) == clean
 
 
 def test_no_checkout_is_one_line(tmp_path):
@@ -73,6 +80,7 @@ def test_no_checkout_is_one_line(tmp_path):
     build.commit(root=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_project_s_own_wheel_can_be_built_here(tmp_path):
   """With host.sh, which is no module, as data."""
   build.build(tmp_path / "out", allow_dirty=True)

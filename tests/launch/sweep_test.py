@@ -177,8 +177,6 @@ def test_failed_runs_are_tried_as_often_as_said_but_wrong_use_is_not(home, capsy
   (home / "fail-vocoder").write_text("7 7")
   assert go(home, "--retries", "2") == 0
   assert ran(home).count("vocoder") == 3 and "vocoder: failed with exit code 7; tried again" in capsys.readouterr().err
-  (home / "fail-vocoder").write_text("7 7 7")
-  assert go(home, "--retries", "2", "--limit-steps", "5") == 1 and ran(home).count("vocoder") == 6
 
 
 def test_several_run_at_a_time_after_what_they_read(home):

@@ -120,6 +120,7 @@ def test_slices_that_are_taken_away_are_asked_for_again_and_the_job_goes_on(plac
   assert first.strip() == "0" and Path("out/x/step").read_text().strip() == "30"
 
 
+@pytest.mark.slow
 def test_a_job_that_is_lost_too_often_is_given_up_and_leaves_nothing(place, capfd, monkeypatch):
   monkeypatch.setenv("STEPS", "1000")
   script(place, ("host.sh status", list(range(1, 50)), "preempt"))
@@ -128,6 +129,7 @@ def test_a_job_that_is_lost_too_often_is_given_up_and_leaves_nothing(place, capf
   assert "it was begun 3 times; the same command goes on from its last checkpoint" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_lost_makes_no_second_one(place):
   """Of a creation that was made and told as failed, one that hangs, a start that was made and told as failed."""
   script(place, ("queued-resources create", [1], "fail_after"), ("host.sh start", [1, 2], "hang"))
@@ -135,7 +137,7 @@ def test_an_answer_that_is_lost_makes_no_second_one(place):
   assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
 
 
-@pytest.mark.parametrize("mishap", ["fail", "fail_after"])
+@pytest.mark.parametrize("mishap", [pytest.param("fail", marks=pytest.mark.slow), "fail_after"])
 def test_whatever_fails_twice_is_tried_again(place, mishap):
   steps = ("describe", "scp", "host.sh install", "host.sh start", "host.sh status", "rsync", "queued-resources delete")
   script(place, *((step, [1, 2], mishap) for step in steps))
@@ -150,6 +152,7 @@ def test_a_creation_that_is_refused_is_told(place, capfd):
   assert "UNAVAILABLE: try again" in capfd.readouterr().err and not left_over(place) and not started(place)
 
 
+@pytest.mark.slow
 def test_hosts_that_answer_no_more_are_given_back(place, capfd, monkeypatch):
   monkeypatch.setenv("STEPS", "40")
   script(place, ("host.sh status", list(range(3, 8)), "fail"))
@@ -238,19 +241,19 @@ def test_a_killed_launcher_is_taken_up_by_the_same_command(place, monkeypatch):
   assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
 
 
-@pytest.mark.parametrize("impatient", [False, True])
-def test_ctrl_c_deletes_what_was_made_however_often_it_comes(place, monkeypatch, impatient):
+@pytest.mark.parametrize("impatient", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_a_signal_deletes_what_was_made_however_often_it_comes(place, monkeypatch, impatient):
   monkeypatch.setenv("STEPS", "1000")
   script(place, ("queued-resources delete", [1], "slow"))
   stopped = launcher(place)
   wait_for(lambda: len(started(place)) == 4)
-  stopped.send_signal(signal.SIGINT)
+  stopped.send_signal(signal.SIGTERM)
   for _ in range(3 if impatient else 0):
     time.sleep(1)
-    stopped.send_signal(signal.SIGINT)
+    stopped.send_signal(signal.SIGTERM)
   told = stopped.communicate(timeout=60)[1]
-  assert stopped.returncode == 130 and not left_over(place)
-  assert "interrupted by SIGINT; what was made is deleted, and the same command goes on" in told
+  assert stopped.returncode == 143 and not left_over(place)
+  assert "interrupted by SIGTERM; what was made is deleted, and the same command goes on" in told
 
 
 def test_what_is_left_can_be_deleted_by_another_commit_but_not_taken_up(place, monkeypatch, capfd):
