@@ -1,4 +1,4 @@
-"""What the launchers of a cloud have in common: whose something is, how it is given back, how results come here."""
+"""What the launchers of a cloud have in common: whose a thing is, how it is given back, how results come here."""
 
 import abc
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 from data_pipelines.errors import InputError
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
+from launch.supervise import Phase, State
 
 TRIES = 5
 _FETCH_S, _DELETE_S = 1800.0, 900.0
@@ -45,8 +46,25 @@ class CloudJob(abc.ABC):
     """What the cloud says of it; None if it is not there. Raises CommandFailed where the cloud does not answer."""
 
   @abc.abstractmethod
+  def look(self, found: Mapping) -> State:
+    """How the job is, of which the cloud says this."""
+
+  @abc.abstractmethod
   def labels(self, found: Mapping) -> set[str | None]:
     """The label of each of its parts; None of one that has none."""
+
+  def state(self) -> State:
+    """How the job is.
+
+    Raises:
+      InputError: by `look`.
+    """
+    try:
+      found = self.found()
+    except CommandFailed as error:
+      # The job does not need us: there is no hurry.
+      return State(Phase.WAITING, told=str(error))
+    return self.look(found) if found else State(Phase.LOST, told=f"{self.job.name} is gone")
 
   def require_ours(self, found: Mapping) -> None:
     """Raises InputError where something of this name is not this job's."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
 
+# Exit code of wrong use: what no second start would help.
+WRONG_USE = 2
 Say = Callable[[str], None]
 
 
@@ -23,7 +25,7 @@ def run(name: str, work: Callable[[Say], int], *, if_interrupted: str = "") -> i
       return work(say)
   except InputError as error:
     say(str(error))
-    return 2
+    return WRONG_USE
   except interrupt.Interrupted as error:
     say(f"interrupted by {error}{if_interrupted}")
     return error.exit_code

@@ -60,9 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace, say: command.Say) -> int:
   if args.quota and not args.queue:
     raise InputError("--quota: goes with --queue")
-  commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
-  wanted = Job(args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
-  image = f"{args.repository}/condfoley:{commit}"
+  wanted = job.from_arguments(args)
+  image = f"{args.repository}/condfoley:{wanted.commit}"
   objects = manifests.queue(wanted, args.queue, args.quota) if args.quota else []
   objects.append(manifests.jobset(wanted, Setting(image, args.service_account, args.queue, args.restarts)))
   if args.dry_run:
@@ -142,15 +141,8 @@ class Pods(CloudJob):
     text = yaml.safe_dump_all(self._objects, sort_keys=False)
     self.shell(apply_words(), tries=TRIES, given=text)
 
-  def state(self) -> State:
-    """Looks at the JobSet, and shows what the log has anew."""
-    try:
-      found = self.found()
-    except CommandFailed as error:
-      # The job does not need us: there is no hurry.
-      return State(Phase.WAITING, told=str(error))
-    if not found:
-      return State(Phase.LOST, told=f"{self.job.name} is gone")
+  def look(self, found: Mapping) -> State:
+    """What the JobSet says; shows what the log has anew."""
     status = found.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     restarts = status.get("restarts", 0)
@@ -162,7 +154,9 @@ class Pods(CloudJob):
       return State(Phase.ENDED, 0)
     if failed := conditions.get("Failed"):
       wrong_use = "FailJobSet" in failed.get("reason", "")
-      return State(Phase.ENDED, 2 if wrong_use else 1, f"{self.job.name} failed{told}: {failed.get('message', '')}")
+      return State(
+        Phase.ENDED, command.WRONG_USE if wrong_use else 1, f"{self.job.name} failed{told}: {failed.get('message', '')}"
+      )
     return State(Phase.RUNNING, told=f"{self._pods()}{told}")
 
   def _pods(self) -> str:

@@ -1,12 +1,13 @@
 """What is to be run on slices, as TPU VMs and GKE are both told of it."""
 
+import argparse
 import dataclasses
 import hashlib
 import re
 from pathlib import Path, PurePosixPath
 
 from data_pipelines.errors import InputError
-from launch import machines
+from launch import build, machines
 from launch.machines import Machines
 
 # Folder here for what launchers note of their jobs.
@@ -74,11 +75,6 @@ class Job:
     return machines.of(self.topology)
 
   @property
-  def chips(self) -> int:
-    """Of all slices."""
-    return self.slices * self.machines.chips
-
-  @property
   def is_one(self) -> bool:
     """Whether all hosts are one run, not each slice its own."""
     return self.words[0] == "train"
@@ -120,7 +116,17 @@ class Job:
     return LOCAL / self.name
 
 
-def add_arguments(parser) -> None:
+def from_arguments(args: argparse.Namespace) -> Job:
+  """The job that the flags of `add_arguments` tell of.
+
+  Raises:
+    InputError: as `Job`, or the tree has changes that are not committed and that is not allowed.
+  """
+  commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
+  return Job(args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
   """The flags of a job."""
   add = parser.add_argument
   add("--name", required=True, metavar="NAME", help="of the job")

@@ -6,6 +6,7 @@ Multislice and on the Cloud Storage FUSE driver in the GKE documentation.
 
 from typing import Any, NamedTuple
 
+from launch.command import WRONG_USE
 from launch.job import Job
 
 LABEL, QUEUE_LABEL = "condfoley-job", "kueue.x-k8s.io/queue-name"
@@ -14,8 +15,6 @@ CONTAINER = "condfoley"
 JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 _ACCELERATOR, _TOPOLOGY, _SPOT = (f"cloud.google.com/gke-{x}" for x in ("tpu-accelerator", "tpu-topology", "spot"))
 _CHIPS = "google.com/tpu"
-# Exit code of a command that no second start would help.
-_WRONG_USE = 2
 # Those by which the hosts of a slice find one another, and slices each other.
 _PORTS = (8471, 8080)
 # For a run that is to end to save, s. Where a spot node is taken away there is less.
@@ -100,7 +99,7 @@ def _slices(job: Job, setting: Setting) -> list[Manifest]:
 
 def _slice(job: Job, setting: Setting) -> Manifest:
   """The Job of a slice, a pod on each of its hosts."""
-  wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [_WRONG_USE]}
+  wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE]}
   return {
     "spec": {
       "parallelism": job.machines.hosts,

@@ -103,9 +103,9 @@ def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
   return content.getvalue()
 
 
-def mean_of(values: Sequence[object]) -> tuple[float, float | None] | None:
-  """Mean, and half of its 95 % interval over the values (Student's t); None for fewer than two, and of nothing."""
-  numbers = [number for value in values if math.isfinite(number := float(value))]
+def mean_of(values: Sequence[float]) -> tuple[float, float | None] | None:
+  """(mean, half of its 95 % interval by Student's t, None for one value); None of no values that are finite."""
+  numbers = [value for value in values if math.isfinite(value)]
   if not numbers:
     return None
   if len(numbers) < 2:
@@ -132,11 +132,12 @@ def _scores(folder: Path) -> dict[str, float]:
   for line in reversed((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
     found = {name: value for name, value in json.loads(line).items() if name.startswith("validation/")}
     if found:
-      return found
+      # A score that is no number is null there.
+      return {name: value for name, value in found.items() if value is not None}
   return {}
 
 
 def _systems(folder: Path) -> dict[str, dict[str, float]]:
   told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
   kinds = {**told["systems"], **told["ceilings"]}
-  return {system: {name: value["value"] for name, value in metrics.items()} for system, metrics in kinds.items()}
+  return {system: {name: told["value"] for name, told in metrics.items()} for system, metrics in kinds.items()}

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from data_pipelines import interrupt
+from launch.command import WRONG_USE, Say
 
 _LOOK_S = 0.2
-# Exit code of a command that no second start would help.
-_WRONG_USE = 2
 # Run as a file: it is to start at once, and wherever that is.
 _BOUND = Path(__file__).with_name("bound.py")
 
@@ -50,7 +49,7 @@ class Schedule:
     logs: Path,
     if_killed: signal.Signals,
     before: Callable[[], None],
-    say: Callable[[str], None],
+    say: Say,
   ):
     self._left, self._parallel, self._retries, self._logs = list(tasks), parallel, retries, logs
     self._if_killed, self._before, self._say, self._total = if_killed, before, say, len(tasks)
@@ -115,7 +114,7 @@ class Schedule:
     task, process = self._running.pop(name)
     if not process.returncode:
       done.add(name)
-    elif process.returncode != _WRONG_USE and self._tries[name] <= self._retries:
+    elif process.returncode != WRONG_USE and self._tries[name] <= self._retries:
       self._say(f"{name}: failed with exit code {process.returncode}; tried again")
       self._left.insert(0, task)
       return

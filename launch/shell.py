@@ -70,11 +70,3 @@ class Shell:
         raise CommandFailed(words, said)
       self._pause(2.0 ** (tries - left))
     raise AssertionError("tries is 1 or more")
-
-
-class Printed:
-  """In place of `Shell`: prints each command, for --dry-run, and does nothing."""
-
-  def __call__(self, words: Sequence[str], **_) -> str:
-    print(shlex.join(words), flush=True)
-    return ""

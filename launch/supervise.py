@@ -6,10 +6,9 @@ from typing import NamedTuple, Protocol
 
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError
+from launch.command import WRONG_USE, Say
 
-# Exit code of a command that no second start would help.
-_WRONG_USE = 2
-# How often a command that ends with another error is begun again: once may be a machine's fault.
+# How often a command that ends with an error other than wrong use is begun again: that may be a machine's fault.
 _CRASHES = 2
 
 
@@ -43,7 +42,7 @@ class Backend(Protocol):
     """Brings the results of a job that has ended well."""
 
 
-def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Callable[[str], None]) -> int:
+def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say) -> int:
   """Runs a job to its end and returns its exit code; whatever comes of it, nothing of it is left.
 
   Args:
@@ -68,7 +67,7 @@ def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Call
     if state.phase is Phase.ENDED:
       crashed += 1
       why = state.told or f"ended with exit code {state.code}"
-      if state.code == _WRONG_USE or crashed > min(_CRASHES, restarts):
+      if state.code == WRONG_USE or crashed > min(_CRASHES, restarts):
         say(f"{why}; it was begun {lost + crashed} times")
         return state.code
     else:
@@ -81,7 +80,7 @@ def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Call
     say(f"{why}; begun again")
 
 
-def _watched(backend: Backend, pause: Callable[[], None], say: Callable[[str], None]) -> State:
+def _watched(backend: Backend, pause: Callable[[], None], say: Say) -> State:
   """How the job is when it neither waits nor runs any more; what changes meanwhile is told."""
   before = None
   while True:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from launch import build
 from launch.job import Job
-from launch.shell import Printed
 
 # Folder of each host, in the home of whoever logs in.
 HOME = "condfoley"
@@ -86,7 +85,7 @@ def start_words(wanted: Job) -> list[str]:
 
 def print_all(wanted: Job, cloud: Cloud) -> None:
   """Every gcloud command of a launch, in order; those that look at it once each."""
-  show = Printed()
+  show = lambda words: print(shlex.join(words), flush=True)
   files = [Path(f"condfoley_jax-{wanted.commit[:12]}.whl"), Path(build.CONSTRAINTS), Path(build.HOST)]
   show(cloud.describe())
   show(cloud.create())

@@ -54,9 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, say: command.Say) -> int:
-  commit = build.commit(allow_dirty=args.allow_dirty or args.dry_run or args.delete)
-  fields = (args.name, args.topology, args.slices, args.capacity, args.bucket, tuple(args.words), commit)
-  jobs = Job(*fields).shares()
+  jobs = job.from_arguments(args).shares()
   clouds = {one.name: Cloud(one, args.zone, args.project) for one in jobs}
   if args.dry_run:
     for one in jobs:
@@ -137,23 +135,21 @@ class Slices(CloudJob):
         raise
       self.require_ours(found)
 
-  def state(self) -> State:
-    """Looks at the slices; starts the job on them once they are there.
+  def look(self, found: Mapping) -> State:
+    """What hosts and gcloud say; starts the job once they are there.
 
     Raises:
       InputError: it cannot be installed on hosts that are there.
     """
-    try:
-      found = self.found()
-    except CommandFailed as error:
-      # The job does not need us: there is no hurry.
-      return State(Phase.WAITING, told=str(error))
-    if not found:
-      return State(Phase.LOST, told=f"{self.job.name} is gone")
     if (state := _state(found)) != "ACTIVE":
       return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self.job.name} is {state}")
     if not self._started:
-      self._start()
+      try:
+        self._start()
+      except CommandFailed as error:
+        if self._is_active():
+          raise
+        return State(Phase.LOST, told=str(error))
     try:
       hosts = self._hosts()
       self._silent = 0
@@ -167,7 +163,7 @@ class Slices(CloudJob):
     codes = list(hosts.values())
     self._show(final=None not in codes)
     # One that fails leaves the others waiting for it. What no second start would help is what there is to say.
-    if failed := sorted((code for code in codes if code), key=lambda code: code != 2):
+    if failed := sorted((code for code in codes if code), key=lambda code: code != command.WRONG_USE):
       name = next(name for name, code in hosts.items() if code == failed[0])
       self._keep_last_words(name)
       return State(Phase.ENDED, failed[0], f"{name} ended with exit code {failed[0]}")
@@ -183,6 +179,10 @@ class Slices(CloudJob):
       if "NOT_FOUND" in error.said:
         return None
       raise
+
+  def _is_active(self) -> bool:
+    found = self.found()
+    return found is not None and _state(found) == "ACTIVE"
 
   def labels(self, found: Mapping) -> set[str | None]:
     """Of its nodes."""

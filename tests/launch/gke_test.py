@@ -13,7 +13,7 @@ from launch import build, gke, manifests
 from launch.job import Job
 from launch.manifests import Setting
 from tests.launch import cloud, documented, schemas
-from tests.launch.tpu_vm_test import TRAIN, built, calls, script, shell_without_waits
+from tests.launch.launching import TRAIN, built, calls, placed, script
 
 BATCH = ("generate", "--batch", "jobs.csv", "--out", "out/x")
 FLAGS = ["--name", "gh", "--bucket", "foley-bucket", "--repository", "us-docker.pkg.dev/p/foley"]
@@ -48,7 +48,7 @@ def test_a_jobset_is_what_jobset_takes_and_asks_for_what_the_slice_has(topology,
   template, spec = pod(manifest)
   assert slices["replicas"] == 2 and template["parallelism"] == template["completions"] == hosts
   limits = spec["containers"][0]["resources"]["limits"]
-  assert limits == {"google.com/tpu": chips} and hosts * chips * 2 == job(topology=topology, slices=2).chips
+  assert limits == {"google.com/tpu": chips} and hosts * chips == job(topology=topology).machines.chips
   nodes = spec["nodeSelector"]
   assert nodes["cloud.google.com/gke-tpu-accelerator"] == accelerator
   assert nodes["cloud.google.com/gke-tpu-topology"] == topology.partition(":")[2]
@@ -87,16 +87,7 @@ def test_the_schemas_refuse_what_is_wrong():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-  place, here = tmp_path / "cloud", tmp_path / "here"
-  here.mkdir()
-  for name, value in cloud.make(place).items():
-    monkeypatch.setenv(name, value)
-  monkeypatch.chdir(here)
-  monkeypatch.setattr(gke, "_LOOK_S", 0)
-  monkeypatch.setattr(gke, "Shell", shell_without_waits)
-  monkeypatch.setattr(build, "commit", lambda **_: "0123456789abcdef")
-  monkeypatch.setattr(build, "build", built)
-  return place
+  return placed(gke, tmp_path, monkeypatch)
 
 
 def launch(*more, words=TRAIN):

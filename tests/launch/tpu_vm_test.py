@@ -14,48 +14,20 @@ import pytest
 from data_pipelines.errors import InputError
 from launch import build, tpu_vm
 from launch.job import Job
-from launch.shell import Shell
 from tests.launch import cloud, documented
+from tests.launch.launching import TRAIN, calls, placed, script
 
-TRAIN = ("train", "--config", "configs/vqgan.py:mini", "--workdir", "out/x")
 FLAGS = ["--name", "gh", "--zone", "us-west4-a", "--bucket", "foley-bucket"]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-  """The folder of the cloud; the launcher works in another, without waiting."""
-  place, here = tmp_path / "cloud", tmp_path / "here"
-  here.mkdir()
-  for name, value in cloud.make(place).items():
-    monkeypatch.setenv(name, value)
-  monkeypatch.chdir(here)
-  monkeypatch.setattr(tpu_vm, "_LOOK_S", 0.1)
-  monkeypatch.setattr(tpu_vm, "Shell", shell_without_waits)
-  monkeypatch.setattr(build, "commit", lambda **_: "0123456789abcdef")
-  monkeypatch.setattr(build, "build", built)
+  """The folder of the cloud, which is emptied in the end."""
+  place = placed(tpu_vm, tmp_path, monkeypatch)
   yield place
   with cloud.Cloud(place) as left:
     for name in list(left.resources):
       left.delete(name)
-
-
-def shell_without_waits():
-  """One that has no patience."""
-  shell = Shell(pause=lambda _: None)
-  return lambda words, *, seconds=120, **given: shell(words, seconds=min(seconds, 5), **given)
-
-
-def built(out, **_):
-  """What `build.build` leaves, less the wheel's content."""
-  out.mkdir()
-  (out / "condfoley_jax-0.1.0-py3-none-any.whl").touch()
-  (out / build.CONSTRAINTS).touch()
-  (out / build.HOST).write_bytes((build.ROOT / "launch" / build.HOST).read_bytes())
-  return "0123456789abcdef"
-
-
-def script(place, *rules):
-  (place / "script.json").write_text(json.dumps([dict(zip(("on", "nth", "do"), rule, strict=True)) for rule in rules]))
 
 
 def launch(*more, topology="v5e:4x4", words=TRAIN):
@@ -65,10 +37,6 @@ def launch(*more, topology="v5e:4x4", words=TRAIN):
 def started(place):
   path = place / "started"
   return path.read_text().splitlines() if path.exists() else []
-
-
-def calls(place, verb):
-  return [call for line in (place / "calls").read_text().splitlines() if verb in (call := json.loads(line))]
 
 
 def left_over(place):
@@ -118,6 +86,12 @@ def test_slices_that_are_taken_away_are_asked_for_again_and_the_job_goes_on(plac
   assert "gh is SUSPENDED; begun again" in capfd.readouterr().err
   first, *_ = Path("out/launch/gh/log.txt").read_text().split("step ")[1:]
   assert first.strip() == "0" and Path("out/x/step").read_text().strip() == "30"
+
+
+def test_slices_that_are_taken_away_while_it_is_installed_are_asked_for_again(place):
+  script(place, ("host.sh install", [1], "preempt"))
+  assert launch() == 0
+  assert len(calls(place, "create")) == 2 and len(started(place)) == 4 and not left_over(place)
 
 
 @pytest.mark.slow
@@ -215,9 +189,8 @@ def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd)
 def launcher(place, *more):
   """A process of its own, that can be killed."""
   code = (
-    "import sys; from tests.launch import tpu_vm_test as t; from launch import build, tpu_vm;"
-    "tpu_vm._LOOK_S = 0.1; tpu_vm.Shell = t.shell_without_waits; build.build = t.built;"
-    "build.commit = lambda **_: '0123456789abcdef'; sys.exit(t.launch(*sys.argv[1:]))"
+    "import sys; from launch import tpu_vm; from tests.launch import launching, tpu_vm_test;"
+    "launching.make_impatient(tpu_vm, setattr); sys.exit(tpu_vm_test.launch(*sys.argv[1:]))"
   )
   return subprocess.Popen([sys.executable, "-c", code, *more], stderr=subprocess.PIPE, text=True)
 
