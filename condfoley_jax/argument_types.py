@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from condfoley_jax.commands.settings import Example, parse_example
+from data_pipelines.errors import InputError
 
 
 def path(text: str) -> Path:
@@ -29,7 +30,10 @@ def paths(text: str) -> tuple[Path, ...]:
 
 def example(text: str) -> Example:
   path(text)
-  return parse_example(text)
+  try:
+    return parse_example(text)
+  except InputError as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def decibels(text: str) -> float:

@@ -19,6 +19,8 @@ _CHIPS = "google.com/tpu"
 _PORTS = (8471, 8080)
 # For a run that is to end to save, s. Where a spot node is taken away there is less.
 _GRACE_S = 120
+# Condition of a pod whose node is taken away.
+_TAKEN_AWAY = "DisruptionTarget"
 
 # A slice of several hosts is a node pool, and has it to itself.
 _ALONE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
@@ -39,7 +41,7 @@ class Setting(NamedTuple):
     image: of the container.
     account: Kubernetes service account that may use the bucket.
     queue: of Kueue; None for none.
-    restarts: of the whole, at most.
+    restarts: of the whole, at most, where it is not a node that was taken away.
   """
 
   image: str
@@ -51,8 +53,8 @@ class Setting(NamedTuple):
 def jobset(job: Job, setting: Setting) -> Manifest:
   """All of a job's slices: one run over all, or each its own share of the rows.
 
-  A pod that is lost fails its slice's Job, and JobSet then begins all of them again; one that ends with exit code 2
-  ends the whole.
+  A pod that is lost fails its slice's Job, and JobSet then begins all of them again, as often as it takes if its node
+  was taken away; one that ends with exit code 2 ends the whole.
   """
   labels = {LABEL: job.id} | ({QUEUE_LABEL: setting.queue} if setting.queue else {})
   return {
@@ -66,7 +68,10 @@ def jobset(job: Job, setting: Setting) -> Manifest:
     "spec": {
       "failurePolicy": {
         "maxRestarts": setting.restarts,
-        "rules": [{"name": "wrongUse", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+        "rules": [
+          _rule("takenAway", "RestartJobSetAndIgnoreMaxRestarts", f"condition {_TAKEN_AWAY}"),
+          _rule("wrongUse", "FailJobSet", f"exit code {WRONG_USE}\\b"),
+        ],
       },
       "replicatedJobs": _slices(job, setting),
     },
@@ -97,8 +102,19 @@ def _slices(job: Job, setting: Setting) -> list[Manifest]:
   ]
 
 
+def _rule(name: str, action: str, told: str) -> Manifest:
+  """What JobSet does where a rule of a Job's podFailurePolicy, of which `told` is told, ended that."""
+  return {
+    "name": name,
+    "action": action,
+    "onJobFailureReasons": ["PodFailurePolicy"],
+    "onJobFailureMessagePatterns": [told],
+  }
+
+
 def _slice(job: Job, setting: Setting) -> Manifest:
   """The Job of a slice, a pod on each of its hosts."""
+  taken_away = {"action": "FailJob", "onPodConditions": [{"type": _TAKEN_AWAY}]}
   wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE]}
   return {
     "spec": {
@@ -106,7 +122,7 @@ def _slice(job: Job, setting: Setting) -> Manifest:
       "completions": job.machines.hosts,
       "completionMode": "Indexed",
       "backoffLimit": 0,
-      "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": wrong_use}]},
+      "podFailurePolicy": {"rules": [taken_away, {"action": "FailJob", "onExitCodes": wrong_use}]},
       "template": {
         "metadata": {"labels": {LABEL: job.id}, "annotations": dict(_MOUNTING)},
         "spec": _pod(job, setting),

@@ -16,7 +16,7 @@ from data_pipelines.errors import InputError
 
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[None]:
-  """Keeps other retakes out of a result's folder during the block.
+  """Keeps other runs out of a result's folder during the block.
 
   Raises:
     InputError: there is one.
@@ -26,7 +26,7 @@ def alone(out: Path) -> Iterator[None]:
     return
   with lock.locked(out) as ours:
     if ours is False:
-      raise InputError(f"{out}: another retake is at work here; wait for its end")
+      raise InputError(f"{out}: another run is at work here; wait for its end")
     yield
 
 

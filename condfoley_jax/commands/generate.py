@@ -9,6 +9,7 @@ from condfoley_jax.commands import output
 from condfoley_jax.commands.generation import Generation
 from condfoley_jax.commands.maker import make
 from condfoley_jax.commands.settings import Settings
+from data_pipelines import claim
 from data_pipelines.errors import printable
 
 # A soundtrack below this peak is as good as silent: 50 dB under full scale.
@@ -26,12 +27,14 @@ def run(
     force: an earlier result in `out` is replaced.
 
   Raises:
-    InputError: an input cannot be used, or `out` cannot be written; nothing is written then.
+    InputError: an input cannot be used, or `out` cannot be written, or another run is at work there; nothing is
+      written then.
     Interrupted: a signal came; nothing is written then either.
   """
   output.check(out, (query, *settings.files), force=force)
-  generation = make(query, settings, weights_dir=weights_dir)
-  output.write(generation, out, force=force, weights_dir=weights_dir)
+  with claim.claimed(out):
+    generation = make(query, settings, weights_dir=weights_dir)
+    output.write(generation, out, force=force, weights_dir=weights_dir)
   tell_damage(generation.inputs, generation.damaged_s)
   if np.abs(generation.takes[0].audio).max() < _QUIET_PEAK:
     quiet = f"{out / 'soundtrack.mp4'}: nearly silent; try another --seed or --example"

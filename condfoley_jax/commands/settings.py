@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,9 +34,17 @@ def parse_example(text: str) -> Example:
   """`clip.mp4`, for all of the query, or `clip.mp4@0-4`, `clip.mp4@4-`: for 0 to 4 s, for 4 s to the end.
 
   A file of that very name is meant before a stretch is.
+
+  Raises:
+    InputError: what follows the @ after a file's name is no stretch.
   """
   found = _STRETCH.fullmatch(text)
-  if found is None or Path(text).exists():
+  if os.path.exists(text):
+    return Example(Path(text))
+  if found is None:
+    path, _, stretch = text.rpartition("@")
+    if os.path.isfile(path):
+      raise InputError(f"{text}: `{stretch}` is no stretch of the query in seconds; write 0-4, or 4- for all after 4 s")
     return Example(Path(text))
   end = found["end"]
   return Example(Path(found["path"]), None, float(found["start"]), None if end is None else float(end))

@@ -15,7 +15,7 @@ from condfoley_jax.clip import MINI
 from condfoley_jax.commands import inputs, maker
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.conventions import Conventions
-from data_pipelines import media
+from data_pipelines import lock, media
 from data_pipelines.builders.drumstick.picture import HEIGHT, WIDTH
 from data_pipelines.builders.drumstick.render import Coding, write_mp4
 from data_pipelines.denoise import denoise
@@ -138,6 +138,14 @@ def _broken(kind, video, folder):
 _UNUSABLE = [
   (kind, role) for kind in ("missing", "empty", "truncated", "text", "folder") for role in ("query", "example")
 ]
+
+
+def test_two_runs_into_one_folder_are_one_too_many(videos, tmp_path, capsys):
+  (tmp_path / "out").mkdir()
+  with lock.locked(tmp_path / "out"):
+    assert _generate(videos[0], videos[1], tmp_path / "out") == 2
+  assert f"{tmp_path / 'out'}: another run is at work here" in capsys.readouterr().err
+  assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_more_takes_than_fit_into_memory_are_one_line(videos, tmp_path, capsys):

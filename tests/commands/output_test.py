@@ -236,6 +236,7 @@ def test_a_file_that_comes_in_place_of_the_folder_is_kept(write, monkeypatch, tm
 
   def then(*args, **kwargs):
     made = make(*args, **kwargs)
+    out.rmdir()
     out.write_text("mine")
     return made
 

@@ -126,7 +126,7 @@ def test_two_retakes_in_one_folder_are_one_too_many(result, small_weights, capsy
   before = sorted(path.name for path in (result / "takes").iterdir())
   with lock.locked(result):
     assert _retake(result, small_weights) == 2
-  assert f"{result}: another retake is at work here; wait for its end" in capsys.readouterr().err
+  assert f"{result}: another run is at work here; wait for its end" in capsys.readouterr().err
   assert sorted(path.name for path in (result / "takes").iterdir()) == before
 
 

@@ -35,6 +35,14 @@ def test_a_file_of_that_very_name_is_meant(tmp_path):
   assert parse_example(str(path)) == Example(path)
 
 
+@pytest.mark.parametrize("stretch", ["", "a-b", "4", "4-b", "-4"])
+def test_what_follows_a_file_and_is_no_stretch_is_one_line(tmp_path, stretch):
+  path = tmp_path / "a.wav"
+  path.touch()
+  with pytest.raises(InputError, match=f"a.wav@{stretch}: `{stretch}` is no stretch"):
+    parse_example(f"{path}@{stretch}")
+
+
 def _examples(*stretches):
   return [Example(Path(f"{i}.mp4"), None, *stretch) for i, stretch in enumerate(stretches)]
 

@@ -57,6 +57,31 @@ def test_a_jobset_is_what_jobset_takes_and_asks_for_what_the_slice_has(topology,
   assert spec["containers"][0]["env"] == [{"name": "JAX_COORDINATOR_ADDRESS", "value": "auto"}]
 
 
+@pytest.mark.parametrize(
+  ("told", "action"),
+  [
+    # In the words of Kubernetes' Job controller.
+    ("Pod ns/gh-slice-0-1 has condition DisruptionTarget matching FailJob rule at index 0", "IgnoreMaxRestarts"),
+    (
+      "Container condfoley for pod ns/gh-slice-0-1 failed with exit code 2 matching FailJob rule at index 1",
+      "FailJobSet",
+    ),
+    ("Container condfoley for pod ns/gh-slice-0-1 failed with exit code 21 matching", None),
+  ],
+)
+def test_what_became_of_a_pod_says_what_becomes_of_the_jobset(told, action):
+  manifest = manifests.jobset(job(), SETTING)
+  found = [
+    rule["action"]
+    for rule in manifest["spec"]["failurePolicy"]["rules"]
+    if any(re.search(pattern, told) for pattern in rule["onJobFailureMessagePatterns"])
+  ]
+  assert [name.endswith(action) for name in found] == [True] if action else found == []
+  taken_away, wrong_use = pod(manifest)[0]["podFailurePolicy"]["rules"]
+  assert taken_away["onPodConditions"] == [{"type": "DisruptionTarget"}]
+  assert wrong_use["onExitCodes"]["values"] == [2]
+
+
 def test_each_slice_of_bulk_sampling_has_its_share():
   manifest = manifests.jobset(job(topology="v5e:2x2", slices=3, words=BATCH), SETTING)
   assert schemas.problems(manifest) == []
