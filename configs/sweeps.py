@@ -3,7 +3,8 @@
 mini:            the next weights to ship, part by part; `base` is what `condfoley generate` reads.
 paper_ablations: the systems of the paper's tables that are trained, each named as `evaluate` names it, on the shipped
                  networks for half of base's steps (40 minutes each at most on 2 cores), and base_half, base for as
-                 many; then all systems evaluated, the shipped weights with 100 takes.
+                 many; then all systems evaluated, of the shipped weights the best of 10, 30 and 100 takes too, and by
+                 several tau.
 sizes:           transformers of less and more layers and width.
 codebook:        codebooks of 256 to 2048 codes, and the transformer on each.
 guidance:        the shipped weights with guidance from 1, none, to 4.
@@ -20,6 +21,9 @@ SHIPPED = "shipped"
 _PARTS = ("vqgan", "video_encoder", "vocoder", "sync_net")
 _FROM_SHIPPED = dict.fromkeys(_PARTS, SHIPPED)
 _HALF = {"steps": 2750}
+# Takes are ranked by the most and the first, and by each of the others.
+_COUNTS, _TAUS = ("10", "30", "100"), ("0.05", "0", "0.1", "0.2", "0.4")
+_RANKED = {"candidates": ",".join(_COUNTS), "tau": ",".join(_TAUS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +113,7 @@ def paper_ablations() -> tuple[Run, ...]:
     tuned,
   )
   scored = tuple(run.name for run in trained if run.name != "two_stream")
-  return (*trained, Evaluate("evaluation", (SHIPPED, *scored), {"candidates": "100"}))
+  return (*trained, Evaluate("evaluation", (SHIPPED, *scored), _RANKED))
 
 
 def sizes() -> tuple[Run, ...]:
@@ -143,10 +147,9 @@ def guidance() -> tuple[Run, ...]:
 
 def rerank_n() -> tuple[Run, ...]:
   """The takes of each trial are made once."""
-  counts, taus = ("10", "30", "100"), ("0.05", "0", "0.1", "0.2", "0.4")
-  systems = ["base", "rerank", "rerank_10", "rerank_30", *(f"rerank_tau_{tau}" for tau in taus[1:])]
-  options = {"candidates": ",".join(counts), "tau": ",".join(taus), "systems": ",".join(systems)}
-  return (Evaluate("rerank_n", options=options),)
+  by_count = [f"rerank_{count}" for count in _COUNTS[:-1]]
+  systems = ["base", "rerank", *by_count, *(f"rerank_tau_{tau}" for tau in _TAUS[1:])]
+  return (Evaluate("rerank_n", options=_RANKED | {"systems": ",".join(systems)}),)
 
 
 def seeds() -> tuple[Run, ...]:

@@ -115,7 +115,7 @@ def _take(generation: Generation, number: int, directory: Path) -> report.Take:
   take, spec = generation.takes[number - 1], generation.spec
   made = f": take {take.retake.take}, from {take.retake.from_s:g} to {take.retake.to_s:g} s anew" if take.retake else ""
   clip = report.Clip(
-    f"Take {number}{made}",
+    f"takes/{number:02d}.mp4{made}",
     video=directory / "takes" / f"{number:02d}.mp4",
     sample_rate=spec.sample_rate,
     onsets_s=take.onsets_s,

@@ -155,7 +155,7 @@ def _result(number: int, result: Result, spec: ClipSpec, media: embed.Media) -> 
 def _query(result: Result, duration_s: float, media: embed.Media) -> str:
   player = _player(result.query, media, label="Query video, silent", muted=True, poster=result.frames[0])
   lanes = [_strip("Frames of the query video", result, (), duration_s)]
-  return _track("Query", result.query.title, "silent video", player, lanes, result.query, duration_s)
+  return _track("Query", result.query.title, "played without its sound", player, lanes, result.query, duration_s)
 
 
 def _own_sound(result: Result, spec: ClipSpec, duration_s: float, media: embed.Media) -> str:
