@@ -6,6 +6,7 @@ split. Axes before them, as those of scanned layers, are whole. The first rule t
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,12 @@ def make_mesh(config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] |
       f"mesh data {copies} is no multiple of the {slices} slices, which are to hold a copy each at least"
     )
   within, between = (copies // slices, *split), (slices, 1, 1)
-  return Mesh(mesh_utils.create_hybrid_device_mesh(within, between, devices), AXES, axis_types=kinds)
+  try:
+    # As `jax.make_mesh` does on one slice: a torus may have too few axes for those of the mesh.
+    arranged = mesh_utils.create_hybrid_device_mesh(within, between, devices, allow_split_physical_axes=True)
+  except NotImplementedError as error:
+    raise ValueError(f"mesh {' x '.join(map(str, shape))} cannot be laid out on {slices} slices ({error})") from error
+  return Mesh(arranged, AXES, axis_types=kinds)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -121,7 +127,28 @@ def _spec(name: str, shape: tuple[int, ...], axes: Sequence[str | None], sizes: 
   return P(*before, *(a if fits(a, n) else None for a, n in zip(axes, shape[len(before) :], strict=True)))
 
 
-def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """This process's part of a global batch -> global arrays."""
-  sharding = batch_sharding(mesh)
-  return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+@functools.cache
+def rows_of(mesh: Mesh, batch_size: int, process: int) -> tuple[int, ...]:
+  """Rows of a global batch that lie on devices of a process, in order.
+
+  They need not be neighbours, as devices lie in a mesh by how they are joined; nor that process's alone, where `tensor`
+  lies across processes.
+  """
+  places = batch_sharding(mesh).devices_indices_map((batch_size,))
+  own = {rows.indices(batch_size) for device, (rows,) in places.items() if device.process_index == process}
+  return tuple(sorted({row for rows in own for row in range(*rows)}))
+
+
+def place_batch(batch: dict[str, np.ndarray], mesh: Mesh, batch_size: int) -> dict[str, jax.Array]:
+  """Rows [R, ...] that this process read of a global batch (`rows_of`) -> global arrays [batch_size, ...]."""
+  split, rows = batch_sharding(mesh), rows_of(mesh, batch_size, jax.process_index())
+  at = {row: place for place, row in enumerate(rows)}
+
+  def placed(read: np.ndarray) -> jax.Array:
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+      first, end, _ = index[0].indices(batch_size)
+      return read[at[first] : at[first] + end - first]
+
+    return jax.make_array_from_callback((batch_size, *read.shape[1:]), split, part)
+
+  return {name: placed(read) for name, read in batch.items()}

@@ -1,12 +1,11 @@
 """Prepared dataset, or a cache of model inputs -> batches of NumPy arrays, as a Grain dataset.
 
 The stream of examples is numbered from 0 on and endless in training; example n is a function of the dataset, the seed
-and n alone. Global batch b holds examples [b * B, (b + 1) * B), of which process i of p reads the i-th p-th, so the
-batches are the same whatever the number of processes, threads and shards. An iterator's `get_state()` counts batches:
-a run goes on with `set_state(state)` on any number of processes without losing or repeating an example.
+and n alone. Global batch b holds examples [b * B, (b + 1) * B), of which a process reads the rows that its devices
+hold, so the batches are the same whatever the number of processes, threads and shards. An iterator's `get_state()`
+counts batches: a run goes on with `set_state(state)` on any number of processes without losing or repeating an example.
 """
 
-import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,14 +26,6 @@ Example = dict[str, np.ndarray]
 _AHEAD = grain.ReadOptions(num_threads=min(16, os.cpu_count() or 1), prefetch_buffer_size=min(16, os.cpu_count() or 1))
 
 
-@dataclasses.dataclass(frozen=True)
-class Share:
-  """Part of every batch that a process reads: the `index`-th of `count`."""
-
-  index: int = 0
-  count: int = 1
-
-
 def pair_batches(
   data_dir: str | os.PathLike,
   spec: ClipSpec,
@@ -45,31 +36,31 @@ def pair_batches(
   mode: pairs.Mode = "uniform",
   overlap: bool = False,
   at_event: float = 0,
-  share: Share = Share(),
+  rows: Sequence[int] | None = None,
 ) -> grain.IterDataset:
   """Batches of condition and target windows.
 
   Args:
     data_dir: folder written by `data_pipelines.prepare`.
-    batch_size: examples per global batch, a multiple of share.count.
+    batch_size: examples per global batch.
     seed: of everything random, in [0, 2**32).
-    train: endless, with other windows each epoch. Otherwise each example once; the last batch may be smaller. Both are
-      shuffled, so that the first batches are of many videos, and neighbours seldom of one.
+    train: endless, with other windows each epoch. Otherwise each example once, but for what is left over of less
+      than a batch. Both are shuffled, so that the first batches are of many videos, and neighbours seldom of one.
     mode, overlap, at_event: as for `pairs.make_chooser`.
-    share: what this process reads of each batch.
+    rows: of each batch, in order, those that this process reads (`sharding.rows_of`); None for all.
 
   Yields:
     {"target_audio", "condition_audio": float32 [B, N] in [-1, 1), "target_frames", "condition_frames": uint8
     [B, T, S, S, 3] RGB, S being spec.frame_resize, "target_onsets": float32 [B, T], 1 where a labelled event happens
     during the frame, "target_offsets": float32 [B, T], where within that frame, 0 to 1 (the last event's where there
     are several), "target_material", "target_action": int32 [B], index of the one label that all labelled events of the
-    window share, else -1}, B being this process's share of the batch.
+    window share, else -1}, B being the number of `rows`.
 
   Raises:
     InputError: the folder cannot be used, or no video holds such a pair. While iterating: a record is damaged.
   """
   pair_of = Pairs(data_dir, spec, seed=seed, mode=mode, overlap=overlap, at_event=at_event)
-  return _batches(data_dir, len(pair_of), pair_of, batch_size, seed, train, share)
+  return _batches(len(pair_of), pair_of, batch_size, seed, train, rows)
 
 
 def clip_batches(
@@ -80,14 +71,14 @@ def clip_batches(
   seed: int,
   train: bool,
   at_event: float = 0,
-  share: Share = Share(),
+  rows: Sequence[int] | None = None,
 ) -> grain.IterDataset:
   """Batches of single windows: "audio", "frames", "onsets", "offsets", "material", "action"; else as `pair_batches`."""
   dataset = open_dataset(data_dir, spec)
   chooser = pairs.make_clips(dataset.videos, spec.fps, spec.frames, at_event=at_event)
   _check_not_empty(data_dir, chooser)
   load = lambda epoch, index: _load_window(dataset, chooser.choose(seed, epoch, index).target, spec)
-  return _batches(data_dir, len(chooser), load, batch_size, seed, train, share)
+  return _batches(len(chooser), load, batch_size, seed, train, rows)
 
 
 def example_shapes(spec: ClipSpec, *, pairs: bool) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -102,7 +93,9 @@ def example_shapes(spec: ClipSpec, *, pairs: bool) -> dict[str, tuple[str, tuple
   return target | {f"condition_{name}": shape for name, shape in seen.items()}
 
 
-def cached_batches(cache: SideShards, *, batch_size: int, seed: int, share: Share = Share()) -> grain.IterDataset:
+def cached_batches(
+  cache: SideShards, *, batch_size: int, seed: int, rows: Sequence[int] | None = None
+) -> grain.IterDataset:
   """Batches of what `cache` holds of each pair, shuffled and endless.
 
   Epoch e gives what the cache holds of epoch e modulo its number of epochs, in the order of `pair_batches`.
@@ -111,7 +104,7 @@ def cached_batches(cache: SideShards, *, batch_size: int, seed: int, share: Shar
     InputError: while iterating: a record is damaged.
   """
   load = lambda epoch, index: cache.read(epoch % cache.epochs, index)
-  return _batches(cache.directory, cache.examples, load, batch_size, seed, True, share)
+  return _batches(cache.examples, load, batch_size, seed, True, rows)
 
 
 class Pairs:
@@ -153,22 +146,21 @@ class Pairs:
 
 
 def _batches(
-  source: str | os.PathLike,
   count: int,
   load: Callable[[int, int], Example],
   batch_size: int,
   seed: int,
   train: bool,
-  share: Share,
+  rows: Sequence[int] | None,
 ) -> grain.IterDataset:
   """Batches of `load(epoch, index)` for `count` examples an epoch."""
-  if batch_size % share.count:
-    raise InputError(f"{source}: a batch of {batch_size} cannot be shared by {share.count} processes; choose another")
+  rows = range(batch_size) if rows is None else rows
   order = grain.MapDataset.range(count).shuffle(seed)
   order = order.repeat() if train else order
-  numbers = grain.MapDataset.source(_Numbers(batch_size // share.count, share, sys.maxsize if train else count))
+  # Whole batches alone, of which every process has as many.
+  numbers = grain.MapDataset.source(_Numbers(rows, batch_size, (sys.maxsize if train else count) // batch_size))
   examples = numbers.map(lambda number: load(number // count, order[number]))
-  return examples.batch(batch_size // share.count, drop_remainder=train).to_iter_dataset(_AHEAD)
+  return examples.batch(len(rows), drop_remainder=True).to_iter_dataset(_AHEAD)
 
 
 def _check_not_empty(source: str | os.PathLike, chooser: pairs.Chooser) -> None:
@@ -177,22 +169,20 @@ def _check_not_empty(source: str | os.PathLike, chooser: pairs.Chooser) -> None:
 
 
 class _Numbers:
-  """Numbers, below `end`, of the examples that a process reads: `rows` of them from each batch."""
+  """Numbers of the examples that a process reads: those at `rows` of each of `batches` batches."""
 
-  def __init__(self, rows: int, share: Share, end: int):
-    self._rows, self._share, self._batch = rows, share, rows * share.count
-    whole, rest = divmod(end, self._batch)
-    self._length = whole * rows + min(max(rest - share.index * rows, 0), rows)
+  def __init__(self, rows: Sequence[int], batch_size: int, batches: int):
+    self._rows, self._batch_size, self._batches = rows, batch_size, batches
 
   def __len__(self) -> int:
-    return self._length
+    return self._batches * len(self._rows)
 
-  def __getitem__(self, row: int) -> int:
-    batch, place = divmod(int(row), self._rows)
-    return batch * self._batch + self._share.index * self._rows + place
+  def __getitem__(self, number: int) -> int:
+    batch, place = divmod(int(number), len(self._rows))
+    return batch * self._batch_size + self._rows[place]
 
   def __repr__(self) -> str:
-    return f"numbers of process {self._share.index} of {self._share.count}"
+    return f"numbers of {len(self._rows)} of {self._batch_size} rows"
 
 
 def _load_window(dataset: Dataset, place: pairs.Place, spec: ClipSpec) -> Example:

@@ -89,10 +89,21 @@ class _Batch:
       with timed(f"{self._count()} sample", {}):
         finish = self._maker.begin([request for _, request in _padded(group)])
         before()
-        made = finish()
+        made = self._finished(group, finish)
       before = functools.partial(self._write_all, group, made)
     before()
     self._summary.write(self.told)
+
+  def _finished(self, group: Sequence[tuple[Row, Request]], finish: Callable[[], list[Takes]]) -> Sequence[Takes]:
+    """The takes of a group; none where it is a row that is made alone, whose frames are read meanwhile, and fails."""
+    try:
+      return finish()
+    except (InputError, OSError) as error:
+      (row, request), *_ = group
+      if not request.alone:
+        raise  # No fault of one row.
+      self._fail(row, error)
+      return ()
 
   def _groups(self) -> Iterator[list[tuple[Row, Request]]]:
     """Rows to make together: of one bucket, read ahead; those that wait long for others go without them."""
@@ -119,10 +130,8 @@ class _Batch:
     for row, future in read_ahead(rows, self._read_one, held=_HELD, readers=_READERS):
       try:
         yield row, future.result()
-      except InputError as error:
-        self._fail(row, str(error))
-      except OSError as error:
-        self._fail(row, f"{error.filename or row.query}: {error.strerror or error}; check the path")
+      except (InputError, OSError) as error:
+        self._fail(row, error)
 
   def _read_one(self, row: Row) -> Request:
     output.check(self._out / row.name, (row.query, *row.settings.files), force=self._force)
@@ -136,7 +145,7 @@ class _Batch:
           output.write(generation, self._out / row.name, force=self._force, weights_dir=self._weights_dir)
         )
       except InputError as error:
-        self._fail(row, str(error))
+        self._fail(row, error)
     self._summary.write(self.told)
 
   def _earlier(self, row: Row) -> dict | None:
@@ -148,7 +157,10 @@ class _Batch:
       return None
     return record and _told(record)
 
-  def _fail(self, row: Row, message: str) -> None:
+  def _fail(self, row: Row, error: InputError | OSError) -> None:
+    message = str(error)
+    if isinstance(error, OSError):
+      message = f"{error.filename or row.query}: {error.strerror or error}; check the path"
     self.told[row.name] = {"status": "failed", "message": printable(message)}
 
   def _count(self) -> str:

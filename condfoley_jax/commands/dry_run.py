@@ -3,14 +3,19 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from condfoley_jax.commands import batch, generate, jobs, output
 from condfoley_jax.commands.bar import Bar
 from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
-from condfoley_jax.commands.maker import Maker
+from condfoley_jax.commands.maker import Maker, Request
 from condfoley_jax.commands.settings import Settings
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
+
+# Pictures of a long query that are in memory.
+_AT_ONCE = 256
 
 
 def run(
@@ -41,6 +46,7 @@ def run(
           continue
         output.check(out / row.name, (row.query, *row.settings.files), force=force)
         request = maker.read(row.query, row.settings)
+        _read_through(request)
         seconds += request.samples / maker.spec.sample_rate
         generate.tell_damage(request.inputs, request.damaged_s)
       except InputError as error:
@@ -56,3 +62,13 @@ def run(
   takes = settings.candidates * (len(rows) - made)
   told = f"{takes} take{'s' * (takes != 1)}, {seconds * settings.candidates:.1f} s of sound"
   print(f"{printable(source)}: can be made: {told}" + (f"; {made} rows are made already" if made else ""))
+
+
+def _read_through(request: Request) -> None:
+  """Reads the pictures of a long query, which else are read while it is made."""
+  if isinstance(request.frames, np.ndarray):
+    return
+  for first in range(0, len(request.frames), _AT_ONCE):
+    interrupt.check()
+    request.frames.forget(first)
+    request.frames.read(first, min(_AT_ONCE, len(request.frames) - first))

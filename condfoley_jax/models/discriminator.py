@@ -19,7 +19,7 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nnx.Module):
-  """Mel picture -> one logit per patch, [B, F', M']."""
+  """Mel picture -> one logit per patch. Its norms take the statistics of the batch, in training and out of it."""
 
   def __init__(self, config: DiscriminatorConfig, *, dtype=jnp.float32, rngs: Keys):
     self.config = config
@@ -37,10 +37,11 @@ class Discriminator(nnx.Module):
     )
     self.conv_out = nnx.Conv(widths[-1], 1, strides=1, **options)
 
-  def __call__(self, mel: Mel_BxFxM, *, use_running_average: bool = False) -> jax.Array:
+  def __call__(self, mel: Mel_BxFxM) -> jax.Array:
+    """Logits float32 [B, F', M'] of mels float32 in [-1, 1]: above 0 where the patch seems real."""
     x = nnx.leaky_relu(self.conv_in(mel[..., None]), 0.2)
     for conv, norm in zip(self.convs, self.norms, strict=True):
-      x = nnx.leaky_relu(norm(conv(x), use_running_average=use_running_average), 0.2)
+      x = nnx.leaky_relu(norm(conv(x)), 0.2)
     return self.conv_out(x)[..., 0].astype(jnp.float32)
 
 

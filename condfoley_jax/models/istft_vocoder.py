@@ -50,7 +50,9 @@ class IstftVocoder(nnx.Module):
     self.blocks = nnx.List([ConvNextBlock(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)])
     self.norm = nnx.LayerNorm(config.width, dtype=jnp.float32, rngs=rngs)
     bins = config.n_fft // 2 + 1
-    self.head = nnx.Linear(config.width, 2 * bins, dtype=dtype, kernel_init=_init, rngs=rngs)
+    # In bfloat16 a phase would be one of few.
+    exact = {"dtype": dtype, "preferred_element_type": jnp.float32}
+    self.head = nnx.Linear(config.width, 2 * bins, kernel_init=_init, **exact, rngs=rngs)
 
   def __call__(self, mel_BxFxM: Mel_BxFxM) -> Audio_BxN:
     return stft.istft(self.spectrum(mel_BxFxM), hop=self.config.hop, padding="same")
@@ -60,7 +62,7 @@ class IstftVocoder(nnx.Module):
     x = self.embed_norm(self.embed(mel_BxFxM.swapaxes(1, 2)))
     for block in self.blocks:
       x = block(x)
-    log_magnitude, phase = jnp.split(self.head(self.norm(x)).astype(jnp.float32), 2, axis=-1)
+    log_magnitude, phase = jnp.split(self.head(self.norm(x)), 2, axis=-1)
     magnitude = jnp.exp(jnp.minimum(log_magnitude, _MAX_LOG_MAGNITUDE))
     return jax.lax.complex(magnitude * jnp.cos(phase), magnitude * jnp.sin(phase))
 

@@ -99,15 +99,19 @@ class CodeState(nnx.Variable):
 class CodeRestarts(nnx.Module):
   """Moves codebook entries that nothing uses onto latents of the current batch (Dhariwal et al. 2020, sec. 3.2).
 
+  Args:
+    restart_below: uses a step below which an entry is moved.
+    parts: of a step's batch that are observed one after the other.
+
   Attributes:
     usage: [V], running mean of uses a step.
-    candidates: [V, C], latents drawn from the last batch.
+    candidates: [V, C], latents drawn from the last part of a batch.
   """
 
   DECAY = 0.95
 
-  def __init__(self, config: QuantizerConfig, restart_below: float):
-    self.restart_below = restart_below
+  def __init__(self, config: QuantizerConfig, restart_below: float, *, parts: int = 1):
+    self.restart_below, self.parts = restart_below, parts
     self.vocab = config.vocab
     # Starts at 0, so that all but the entries in heavy use move onto the data at the first step.
     self.usage = CodeState(jnp.zeros(config.vocab))
@@ -118,7 +122,7 @@ class CodeRestarts(nnx.Module):
     flat = _flat(latent)
     drawn = jax.random.randint(key, (self.vocab,), 0, flat.shape[0])
     self.candidates[...] = flat[drawn]
-    self.usage[...] = self.DECAY * self.usage[...] + (1 - self.DECAY) * usage(codes, self.vocab)
+    self.usage[...] = _mean(self.usage[...], usage(codes, self.vocab), self.DECAY, self.parts)
 
   def apply(self, quantizer: Quantizer) -> jax.Array:
     """Replaces the entries used less than `restart_below` times a step; which ones, bool [V]."""
@@ -131,6 +135,9 @@ class CodeRestarts(nnx.Module):
 class CodeAverages(nnx.Module):
   """Keeps each entry at the running mean of the latents nearest to it (van den Oord et al. 2017, appendix A.1).
 
+  Args:
+    parts: as for `CodeRestarts`.
+
   Attributes:
     counts: [V], running mean of uses a step.
     sums: [V, C], running mean of the sum of the latents that used an entry.
@@ -138,7 +145,8 @@ class CodeAverages(nnx.Module):
 
   DECAY = 0.99
 
-  def __init__(self, quantizer: Quantizer):
+  def __init__(self, quantizer: Quantizer, *, parts: int = 1):
+    self.parts = parts
     # As if every entry had been used once, where it is: none moves before a latent comes to it.
     self.counts = CodeState(jnp.ones(quantizer.config.vocab))
     self.sums = CodeState(jnp.array(quantizer.codebook[...], copy=True))
@@ -147,8 +155,8 @@ class CodeAverages(nnx.Module):
     """Takes latents [..., C] in by the codes that they were given, int32 [...]."""
     flat, codes = _flat(latent), codes.ravel()
     sums = jnp.zeros_like(self.sums[...]).at[codes].add(flat)
-    self.sums[...] = self.DECAY * self.sums[...] + (1 - self.DECAY) * sums
-    self.counts[...] = self.DECAY * self.counts[...] + (1 - self.DECAY) * usage(codes, len(self.counts))
+    self.sums[...] = _mean(self.sums[...], sums, self.DECAY, self.parts)
+    self.counts[...] = _mean(self.counts[...], usage(codes, len(self.counts)), self.DECAY, self.parts)
 
   def apply(self, quantizer: Quantizer) -> None:
     """Moves every entry to its mean; one that is not used any more stays where it is."""
@@ -160,6 +168,12 @@ class CodeAverages(nnx.Module):
     """Begins anew at the entries that were moved by others, bool [V]."""
     self.counts[...] = jnp.where(moved, 1.0, self.counts[...])
     self.sums[...] = jnp.where(moved[:, None], quantizer.codebook[...], self.sums[...])
+
+
+def _mean(before: jax.Array, seen: jax.Array, decay: float, parts: int) -> jax.Array:
+  """Running mean of what is seen a step, which decays by `decay` a step, after another of a step's `parts`."""
+  decay = decay ** (1 / parts)
+  return decay * before + (1 - decay) * parts * seen
 
 
 def _flat(latent: jax.Array) -> jax.Array:

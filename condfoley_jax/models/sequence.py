@@ -124,8 +124,10 @@ class BothTokens(CodebookTokens):
     return self.own(codes) + super().__call__(codes)
 
   def alike(self, x: jax.Array) -> jax.Array:
-    """What outputs [..., D] of the last block add to the logits [..., V]: products with the codebook's vectors."""
-    return self.unprojection(x) @ self.codebook[...].astype(x.dtype).T
+    """What outputs [..., D] of the last block add to the logits, float32 [..., V]: products with the codebook's
+    vectors."""
+    codebook = self.codebook[...].astype(x.dtype)
+    return jnp.matmul(self.unprojection(x), codebook.T, preferred_element_type=jnp.float32)
 
 
 class StandIns(nnx.Module):

@@ -67,7 +67,9 @@ class Transformer(nnx.Module):
     blocks = [Block(config, dtype=dtype, rngs=rngs) for _ in range(config.layers)]
     self.blocks = stacked(blocks) if config.scan_layers else nnx.List(blocks)
     self.norm = nnx.LayerNorm(config.width, epsilon=1e-5, dtype=dtype, rngs=rngs)
-    self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=INIT, dtype=dtype, rngs=rngs)
+    # In bfloat16 logits of like codes would be the same.
+    exact = {"dtype": dtype, "preferred_element_type": jnp.float32}
+    self.head = nnx.Linear(config.width, config.vocab, use_bias=False, kernel_init=INIT, **exact, rngs=rngs)
 
   def set_codebook(self, codebook_VxC: jax.Array) -> None:
     """Copies the VQGAN's codebook, float [V, codebook_width], in; at unit variance where tokens are `both`.
@@ -259,4 +261,4 @@ class Transformer(nnx.Module):
     logits = self.head(x)
     if self.config.audio_token == "both":
       logits += self.tokens.alike(x)
-    return logits.astype(jnp.float32)
+    return logits

@@ -23,6 +23,7 @@ class ClassifierStage(Stage):
   """A player, and a network of its own, for each kind of label. Only clips of one material and one action count."""
 
   batches = "clips"
+  shown = 8
 
   def create(self, rngs: Keys) -> nnx.Module:
     return Trained(**{_part(label): self._network(label, rngs) for label in CLASSES})
@@ -77,11 +78,11 @@ class ClassifierStage(Stage):
     return {"loss": sum(found[f"{label}_loss"] for label in CLASSES), **found}
 
   def pictures(self, model, batch, key):
-    mel = self.mel(batch["audio"][:8])
+    mel = self.mel(batch["audio"])
     columns = []
     for label, names in CLASSES.items():
       guesses = np.asarray(getattr(model, _part(label))(mel).argmax(-1))
-      true = [names[i] if i >= 0 else "several" for i in np.asarray(batch[label][: len(mel)])]
+      true = [names[i] if i >= 0 else "several" for i in np.asarray(batch[label])]
       columns.append([f"{t} ({names[g]}?)" for t, g in zip(true, guesses, strict=True)])
     return {
       "classifier": spectrogram_grid(list(np.asarray(mel)), [", ".join(row) for row in zip(*columns, strict=True)])

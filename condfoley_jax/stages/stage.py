@@ -37,6 +37,7 @@ class Stage(abc.ABC):
     sound, picture: how training changes sound and frames.
     batches: `clips` or `pairs`, what the data pipeline feeds.
     phases: of the training, in order.
+    shown: examples of a validation batch that `pictures` is given; 0 where it shows nothing.
     pretrained_ids: of the folders that weights were read from, by their names in config.pretrained.
 
   Args:
@@ -48,6 +49,7 @@ class Stage(abc.ABC):
 
   batches: str
   phases: tuple[str, ...] = ("train",)
+  shown = 0
 
   def __init__(self, config: Mapping[str, Any], *, read: bool = True):
     self.config, self._read = config, read
@@ -72,6 +74,11 @@ class Stage(abc.ABC):
     del step
     return self.phases[0]
 
+  def steps_of(self, player: str) -> int:
+    """Steps that update a player, over which its learning rate's schedule goes."""
+    del player
+    return self.config["steps"]
+
   @abc.abstractmethod
   def losses(self, phase: str) -> dict[str, LossFn]:
     """Per player of that phase, a function (model, batch, key) -> (loss, metrics), in the order of their updates."""
@@ -89,7 +96,7 @@ class Stage(abc.ABC):
     return means
 
   def pictures(self, model: nnx.Module, batch: Batch, key: jax.Array) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(uint8 [H, W, 3] images, float32 [N] sounds) of one validation batch, to look at and listen to."""
+    """(uint8 [H, W, 3] images, float32 [N] sounds) of at most `shown` examples, to look at and listen to."""
     del model, batch, key
     return {}, {}
 

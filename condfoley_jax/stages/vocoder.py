@@ -32,6 +32,7 @@ class VocoderStage(Stage):
 
   batches = "clips"
   phases = ("alone", "adversarial")
+  shown = 4
 
   def __init__(self, config, *, read: bool = True):
     super().__init__(config, read=read)
@@ -53,6 +54,10 @@ class VocoderStage(Stage):
 
   def phase(self, step: int) -> str:
     return "adversarial" if step >= self.config["discriminator_start"] else "alone"
+
+  def steps_of(self, player: str) -> int:
+    without = self.config["discriminator_start"] if player == "discriminator" else 0
+    return max(self.config["steps"] - without, 0)
 
   def losses(self, phase: str):
     vocoder = {"vocoder": functools.partial(self._vocoder_loss, phase)}
@@ -110,7 +115,7 @@ class VocoderStage(Stage):
     return model.vocoder(log_mel(audio, self.clip))[:, : audio.shape[1]]
 
   def pictures(self, model, batch, key):
-    audio = batch["audio"][:4]
+    audio = batch["audio"]
     made = self._made(model, audio)
     mels = jnp.stack([log_mel(audio, self.clip), log_mel(made, self.clip)], 1)
     rows = np.asarray(mels.reshape(-1, *mels.shape[2:]))

@@ -26,15 +26,16 @@ class VQGANStage(Stage):
 
   batches = "clips"
   phases = ("alone", "adversarial")
+  shown = 4
 
   def create(self, rngs: Keys) -> nnx.Module:
     vqgan = self.build("vqgan", rngs)
-    quantizer = vqgan.config.quantizer
+    quantizer, parts = vqgan.config.quantizer, self.config["accumulate"]
     return Trained(
       vqgan=vqgan,
       discriminator=self.build("discriminator", rngs),
-      restarts=CodeRestarts(quantizer, self.config["restart_below"]),
-      averages=CodeAverages(vqgan.quantizer) if quantizer.loss == "averages" else None,
+      restarts=CodeRestarts(quantizer, self.config["restart_below"], parts=parts),
+      averages=CodeAverages(vqgan.quantizer, parts=parts) if quantizer.loss == "averages" else None,
       lpaps=self._lpaps(),
     )
 
@@ -49,6 +50,10 @@ class VQGANStage(Stage):
 
   def phase(self, step: int) -> str:
     return "adversarial" if step >= self.config["discriminator_start"] else "alone"
+
+  def steps_of(self, player: str) -> int:
+    without = self.config["discriminator_start"] if player == "discriminator" else 0
+    return max(self.config["steps"] - without, 0)
 
   def losses(self, phase: str):
     vqgan = {"vqgan": functools.partial(self._vqgan_loss, phase)}
@@ -115,7 +120,7 @@ class VQGANStage(Stage):
     return self._distance(model, mel, rec)[1] | {"perplexity": quantized.perplexity}
 
   def pictures(self, model, batch, key):
-    mel = self.mel(batch["audio"][:4])
+    mel = self.mel(batch["audio"])
     rec, _ = model.vqgan(mel)
     rows = np.asarray(jnp.stack([mel, rec], 1).reshape(-1, *mel.shape[1:]))
     titles = [t for i in range(len(mel)) for t in (f"{i} true", f"{i} through codes")]

@@ -23,7 +23,7 @@ from condfoley_jax.stages.stage import Batch, Trained
 from condfoley_jax.stages.transformer import TransformerStage
 from data_pipelines import dataset
 from data_pipelines.errors import InputError
-from data_pipelines.pipeline import Pairs, Share
+from data_pipelines.pipeline import Pairs
 from data_pipelines.side_shards import Plan, SideShards
 
 # Frames of so many pairs fit any device we name.
@@ -36,7 +36,16 @@ _UNREAD = ("decoder", "post_quant_conv")
 _CONVENTIONS = ("bn_mode", "level")
 # Bytes of what processes tell one another.
 _MESSAGE = 1024
+_CRASHED = "another process of this run failed"
 Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+  """Part of the shards that a process fills: the `index`-th of `count`."""
+
+  index: int = 0
+  count: int = 1
 
 
 def filled(
@@ -82,7 +91,12 @@ def _fill(plan: Plan, shard: int, maker: Callable[[], "_Maker"], pairs: Pairs, t
 
 
 def _together(share: Share, work: Callable[[], Result]) -> Result:
-  """What `work` gives here, once it is done in every process. Raises InputError if it failed in another one."""
+  """What `work` gives here, once it is done in every process.
+
+  Raises:
+    InputError: an input cannot be used in another one.
+    RuntimeError: another one failed otherwise, which a second start may mend.
+  """
   result, failure = None, None
   try:
     result = work()
@@ -92,14 +106,14 @@ def _together(share: Share, work: Callable[[], Result]) -> Result:
   if failure:
     raise failure
   if told := next(filter(None, messages), None):
-    raise InputError(told)
+    raise RuntimeError(told) if told.startswith(_CRASHED) else InputError(told)
   return result
 
 
 def _message(failure: Exception | None) -> str:
   if failure is None or isinstance(failure, InputError):
     return str(failure or "")
-  return f"another process of this run failed ({dataset.short(failure)}); see what it says"
+  return f"{_CRASHED} ({dataset.short(failure)}); see what it says"
 
 
 def _told_by_all(message: str) -> list[str]:
@@ -115,7 +129,8 @@ class _Maker:
     mesh = sharding.make_mesh(devices=jax.local_devices())
     self._split, self._batch_size = sharding.batch_sharding(mesh), _PAIRS_PER_DEVICE * mesh.size
     graph, state = nnx.split(frozen)
-    self._state = jax.device_put(state, sharding.replicated(mesh))
+    # From here, as no process may move what lies on the devices of others.
+    self._state = jax.device_put(jax.device_get(state), sharding.replicated(mesh))
     key = jax.random.key(stage.config["seed"])
 
     def inputs(state, batch: Batch, places_Bx2: jax.Array) -> Batch:

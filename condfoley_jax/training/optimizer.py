@@ -24,7 +24,7 @@ class OptimizerConfig:
     method: `adamw`, or `muon`: the momentum of each kernel of the transformer's layers and of convolutions over
       pictures made orthogonal, at AdamW's size (Jordan et al. 2024; Liu et al. 2025, eq. 4), AdamW for all else.
     warmup_steps: steps of linear warm-up from 0.
-    schedule: `constant` or `cosine` (to 0 at the last step).
+    schedule: `constant` or `cosine` (to 0 at the player's last step).
     b1, b2: decay of the moments.
     weight_decay: how much weights are drawn to 0.
     decay: `decoupled` from the gradient, on kernels of linear layers alone (AdamW, as the transformer was published;
@@ -69,7 +69,7 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-  """The optax chain for a run of `steps` steps.
+  """The optax chain for a player that is updated `steps` times.
 
   Raises:
     ValueError: on an unknown schedule, or a method and kind of decay that do not go together.

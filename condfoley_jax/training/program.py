@@ -44,7 +44,7 @@ class Program:
     self.phases = self.stage.phases
     self.mesh = sharding.make_mesh(config_tree.from_dict(MeshConfig, config["mesh"]), devices)
     self._optimizers = {
-      name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), config["steps"])
+      name: make_optimizer(config_tree.from_dict(OptimizerConfig, values), self.stage.steps_of(name))
       for name, values in config["optimizers"].items()
     }
     # Where weights are read, once: the model is kept until `create` lays it out.
@@ -53,7 +53,7 @@ class Program:
     self._merge = Merger(model)
     self._first = functools.partial(create_state, optimizers=self._optimizers, ema=bool(config["ema"]))
     self.state, self.frozen = self._laid_out(*jax.eval_shape(self._first, *split(model)))
-    self._check_batch(read=read)
+    self._check_batch()
 
   def create(self) -> tuple[TrainState, Frozen]:
     """State at step 0, by config.seed, and the frozen parts, on the mesh."""
@@ -139,12 +139,10 @@ class Program:
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding.replicated(self.mesh))
 
-  def _check_batch(self, *, read: bool) -> None:
+  def _check_batch(self) -> None:
     size, parts = self.config["batch_size"], sharding.readers(self.mesh) * self.config["accumulate"]
     if size % parts:
       raise ValueError(f"batch_size {size} does not divide into {parts} (data x fsdp x accumulate); choose another")
-    if read and sharding.readers(self.mesh) % jax.process_count():
-      raise ValueError(f"mesh: data x fsdp must be a multiple of the {jax.process_count()} processes, which read parts")
 
 
 def _is_masked(x: Any) -> bool:

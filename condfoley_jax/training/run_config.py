@@ -9,8 +9,9 @@ from condfoley_jax.conventions import SAMPLING
 from data_pipelines.errors import InputError
 
 FILE_NAME = "config.json"
-# How long, how often and from where (`pretrained_ids` tell what was there) do not change what a step does; the learning
-# rate's schedule follows the new end. Nor do conventions of sampling, which are those of the weights that are written.
+# How long, how often and from where (`pretrained_ids` and `data_ids` tell what was there) do not change what a step
+# does; the learning rate's schedule follows the new end. Nor do conventions of sampling, which are those of the weights
+# that are written.
 _FREE = (
   "steps",
   "every",

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 
 from condfoley_jax import chips, sharding
 from condfoley_jax.hlo import cost as hlo_cost
@@ -47,7 +48,7 @@ class Run:
     self.step_of = functools.cache(lambda phase: self.lowered(phase).compile())
     self.flops_of = functools.cache(lambda phase: hlo_cost.of_text(self.step_of(phase).as_text()).flops)
     self.data = TrainingData(self.stage, self.program.mesh)
-    described = {**config, "pretrained_ids": self.stage.pretrained_ids}
+    described = {**config, "pretrained_ids": self.stage.pretrained_ids, "data_ids": self.data.described()}
     run_config.check(described, workdir)
     for step in (0, config["steps"] - 1):
       self.lowered(self.stage.phase(step))
@@ -55,7 +56,7 @@ class Run:
     self.key = jax.random.key(config["seed"])
     self.state, self.frozen = self.program.create()
     # The cache, where there is one, is filled here: after all that may be wrong, before anything is written.
-    self.batches = self.data.train(self._model())
+    self.batches = self.data.train(self._model)
     self.checkpoints = Checkpoints(workdir / "checkpoints", best=best)
     self.unscored = self._resume()
     self.lead = jax.process_index() == 0
@@ -84,12 +85,14 @@ class Run:
       if int(self.state.skipped) == int(self.state.step):
         raise InputError(f"{self.workdir}: no step was finite; {REMEDY}")
       self._choose_best()
+      # By all processes, which hold parts of it.
+      components = self.stage.components(self._model())
       if self.lead:
-        self._save()
+        self._save(components)
     return scores
 
-  def _save(self) -> None:
-    components, place = self.stage.components(self._model()), self.workdir / "weights"
+  def _save(self, components: Mapping[str, nnx.Module]) -> None:
+    place = self.workdir / "weights"
     try:
       folder.save(place, self.stage.clip, components, conventions=self.stage.conventions)
     except ValueError as error:
@@ -99,12 +102,14 @@ class Run:
     step, steps, train_key = int(self.state.step), self.config["steps"], jax.random.fold_in(self.key, 1)
     if self.unscored and step < steps and self._due("evaluate", step):
       self._score_saved(step)  # SIGTERM came in this step, and is in haste.
-    clock, setbacks, scores = progress.Clock(step), Setbacks(self.config["skip_at_most"]), {}
+    setbacks, scores, phase = Setbacks(self.config["skip_at_most"]), {}, None
     while step < steps:
+      if (now := self.stage.phase(step)) != phase:
+        phase, train_step, clock = now, self.step_of(now), progress.Clock(step)
       step += 1
       with self.profile.step():
         batch = next(self.batches)
-        self.state, metrics = self.step_of(self.stage.phase(step - 1))(self.state, self.frozen, batch, train_key)
+        self.state, metrics = train_step(self.state, self.frozen, batch, train_key)
       self.profile.end(metrics)
       # Of the step before, which is done by now: to wait for this one would leave the device idle.
       if setbacks.too_many(metrics["skipped"]):
@@ -123,6 +128,8 @@ class Run:
         if scores:
           self.checkpoints.scores.note(step, scores)
         self.checkpoints.save(step, self.state, self.batches.get_state(), self.key)
+      if scores or save:
+        clock = progress.Clock(step)  # Of steps alone.
       if stop:
         self._end_early()
     if not scores:  # Nothing was left to do; the run may even have been longer.
@@ -178,14 +185,18 @@ class Run:
     for i, batch in enumerate(self.data.validation()):
       with self.program.on_mesh():
         batches.append(self.program.evaluate(self.state, self.frozen, batch, jax.random.fold_in(key, i)))
-      if i == 0:
+      if i == 0 and self.stage.shown:
         self._show(step, batch, key)
     scores = self.stage.scores({k: float(np.mean([s[k] for s in batches])) for k in batches[0]})
     self._log("validation", step, scores)
     return scores
 
   def _show(self, step: int, batch, key: jax.Array) -> None:
-    images, sounds = self.stage.pictures(self._model(), self._whole(batch), key)
+    first = jax.jit(
+      lambda batch: jax.tree.map(lambda x: x[: self.stage.shown], batch),
+      out_shardings=sharding.replicated(self.program.mesh),
+    )
+    images, sounds = self.stage.pictures(self._model(), first(batch), key)
     self.writer.images(step, images)
     self.writer.audio(step, sounds, self.stage.clip.sample_rate)
 

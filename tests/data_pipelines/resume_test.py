@@ -26,8 +26,8 @@ PROGRAM = "import json, sys; from tests.data_pipelines import resume_test; resum
 
 
 def stream(data_dir, index: int = 0, count: int = 1):
-  share = pipeline.Share(index, count)
-  return iter(pipeline.pair_batches(data_dir, MINI, batch_size=BATCH, seed=SEED, train=True, share=share))
+  rows = range(index * BATCH // count, (index + 1) * BATCH // count)
+  return iter(pipeline.pair_batches(data_dir, MINI, batch_size=BATCH, seed=SEED, train=True, rows=rows))
 
 
 def identities(batch) -> list[str]:

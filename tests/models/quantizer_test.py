@@ -146,6 +146,22 @@ def test_averaged_entries_equal_the_formula_and_unused_ones_stay():
   np.testing.assert_allclose(model.codebook[-1], before[-1], rtol=1e-5)
 
 
+def test_what_is_read_in_parts_counts_as_what_is_read_at_once():
+  """Halves that are alike, so that their order plays no part."""
+  codes, model = jnp.asarray(RNG.integers(0, VOCAB, Z.shape[:-1])), quantizer("averages")
+  twice, both = np.concatenate([Z, Z]), jnp.concatenate([codes, codes])
+  one, two = CodeRestarts(CONFIG, 0.1), CodeRestarts(CONFIG, 0.1, parts=2)
+  mean, mean_of_two = CodeAverages(model), CodeAverages(model, parts=2)
+  one.observe(twice, both, jax.random.key(0))
+  mean.observe(twice, both)
+  for _ in range(2):
+    two.observe(Z, codes, jax.random.key(0))
+    mean_of_two.observe(Z, codes)
+  np.testing.assert_allclose(two.usage[...], one.usage[...], rtol=1e-5)
+  np.testing.assert_allclose(mean_of_two.counts[...], mean.counts[...], rtol=1e-5)
+  np.testing.assert_allclose(mean_of_two.sums[...], mean.sums[...], rtol=1e-5, atol=1e-6)
+
+
 def test_averages_of_an_entry_that_is_long_unused_leave_it():
   model = quantizer("averages")
   averages, before = CodeAverages(model), np.asarray(model.codebook[...])

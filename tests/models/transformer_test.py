@@ -237,6 +237,8 @@ def test_bfloat16_stays_close_and_gives_float32_logits():
   logits, prefix = prefilled(half, *inputs)
   assert logits.dtype == jnp.float32 and {x.dtype for x in jax.tree.leaves(prefix)} == {jnp.dtype(jnp.bfloat16)}
   np.testing.assert_allclose(logits, prefilled(full, *inputs)[0], atol=0.15)
+  # Products are of bfloat16, their sums are not: rounded, likely codes would be as likely as one another.
+  assert (logits != logits.astype(jnp.bfloat16).astype(jnp.float32)).mean() > 0.9
 
 
 @functools.cache

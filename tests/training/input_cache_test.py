@@ -19,12 +19,12 @@ from condfoley_jax import cli
 from condfoley_jax.models.keys import Keys
 from condfoley_jax.stages import registry
 from condfoley_jax.training import input_cache
+from condfoley_jax.training.input_cache import Share
 from condfoley_jax.training.train_loop import Run
 from condfoley_jax.weights import folder
 from configs import transformer
 from data_pipelines import pipeline, side_shards
 from data_pipelines.errors import InputError
-from data_pipelines.pipeline import Share
 
 SHIPPED = str(folder.SHIPPED)
 FROZEN = ("vqgan", "video_encoder", "vocoder", "sync_net")
@@ -128,6 +128,9 @@ def test_what_fails_in_another_process_fails_here(monkeypatch):
     with pytest.raises(error, match=r"broken; mend it|division"):
       input_cache._together(Share(0, 2), work)
   assert told == ["", "another process of this run failed (ZeroDivisionError: division by zero); see what it says"]
+  with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="process of this run failed"):
+    patch.setattr(input_cache, "_told_by_all", lambda message: ["", told[1]])
+    input_cache._together(Share(0, 2), lambda: 1)
   assert input_cache._together(ALONE, lambda: 1) == 1
 
 
@@ -263,11 +266,11 @@ def test_cached_batches_repeat_after_its_epochs(filled):
   assert (epochs[0] != epochs[2]).any()
 
 
-def test_shares_of_cached_batches_make_up_the_whole(filled):
+def test_rows_of_cached_batches_make_up_the_whole(filled):
   *_, cache = filled
-  read = lambda share: next(iter(pipeline.cached_batches(cache, batch_size=4, seed=0, share=share)))
-  parts = [read(Share(i, 2)) for i in range(2)]
-  whole = read(Share())
+  read = lambda rows: next(iter(pipeline.cached_batches(cache, batch_size=4, seed=0, rows=rows)))
+  parts = [read(rows) for rows in ([0, 1], [2, 3])]
+  whole = read(None)
   for name, value in whole.items():
     np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), value)
 

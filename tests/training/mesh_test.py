@@ -37,7 +37,7 @@ def run(sizes):
     rng = np.random.default_rng(i)
     batch = {{k: rng.integers(0, 64, x.shape, np.int32) if x.dtype == "int32" else
               rng.standard_normal(x.shape, np.float32) for k, x in program.batch().items()}}
-    state, metrics = step(state, frozen, place_batch(batch, program.mesh), jax.random.key(1))
+    state, metrics = step(state, frozen, place_batch(batch, program.mesh, 8), jax.random.key(1))
     losses.append(float(metrics["loss"]))
   held = dict(parameters=state.params, optimiser=state.opt_state)
   return dict(losses=losses) | {{name: parameters.per_device(tree) for name, tree in held.items()}}

@@ -14,6 +14,7 @@ from condfoley_jax.weights import folder
 
 STEPS = 3
 TINY = [
+  "--config=configs/vocoder.py:mini,runlocal",
   "--config.model.istft_vocoder.layers=1",
   "--config.model.istft_vocoder.width=16",
   "--config.model.istft_vocoder.hidden=16",
@@ -21,11 +22,20 @@ TINY = [
   f"--config.steps={STEPS}",
   "--config.batch_size=8",
 ]
+# Of the shipped networks, and a small transformer.
+FROM_CACHE = [
+  "--config=configs/transformer.py:mini,runlocal",
+  *(f"--config.pretrained.{name}={folder.SHIPPED}" for name in ("vqgan", "video_encoder", "vocoder", "sync_net")),
+  *(f"--config.model.transformer.{name}" for name in ("layers=1", "width=32", "heads=2")),
+  "--config.data.cache_epochs=1",
+  f"--config.steps={STEPS}",
+  "--config.batch_size=8",
+]
 
 
-def _start(world, workdir, environment, *more):
+def _start(world, workdir, environment, *more, words=TINY):
   data = [f"--config.data.{split}={world}" for split in ("train", "validation")]
-  words = ["train", "--config", "configs/vocoder.py:mini,runlocal", "--workdir", str(workdir), *data, *TINY, *more]
+  words = ["train", "--workdir", str(workdir), *words, *data, *more]
   return subprocess.Popen(
     [sys.executable, "-m", "condfoley_jax.cli", *words],
     env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
@@ -49,14 +59,15 @@ def _devices(count):
   return {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
 
 
-def _two(world, workdir, *more):
-  """Two processes of four devices each."""
-  address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}", "JAX_NUM_PROCESSES": "2", **_devices(4)}
-  return [_start(world, workdir, {**address, "JAX_PROCESS_ID": str(i)}, *more) for i in range(2)]
+def _two(world, workdir, *more, devices=4, words=TINY):
+  """Two processes of so many devices each."""
+  address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{_free_port()}", "JAX_NUM_PROCESSES": "2", **_devices(devices)}
+  return [_start(world, workdir, {**address, "JAX_PROCESS_ID": str(i)}, *more, words=words) for i in range(2)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mesh", ["data=8", "data=2,mesh.fsdp=4"])
+# In the last two a process has but a part of each parameter, and of a batch all.
+@pytest.mark.parametrize("mesh", ["data=8", "data=2,mesh.fsdp=4", "data=1,mesh.fsdp=8", "data=1,mesh.tensor=8"])
 def test_two_processes_train_as_one_and_the_first_writes(world, tmp_path, mesh):
   split = [f"--config.mesh.{word.removeprefix('mesh.')}" for word in mesh.split(",")]
   runs = _two(world, tmp_path / "two", *split)
@@ -68,6 +79,18 @@ def test_two_processes_train_as_one_and_the_first_writes(world, tmp_path, mesh):
   assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-5)
   assert set(folder.load(tmp_path / "two" / "weights").components) == {"vocoder"}
   assert "train 3/3" in told[0] and "train 3/3" not in told[1]
+
+
+@pytest.mark.slow
+def test_two_processes_fill_a_cache_and_train_from_it_as_one(world, tmp_path):
+  cached = lambda name: f"--config.data.cache={tmp_path / name}"
+  runs = _two(world, tmp_path / "two", cached("cache two"), devices=1, words=FROM_CACHE)
+  told = [run.communicate(timeout=500)[1] for run in runs]
+  assert [run.returncode for run in runs] == [0, 0], told
+  alone = _start(world, tmp_path / "one", _devices(1), cached("cache one"), words=FROM_CACHE)
+  told = alone.communicate(timeout=500)[1]
+  assert not alone.returncode, told
+  assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-4)
 
 
 @pytest.mark.slow

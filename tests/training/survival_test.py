@@ -160,11 +160,11 @@ def _with_bad_steps(monkeypatch, bad):
 
   place = sharding.place_batch
 
-  def placed(batch, mesh):
+  def placed(batch, *where):
     # Validation batches have no number; they come in between but are not marked.
     if next(calls) in bad:
       batch = {**batch, "offsets": np.full_like(batch["offsets"], np.nan)}
-    return place(batch, mesh)
+    return place(batch, *where)
 
   monkeypatch.setattr(VocoderStage, "losses", losses)
   monkeypatch.setattr(sharding, "place_batch", placed)
