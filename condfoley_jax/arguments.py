@@ -176,6 +176,7 @@ def _add_evaluate(parser: Parser) -> None:
   add = parser.add_argument
   add("--data", type=types.path, required=True, metavar="DIR", help="prepared test split")
   add("--weights", type=types.paths, metavar="DIR[,DIR]", help="weights folders (default: the shipped ones)")
+  add("--judges", type=types.path, metavar="DIR", help="of classifier/ and sync/ (default: the shipped ones)")
   add("--systems", metavar="A,B", help="only these (default: all)")
   add("--candidates", type=types.counts, default=(10,), metavar="N[,N]", help="takes ranked (default: 10)")
   add("--seed", type=types.natural, default=0, metavar="S", help="of the first take (default: 0)")

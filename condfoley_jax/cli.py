@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,15 @@ from condfoley_jax.commands import accelerator, caches
 from data_pipelines import interrupt
 from data_pipelines.errors import InputError, printable
 
+# What the system says where a disk, or a bucket that is mounted, fails.
+_FAILING = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNRESET)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs one command and returns its exit code.
 
-  0: done; 2: wrong use or unusable input; 128 + N: ended by signal N. One line on stderr for whatever is not 0.
+  0: done; 2: wrong use or unusable input; 1: a disk or network failed, which another try may mend; 128 + N: ended by
+  signal N. One line on stderr for whatever is not 0.
   """
   words = arguments.joined(sys.argv[1:] if argv is None else argv)
   args, rest = arguments.parser(_RUN).parse_known_args(words)
@@ -39,6 +44,8 @@ def _run(args: argparse.Namespace, rest: Sequence[str]) -> int:
   except OSError as error:
     # An open file on a disk that fills up does not know its name.
     place = error.filename or vars(args).get("out") or vars(args).get("workdir") or "standard output"
+    if error.errno in _FAILING:
+      return _fail(args.command, f"{place}: {error.strerror}; run this again", 1)
     return _fail(args.command, f"{place}: {error.strerror or error}; choose another place", 2)
   except interrupt.Interrupted as error:
     return _fail(args.command, f"interrupted by {error}", error.exit_code)
@@ -150,6 +157,8 @@ def _evaluate(args: argparse.Namespace, rest: Sequence[str]) -> None:
   chosen["guidance"] = args.guidance
   if args.weights is not None:
     chosen["weights"] = args.weights
+  if args.judges is not None:
+    chosen["judges"] = args.judges
   if args.systems is not None:
     chosen["only"] = tuple(args.systems.split(","))
   evaluate.run(evaluate.Settings(args.data, **chosen), args.out)

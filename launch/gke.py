@@ -74,7 +74,8 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
       return 0
     _build_image(image, args, Path(place), say)
     (wanted.local / "manifests.yaml").write_text(yaml.safe_dump_all(objects, sort_keys=False), encoding="utf-8")
-    return supervise.run(pods, restarts=0, pause=lambda: time.sleep(_LOOK_S), say=say)
+    pause, in_parts = lambda: time.sleep(_LOOK_S), not wanted.is_one
+    return supervise.run(pods, restarts=0, pause=pause, say=say, in_parts=in_parts)
 
 
 def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callable[[str], None]) -> None:

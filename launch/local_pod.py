@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data_pipelines.errors import InputError
 from launch import command, supervise
 from launch.supervise import Phase, State
 
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, say: command.Say) -> int:
+  for flag, least in (("processes", 1), ("devices", 1), ("restarts", 0)):
+    if (value := getattr(args, flag)) < least:
+      raise InputError(f"--{flag} {value}: must be {least} or more")
   with tempfile.TemporaryDirectory(prefix="local-pod-") as logs:
     pod = LocalPod(args.words, args.processes, args.devices, Path(logs))
     return supervise.run(pod, restarts=args.restarts, pause=lambda: time.sleep(_LOOK_S), say=say)

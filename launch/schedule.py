@@ -33,7 +33,7 @@ class Schedule:
     retries: of a task that fails with another exit code than 2.
     logs: folder for that output.
     if_killed: signal that a task gets where this process is killed; where it is interrupted they get SIGTERM.
-    before: is called before each task is started; what it raises ends all.
+    before: is called with the name of each task before it is started; what it raises ends all.
     say: is told what happens.
 
   Attributes:
@@ -48,7 +48,7 @@ class Schedule:
     retries: int,
     logs: Path,
     if_killed: signal.Signals,
-    before: Callable[[], None],
+    before: Callable[[str], None],
     say: Say,
   ):
     self._left, self._parallel, self._retries, self._logs = list(tasks), parallel, retries, logs
@@ -90,7 +90,7 @@ class Schedule:
     return started
 
   def _begin(self, task: Task) -> None:
-    self._before()
+    self._before(task.name)
     self._tries[task.name] = self._tries.get(task.name, 0) + 1
     count = self._total - len(self._left)
     again = f", try {self._tries[task.name]}" if self._tries[task.name] > 1 else ""

@@ -39,16 +39,17 @@ class Backend(Protocol):
     """Clears away all that was made for the job; returns when nothing is left."""
 
   def fetch(self) -> None:
-    """Brings the results of a job that has ended well."""
+    """Brings the results of a job that has ended."""
 
 
-def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say) -> int:
+def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say, in_parts: bool = False) -> int:
   """Runs a job to its end and returns its exit code; whatever comes of it, nothing of it is left.
 
   Args:
     restarts: how often it is begun again after it was lost. After an error that is no wrong use it is twice at most.
     pause: waits between two looks.
     say: is told what happens.
+    in_parts: of a job that ended with an error there are results too: of a batch the rows that could be made.
 
   Raises:
     InputError: it was lost more often than that, or a method of the backend failed.
@@ -69,6 +70,8 @@ def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say)
       why = state.told or f"ended with exit code {state.code}"
       if state.code == WRONG_USE or crashed > min(_CRASHES, restarts):
         say(f"{why}; it was begun {lost + crashed} times")
+        if in_parts:
+          backend.fetch()
         return state.code
     else:
       lost += 1

@@ -3,10 +3,10 @@
     python -m launch.sweep --sweep NAME --out DIR
     python -m launch.sweep --sweep NAME --out out/NAME --backend tpu_vm --topology v5e:4x4 -- --zone Z --bucket B
 
-Each run has the folder DIR/NAME. What is done is not done again, as long as its config, those of the runs that it reads
-and the commit stay as they were: the same command goes on where a killed or failed one ended. DIR/results.csv, table.md
-and results.png tell of all runs. Words after -- go to the launcher of a backend that is not here; before anything is
-rented every training is rehearsed for the slice, and what it costs is said.
+Each run has the folder DIR/NAME. What is done is not done again: the same command goes on where a killed or failed one
+ended. A folder in which another config, on other runs or by another commit, has begun is refused. DIR/results.csv,
+table.md and results.png tell of all runs. Words after -- go to the launcher of a backend that is not here; before
+anything is rented every training is rehearsed for the slice, and what it costs is said.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from condfoley_jax.commands import train
 from configs import sweeps
@@ -27,8 +28,10 @@ from launch import build, command, costs, machines, results
 from launch.schedule import Schedule, Task
 
 BACKENDS = ("local", "tpu_vm", "gke")
-# Holds what of a run was done.
-_DONE = "done.json"
+# Holds of what a run is, and whether it is done.
+_STATUS = "status.json"
+# Between seeds of evaluations: take i has a seed as much higher.
+_SEEDS = 10_000
 # Videos of the world that runs of a few steps are made with.
 _FEW = {"train": 12, "val": 8, "test": 4}
 
@@ -49,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
   add("--parallel", type=int, default=1, metavar="N", help="runs at a time (default: 1)")
   add("--retries", type=int, default=1, metavar="N", help="of a run that fails (default: 1)")
   add("--limit-steps", type=int, metavar="N", help="of each run, on a few videos, to see that all of them run")
-  add("--any-commit", action="store_true", help="what another commit has done counts too")
+  add("--any-commit", action="store_true", help="what another commit has done or begun counts too")
   add("--topology", metavar="CHIP:SIZES", help="of the slices of a backend that is not here")
   add("--prices", type=Path, default=costs.PRICES, metavar="CSV", help="US dollars per chip and hour")
   add("--dry-run", action="store_true", help="only rehearse, and print commands")
@@ -65,6 +68,7 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
     print("\n".join(shlex.join(task.words) for task in plan.tasks))
     return 0
   with claim.claimed(args.out):
+    plan.require_folders()
     done = {task.name for task in plan.tasks if plan.is_done(task.name)}
     schedule = Schedule(
       plan.tasks,
@@ -73,7 +77,7 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
       logs=args.out / "logs",
       # A training loses nothing that counts; a launcher has machines to give back.
       if_killed=signal.SIGKILL if args.backend == "local" else signal.SIGTERM,
-      before=plan.require_commit,
+      before=plan.begin,
       say=say,
     )
 
@@ -116,23 +120,54 @@ class Plan:
     """Whether a task was done as it is now, by this commit or, where that is allowed, by another."""
     if name not in self.runs:
       return (self._out / name / "dataset.json").exists()
-    try:
-      found = json.loads((self._out / name / _DONE).read_text(encoding="utf-8"))
-      same = found["commit"] == self._commit or self._args.any_commit
-      return found["config_hash"] == self._hashes[name] and same
-    except (OSError, ValueError, KeyError, TypeError):
-      return False
+    status = self._status(name)
+    return status.get("done") is True and not self._other(name, status)
 
-  def require_commit(self) -> None:
-    """Raises InputError where the code is another than the one that the sweep began with."""
+  def require_folders(self) -> None:
+    """Refuses runs that were begun as they are not now: to go on with them would be to mix two.
+
+    Raises:
+      InputError: there is one.
+    """
+    for name in self.runs:
+      if (status := self._status(name)) and (other := self._other(name, status)):
+        raise InputError(f"{self._out / name}: {other}; name another --out, or move it away")
+
+  def begin(self, name: str) -> None:
+    """Notes what a task is that is started now.
+
+    Raises:
+      InputError: the code is another than the one that the sweep began with.
+    """
     if (now := _commit()) != self._commit:
       raise InputError(f"{build.ROOT}: {now[:20]} now, {self._commit[:20]} when the sweep began; start it again")
+    if name in self.runs and not self._status(name):
+      self._write_status(name, self._commit, done=False)
 
   def note(self, name: str) -> None:
     """Notes that a run is done."""
     if name in self.runs:
-      told = {"config_hash": self._hashes[name], "commit": self._commit}
-      interrupt.write_together(self._out / name, {_DONE: json.dumps(told) + "\n"})
+      self._write_status(name, self._commit_of(name), done=True)
+
+  def _write_status(self, name: str, commit: str, *, done: bool) -> None:
+    told = {"config_hash": self._hashes[name], "commit": commit, "done": done}
+    interrupt.write_together(self._out / name, {_STATUS: json.dumps(told) + "\n"})
+
+  def _status(self, name: str) -> dict[str, Any]:
+    """What is noted of a run; empty where nothing is."""
+    try:
+      found = json.loads((self._out / name / _STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+      return {}
+    return found if isinstance(found, dict) else {}
+
+  def _other(self, name: str, status: Mapping[str, Any]) -> str:
+    """In what a run that was begun is another than this one; empty where it is the same."""
+    if status.get("config_hash") != self._hashes[name]:
+      return "was begun with another config, or on other runs"
+    if status.get("commit") != self._commit and not self._args.any_commit:
+      return f"was begun by commit {str(status.get('commit'))[:12]}, which --any-commit would take for this one"
+    return ""
 
   def report(self, done: set[str], failed: Mapping[str, int]) -> None:
     """Writes the files that tell of all runs."""
@@ -171,11 +206,8 @@ class Plan:
     return costs.table(found, topology, slices, capacity, evaluations)
 
   def _commit_of(self, name: str) -> str:
-    """The commit that did a run."""
-    try:
-      return json.loads((self._out / name / _DONE).read_text(encoding="utf-8"))["commit"]
-    except (OSError, ValueError, KeyError):
-      return self._commit
+    """The commit that began a run."""
+    return str(self._status(name).get("commit", self._commit))
 
   def _hash(self, run: Run) -> str:
     """Of a run's resolved config, and of those of the runs that it reads."""
@@ -190,7 +222,8 @@ class Plan:
     if isinstance(run, Evaluate):
       weights = ",".join(folder(name) for name in run.weights)
       few = {"candidates": "2"} if self._args.limit_steps and "systems" not in run.options else {}
-      options = [f"--{name}={value}" for name, value in (dict(run.options) | few).items()]
+      seed = {"seed": str(_SEEDS * run.seed)} if run.seed else {}
+      options = [f"--{name}={value}" for name, value in (dict(run.options) | few | seed).items()]
       return [
         "evaluate",
         "--data",

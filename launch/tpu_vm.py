@@ -77,7 +77,8 @@ def _run_one(slices: "Slices", args: argparse.Namespace) -> int:
     slices.end()
     return 0
   slices.note()
-  return supervise.run(slices, restarts=args.restarts, pause=lambda: _sleep(_LOOK_S), say=slices.say)
+  pause, in_parts = lambda: _sleep(_LOOK_S), not slices.job.is_one
+  return supervise.run(slices, restarts=args.restarts, pause=pause, say=slices.say, in_parts=in_parts)
 
 
 def _sleep(seconds: float) -> None:

@@ -1,5 +1,6 @@
 """The command line: wrong use exits with 2 and says why."""
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -104,6 +105,17 @@ def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeyp
   assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert f"{tmp_path / 'o'}: No space left on device" in line
+
+
+def test_a_disk_that_fails_is_no_wrong_use(tmp_path, monkeypatch, capsys):
+  """A launcher tries again what ends with 1, and nothing that ends with 2."""
+
+  def failing(*_, **__):
+    raise OSError(errno.EIO, "Input/output error", "bucket/a")
+
+  monkeypatch.setattr("data_pipelines.builders.drumstick.builder.sources", failing)
+  assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 1
+  assert capsys.readouterr().err == "condfoley prepare: bucket/a: Input/output error; run this again\n"
 
 
 def test_prepare_says_what_of_a_data_set_is_there_and_what_is_missing(tmp_path, capsys):

@@ -47,7 +47,7 @@ class Judges:
 
   Args:
     spec: of what is judged.
-    directory: holds a weights folder for each of `PARTS`.
+    directory: holds a weights folder for each of `PARTS`, or the folder of the run that trained it.
     of: the weights that are judged, for messages.
 
   Attributes:
@@ -58,11 +58,12 @@ class Judges:
   """
 
   def __init__(self, spec: ClipSpec, directory: Path = SHIPPED, *, of: Path):
-    classifier, sync = (folder.load(directory / name, only=parts) for name, parts in PARTS.items())
-    for name, weights in zip(PARTS, (classifier, sync), strict=True):
+    places = [_weights_of(directory / name) for name in PARTS]
+    classifier, sync = (folder.load(place, only=parts) for place, parts in zip(places, PARTS.values(), strict=True))
+    for place, weights in zip(places, (classifier, sync), strict=True):
       if weights.clip != spec:
-        remedy = "evaluate weights of the judges' preset"
-        raise InputError(f"{of}: makes other clips than those that {directory / name} judges; {remedy}")
+        remedy = "evaluate weights of the judges' preset, or name judges of theirs by --judges"
+        raise InputError(f"{of}: makes other clips than those that {place} judges; {remedy}")
     self.spec, self.id = spec, f"{classifier.id} {sync.id}"
     self._classifiers = [classifier.components[part] for part in PARTS["classifier"]]
     self._sync: SyncNet = sync.components["sync_net"]
@@ -84,6 +85,11 @@ class Judges:
     offset = int(_offsets(self._sync, sound, seen, self.spec)[0].argmax())
     offset_s = float(self._sync.config.offsets_s(self.spec.fps)[offset])
     return Verdict(int(material[0].argmax()), int(action[0].argmax()), np.asarray(embedding[0]), offset_s)
+
+
+def _weights_of(directory: Path) -> Path:
+  """The folder itself, or that of the weights where it is a run's."""
+  return directory / "weights" if (directory / "weights").is_dir() else directory
 
 
 @functools.partial(jax.jit, static_argnames="spec")

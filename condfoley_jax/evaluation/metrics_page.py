@@ -19,8 +19,10 @@ from condfoley_jax.evaluation.test_set import Item, TestSet
 from data_pipelines.media import write_wav
 
 SHOWN = 6  # trials
-# In the order of a trial's rows; what was not chosen is left out.
+# In the order of a trial's rows; what was not chosen is left out, and others that were chosen come after them.
 _LANES = ("rerank", "base", WITHOUT_DETAIL, "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", *VARIANTS)
+# What nobody needs to hear: it is there already, or is none.
+_UNHEARD = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
 _TABLES = {
   "The paper's metrics": (
     "material_accuracy", "material_accuracy_match", "material_accuracy_mismatch", "action_accuracy",
@@ -55,6 +57,11 @@ class Gallery:
     self._rate = tests.spec.sample_rate
     digits = lambda identity: hashlib.sha256(f"{tests.identity} {identity}".encode()).hexdigest()[:8]
     self._folders = {s: directory / f"{s}-{digits(g.identity[s])}" for g in groups for s in g.systems}
+
+  @property
+  def systems(self) -> Sequence[str]:
+    """Those whose sounds are kept."""
+    return tuple(self._folders)
 
   def keep(self, item: Item, sounds: Sounds) -> None:
     """Writes the sounds of an item that is shown, float32 [N] by system; of another, nothing."""
@@ -143,7 +150,8 @@ def _trial(item: Item, gallery: Gallery, tests: TestSet) -> str:
   """Frames of the query, the true sound, the example, then each system's sound."""
   seconds, rate = tests.spec.seconds, item.sounds.rate
   lanes = [("true sound", item.sounds.target.audio_N), ("example", item.sounds.example.audio_N)]
-  lanes += [(s, audio) for s in _LANES if (audio := gallery.sound(item, s)) is not None]
+  systems = (*_LANES, *(s for s in gallery.systems if s not in {*_LANES, *_UNHEARD}))
+  lanes += [(s, audio) for s in systems if (audio := gallery.sound(item, s)) is not None]
   times_s = (np.arange(len(item.query)) + 0.5) / tests.spec.fps
   films = [("query", item.query, item.sounds.target.onsets_s)]
   films.append(("example", item.example.frames, item.sounds.example.onsets_s))

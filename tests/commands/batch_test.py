@@ -11,11 +11,12 @@ import pytest
 import soundfile
 
 from condfoley_jax import cli
-from condfoley_jax.commands import batch, batch_summary, output
+from condfoley_jax.commands import batch, batch_summary, maker, output
 from condfoley_jax.commands.jobs import Row
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling import program
 from data_pipelines import lock
+from data_pipelines.errors import InputError
 
 
 def write_table(path, rows, columns=("query", "example", "example_start", "seed", "name")):
@@ -208,6 +209,25 @@ def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told
   (line,) = capsys.readouterr().err.splitlines()
   assert told in line
   assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_fails_while_it_is_made_fails_alone(videos, generate, tmp_path, monkeypatch):
+  """As one does that is long, whose pictures are read meanwhile."""
+  long = {"query": str(videos[0]), "example": [f"{videos[1]}@0-1", f"{videos[2]}@1-"], "name": "long"}
+  rows = [long, {"query": str(videos[2]), "example": str(videos[0]), "name": "short"}]
+  (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+  def unreadable(self, request):
+    raise InputError(f"{request.query}: most of its pictures cannot be decoded")
+
+  monkeypatch.setattr(maker.Maker, "_make_alone", unreadable)
+  assert generate(tmp_path / "jobs.jsonl", tmp_path / "out") == 2
+  told = {row["name"]: (row["status"], row["message"]) for row in summary(tmp_path / "out")}
+  assert told == {
+    "long": ("failed", f"{videos[0]}: most of its pictures cannot be decoded"),
+    "short": ("made", ""),
+  }
+  assert not (tmp_path / "out" / "long").exists()
 
 
 @pytest.mark.slow

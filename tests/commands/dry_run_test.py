@@ -5,6 +5,7 @@ import json
 import pytest
 
 from condfoley_jax import cli
+from condfoley_jax.sampling.generate import Generator
 from tests.commands import corpus
 
 
@@ -40,6 +41,14 @@ def test_all_rows_are_looked_at_first(dry_run, videos, tmp_path, capsys):
   assert str(paths[0]) in lines[1] and str(paths[2]) in lines[2]
   assert lines[3].endswith("jobs.jsonl: 2 of 4 rows cannot be made; mend or remove them")
   assert not (tmp_path / "out").exists()
+
+
+def test_all_of_a_long_query_is_read(dry_run, videos, tmp_path, capsys, monkeypatch):
+  """Which else is read while it is made."""
+  monkeypatch.setattr(Generator, "is_long", lambda self, frames: True)
+  query = corpus.CASES["damaged pictures in the middle"].make(tmp_path)
+  assert dry_run(query, "--example", videos[1]) == 0
+  assert f"{query}: 5 damaged packets" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -37,6 +37,12 @@ def test_they_hear_the_action_and_how_late_a_sound_is(items):
   assert judges.furthest_s == pytest.approx(8 / MINI.fps, abs=1e-6)
 
 
+def test_the_folders_of_runs_are_as_good(tmp_path):
+  for part in PARTS:
+    shutil.copytree(SHIPPED / part, tmp_path / part / "weights")
+  assert Judges(MINI, tmp_path, of=SHIPPED).id == Judges(MINI, of=SHIPPED).id
+
+
 def test_a_folder_without_one_of_them_is_named(tmp_path):
   with pytest.raises(InputError, match=f"{tmp_path}/{next(iter(PARTS))}/config.json: not found"):
     Judges(MINI, tmp_path, of=SHIPPED)

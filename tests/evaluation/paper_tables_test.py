@@ -23,12 +23,13 @@ def told(value, low, high):
 
 def test_cells_hold_ours_in_per_cent_and_the_papers_in_brackets():
   found = {
-    "systems": {"base": {"material_accuracy": told(0.5, 0.4, 0.6)}},
+    "systems": {"base": {"material_accuracy": told(0.5, 0.4, 0.6), "legacy_ap": told(0.9, 0.9, 0.9)}},
     "preferences": {"rerank": {"material_chosen": told(0.625, 0.6, 0.65)}},
   }
   lines = paper_tables.markdown(found).splitlines()
   (base,) = [line for line in lines if line.startswith("| base")]
   cells = [cell.strip() for cell in base.strip("|").split("|")]
+  assert cells[8] == "90.0 ± 0.0 [60.0]"
   assert cells[3] == "50.0 ± 10.0 [41.4]" and cells[1] == "- [41.1]" and len(cells) == 9
   assert "| rerank | 62.5 ± 2.5 [54.3 ± 3.4] | - [53.8 ± 3.4] |" in lines
   assert not any(line.startswith("| chance") for line in lines)

@@ -18,8 +18,7 @@ PARSERS = {"tpu_vm": tpu_vm, "gke": gke, "local_pod": local_pod, "sweep": sweep,
 def lines(path):
   """Command lines of the indented blocks, continued ones joined; those with parts that may be left out are no lines."""
   text = re.sub(r" \\\n\s*", " ", path.read_text())
-  blocks = re.sub(r"\n {8}(?=\S)", " ", text).splitlines()
-  plain = [line.strip().removeprefix(".venv/bin/") for line in blocks if line.startswith("    ")]
+  plain = [line.strip().removeprefix(".venv/bin/") for line in text.splitlines() if line.startswith("    ")]
   return [line for line in plain if not re.search(r"\[|\.\.\.|CHANGES|WORDS", line)]
 
 

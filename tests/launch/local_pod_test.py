@@ -60,6 +60,12 @@ def test_a_pod_that_loses_a_process_ends_with_the_loss_of_one_that_does_not(worl
   assert (tmp_path / "killed" / "weights" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--processes", "0"), ("--devices", "0"), ("--restarts", "-1")])
+def test_numbers_that_make_no_pod_are_one_line(capfd, flag, value):
+  assert local_pod.main([flag, value, "--", "train"]) == 2
+  assert f"local_pod: {flag} {value}: must be" in capfd.readouterr().err
+
+
 def test_wrong_use_ends_it_at_once(tmp_path, capfd):
   assert local_pod.main(["--", "train", "--config", "nosuch.py", "--workdir", str(tmp_path / "x")]) == 2
   assert capfd.readouterr().err.count("no such config") == 1

@@ -1,6 +1,7 @@
 """Sweeps: every run is one that its command takes, after those it reads; what is done is not done again."""
 
 import csv
+import itertools
 import json
 import re
 import signal
@@ -28,7 +29,8 @@ home = pathlib.Path(HOME)
 out = value("--workdir") if words[0] == "train" else value("--out")
 with (home / "ran").open("a") as ran:
   ran.write(f"{words[0]} {out}\\n")
-for weights in [w for word in words for w in word.partition("=")[2].split(",") if w.endswith("/weights")]:
+given = [part for word in words for part in word.split("=")[-1].split(",")]
+for weights in [part for part in given if part.endswith("/weights")]:
   assert pathlib.Path(weights).is_dir(), f"{weights} is not there yet"
 if (home / f"slow-{out.name}").exists():
   time.sleep(30)
@@ -159,18 +161,35 @@ def test_a_sweep_goes_on_where_a_run_failed_without_what_is_done(home, capsys):
   assert go(home) == 0 and ran(home) == []
 
 
-def test_what_has_changed_is_done_again_with_all_that_reads_it(home, monkeypatch):
-  assert go(home) == 0
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_begun_as_another_is_not_gone_on_with(home, monkeypatch, capsys, fails):
+  """Neither where it is done nor where it failed half-way."""
+  if fails:
+    (home / "fail-classifier").write_text("7 7")
+  assert go(home) == int(fails)
   (home / "ran").unlink()
-  classifier, *rest = SWEEPS["mini"]()
-  changed = Train(classifier.name, classifier.config, changes={"seed": 2})
-  monkeypatch.setitem(sweeps.SWEEPS, "mini", lambda: (changed, *rest))
-  assert go(home) == 0 and ran(home) == ["classifier", "vqgan", "base"]
-  (home / "ran").unlink()
-  # Other numbers of steps are other runs, and so is another commit, unless it is said that it is not.
+  told = lambda: capsys.readouterr().err.splitlines()[-1]
+  runs = SWEEPS["mini"]()
+  changed = Train(runs[0].name, runs[0].config, changes={"seed": 2})
+  with monkeypatch.context() as patch:
+    patch.setitem(sweeps.SWEEPS, "mini", lambda: (changed, *runs[1:]))
+    assert go(home) == 2 and ran(home) == []
+    assert f"{home / 'out' / 'classifier'}: was begun with another config, or on other runs; name another" in told()
+  assert go(home, "--limit-steps", "3") == 2 and "was begun with another config" in told() and ran(home) == []
+  # Another commit is another run, unless it is said that it is not.
   monkeypatch.setattr(sweep, "_commit", lambda: "4567")
-  assert go(home, "--any-commit") == 0 and ran(home) == [] and {row["commit"] for row in rows(home)} == {"0123"}
-  assert go(home) == 0 and len(ran(home)) == 6 and {row["commit"] for row in rows(home)} == {"4567"}
+  assert go(home) == 2 and "was begun by commit 0123, which --any-commit would take for this one" in told()
+  assert go(home, "--any-commit") == 0
+  assert ran(home) == (["classifier", "vqgan", "base"] if fails else [])
+  assert {row["commit"] for row in rows(home) if row["run"] == "classifier"} == {"0123"}
+
+
+def test_what_reads_a_run_that_is_another_is_another(tmp_path, monkeypatch):
+  before, runs = plan(tmp_path, "mini")._hashes, SWEEPS["mini"]()
+  changed = Train(runs[0].name, runs[0].config, changes={"seed": 2})
+  monkeypatch.setitem(sweeps.SWEEPS, "mini", lambda: (changed, *runs[1:]))
+  after = plan(tmp_path, "mini")._hashes
+  assert {name for name in before if before[name] != after[name]} == {"classifier", "vqgan", "base"}
 
 
 def test_failed_runs_are_tried_as_often_as_said_but_wrong_use_is_not(home, capsys):
@@ -184,6 +203,19 @@ def test_several_run_at_a_time_after_what_they_read(home):
   assert go(home, "--parallel", "4") == 0
   assert set(ran(home)[:4]) == {"classifier", "vocoder", "video_encoder"} | {ran(home)[3]} and len(ran(home)) == 6
   assert (home / "out" / "logs" / "base.log").exists()
+
+
+def test_what_is_scored_is_trained_before_however_many_run_at_a_time(home):
+  """The stand-in fails where the weights that it is to score are not there."""
+  assert go(home, "--parallel", "4", name="paper_ablations") == 0 and ran(home)[-1] == "evaluation"
+
+
+def test_evaluations_of_several_seeds_have_no_take_in_common(tmp_path):
+  planned, seeds = plan(tmp_path, "rerank_n", "--seeds", "3"), []
+  for run in planned.runs.values():
+    given = [word.partition("=")[2] for word in planned._words[run.name] if word.startswith("--seed=")]
+    seeds.append(int(given[0]) if given else 0)
+  assert seeds[0] == 0 and min(b - a for a, b in itertools.pairwise(seeds)) > 100
 
 
 def test_results_are_a_row_for_each_run_and_system_and_a_table_over_seeds(home):
@@ -309,6 +341,6 @@ def test_two_sweeps_in_one_folder_are_one_too_many(home, capsys):
 
 def test_done_is_read_as_it_was_written(home):
   assert go(home) == 0
-  (home / "out" / "vqgan" / "done.json").write_text(json.dumps([1]))
+  (home / "out" / "vqgan" / "status.json").write_text(json.dumps([1]))
   (home / "ran").unlink()
   assert go(home) == 0 and ran(home) == ["vqgan"]

@@ -252,6 +252,13 @@ def test_bulk_sampling_is_a_share_of_the_rows_for_each_slice(place):
   assert sorted(call[5] for call in calls(place, "create")) == ["gh-1", "gh-2", "gh-3"] and not left_over(place)
 
 
+def test_of_a_batch_results_come_also_where_rows_could_not_be_made(place, monkeypatch):
+  monkeypatch.setenv("CODE", "2")
+  words = ("generate", "--batch", "jobs.csv", "--out", "out/x")
+  assert launch(topology="v5e:2x4", words=words) == 2
+  assert calls(place, "rsync") and Path("out/x/step").exists() and not left_over(place)
+
+
 def test_a_dry_run_prints_every_command_and_each_is_documented(place, capsys):
   assert launch("--dry-run", "--slices", "2", "--capacity", "spot", "--project", "p") == 0
   lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
