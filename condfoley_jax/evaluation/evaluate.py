@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+import condfoley_jax
 from condfoley_jax.evaluation import scoring, summary
 from condfoley_jax.evaluation.judges import Judges
 from condfoley_jax.evaluation.records import Records
@@ -49,7 +50,9 @@ def run(
   Raises:
     InputError: records in `out` are of another evaluation.
   """
-  identity = {"data": tests.identity, "judges": judges.id, "scores": scoring.VERSION}
+  # The version is what says that a seed gives the same take.
+  code = {"version": condfoley_jax.__version__, "scores": scoring.VERSION}
+  identity = {"data": tests.identity, "judges": judges.id, **code}
   truth = Records(out / "records" / "truth.jsonl", identity)
   kept = {
     system: Records(out / "records" / f"{system}.jsonl", identity | {"made with": group.identity[system]})

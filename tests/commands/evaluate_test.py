@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import condfoley_jax
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
 from condfoley_jax.commands import evaluate as command
@@ -31,25 +32,24 @@ def data(world, tmp_path_factory):
   return directory
 
 
-@pytest.fixture(scope="module", autouse=True)
-def judge(tmp_path_factory):
-  """Judges that know nothing yet."""
+@pytest.fixture(scope="module")
+def judging(tmp_path_factory):
+  """The folder of judges that know nothing yet."""
   sizes = {"n_mels": MINI.n_mels, "widths": ((4,), (4,)), "pool": (2, 2), "hidden": 8}
   counts = dict(zip(judges.PARTS["classifier"], (17, 2), strict=True))
   parts = {p: VGGishish(VGGishishConfig(classes=n, **sizes), rngs=Keys(0)) for p, n in counts.items()}
   directory = tmp_path_factory.mktemp("judges")
   folder.save(directory / "classifier", MINI, parts)
   folder.save(directory / "sync", MINI, {"sync_net": SyncNet(SYNC, rngs=Keys(0))})
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(judges.Judges.__init__, "__defaults__", (directory,))
-    yield
+  return directory
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small(small_weights):
-  """Small weights, in place of the ones shipped."""
+def small(small_weights, judging):
+  """Small weights and judges, in place of the ones shipped."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(command, "Settings", functools.partial(command.Settings, weights=(small_weights,)))
+    chosen = functools.partial(command.Settings, weights=(small_weights,), judges=judging)
+    patch.setattr(command, "Settings", chosen)
     yield
 
 
@@ -168,11 +168,15 @@ def test_weights_without_a_name_are_wrong_use(data, tmp_path, capsys, weights):
   assert raised.value.code == 2 and "empty; name a file or folder" in capsys.readouterr().err
 
 
-def test_records_of_another_version_of_the_scores_are_not_mixed_in(data, results, monkeypatch, capsys):
-  monkeypatch.setattr(scoring, "VERSION", scoring.VERSION + 1)
+@pytest.mark.parametrize(
+  ("owner", "name", "was"),
+  [(scoring, "VERSION", f"scores {scoring.VERSION}"), (condfoley_jax, "__version__", "version")],
+)
+def test_records_of_another_version_are_not_mixed_in(data, results, monkeypatch, capsys, owner, name, was):
+  monkeypatch.setattr(owner, name, 99)
   assert evaluate(data, results, "--systems", "silence") == 2
   (line,) = capsys.readouterr().err.splitlines()
-  assert f"truth.jsonl: of another evaluation (scores {scoring.VERSION - 1})" in line
+  assert f"truth.jsonl: of another evaluation ({was}" in line
 
 
 def test_a_test_set_with_one_target_has_no_chance(data, tmp_path, capsys):
