@@ -19,7 +19,7 @@ from condfoley_jax.evaluation.test_set import Item, TestSet
 from data_pipelines.media import write_wav
 
 SHOWN = 6  # trials
-# In the order of a trial's rows; what was not chosen is left out, and others that were chosen come after them.
+# In the order of a trial's rows; what was not chosen is left out. Others follow, where they have a sound of their own.
 _LANES = ("rerank", "base", WITHOUT_DETAIL, "onset_transfer", "true_onsets", "codes_vocoder", "vocoder", *VARIANTS)
 # What nobody needs to hear: it is there already, or is none.
 _UNHEARD = ("oracle", "silence", "noise", "chance", "random_onsets", "metronome", "wrong_material")
@@ -150,8 +150,12 @@ def _trial(item: Item, gallery: Gallery, tests: TestSet) -> str:
   """Frames of the query, the true sound, the example, then each system's sound."""
   seconds, rate = tests.spec.seconds, item.sounds.rate
   lanes = [("true sound", item.sounds.target.audio_N), ("example", item.sounds.example.audio_N)]
-  systems = (*_LANES, *(s for s in gallery.systems if s not in {*_LANES, *_UNHEARD}))
-  lanes += [(s, audio) for s in systems if (audio := gallery.sound(item, s)) is not None]
+  lanes += [(s, audio) for s in _LANES if (audio := gallery.sound(item, s)) is not None]
+  for system in (s for s in gallery.systems if s not in {*_LANES, *_UNHEARD}):
+    # Several choose the same take.
+    audio = gallery.sound(item, system)
+    if audio is not None and not any(np.array_equal(audio, shown) for _, shown in lanes):
+      lanes.append((system, audio))
   times_s = (np.arange(len(item.query)) + 0.5) / tests.spec.fps
   films = [("query", item.query, item.sounds.target.onsets_s)]
   films.append(("example", item.example.frames, item.sounds.example.onsets_s))
