@@ -40,16 +40,21 @@ def _run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     with interrupt.handled(), caches.chosen():
       args.run(args, rest)
   except InputError as error:
-    return _fail(args.command, str(error), 2)
+    return _fail(args.command, str(error), 1 if _is_failing(error.__cause__) else 2)
   except OSError as error:
     # An open file on a disk that fills up does not know its name.
     place = error.filename or vars(args).get("out") or vars(args).get("workdir") or "standard output"
-    if error.errno in _FAILING:
+    if _is_failing(error):
       return _fail(args.command, f"{place}: {error.strerror}; run this again", 1)
     return _fail(args.command, f"{place}: {error.strerror or error}; choose another place", 2)
   except interrupt.Interrupted as error:
     return _fail(args.command, f"interrupted by {error}", error.exit_code)
   return 0
+
+
+def _is_failing(error: BaseException | None) -> bool:
+  """Whether it, or what it came of, is of a disk or network that fails."""
+  return error is not None and (getattr(error, "errno", None) in _FAILING or _is_failing(error.__cause__))
 
 
 def _fail(command: str, message: str, code: int) -> int:

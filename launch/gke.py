@@ -15,8 +15,8 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -62,20 +62,30 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
     raise InputError("--quota: goes with --queue")
   wanted = job.from_arguments(args)
   image = f"{args.repository}/condfoley:{wanted.commit}"
-  objects = manifests.queue(wanted, args.queue, args.quota) if args.quota else []
-  objects.append(manifests.jobset(wanted, Setting(image, args.service_account, args.queue, args.restarts)))
+  setting = Setting(image, args.service_account, args.queue, args.restarts)
+  queue = manifests.queue(wanted, args.queue, args.quota) if args.quota else []
+  # Of a table of rows each slice makes its share by itself: one that fails leaves the others be.
+  jobs = {one: [*queue, manifests.jobset(one, setting)] for one in wanted.shares()}
   if args.dry_run:
-    _print_all(wanted, objects, image, args.project)
+    _print_all(jobs, image, args.project)
     return 0
   with claim.claimed(wanted.local), tempfile.TemporaryDirectory(prefix="gke-") as place:
-    pods = Pods(wanted, objects, args.project, Shell(), say, any_commit=args.delete)
-    if args.delete:
-      pods.end()
-      return 0
-    _build_image(image, args, Path(place), say)
-    (wanted.local / "manifests.yaml").write_text(yaml.safe_dump_all(objects, sort_keys=False), encoding="utf-8")
-    pause, in_parts = lambda: time.sleep(_LOOK_S), not wanted.is_one
-    return supervise.run(pods, restarts=0, pause=pause, say=say, in_parts=in_parts)
+    if not args.delete:
+      _build_image(image, args, Path(place), say)
+    told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
+    pods = [Pods(one, jobs[one], args.project, Shell(), told(one), any_commit=args.delete) for one in jobs]
+    with ThreadPoolExecutor(len(pods)) as pool:
+      return max(pool.map(lambda one: _run_one(one, delete=args.delete), pods))
+
+
+def _run_one(pods: "Pods", *, delete: bool) -> int:
+  """Runs one of the jobs, or deletes what is left of it."""
+  if delete:
+    pods.end()
+    return 0
+  pods.note()
+  pause, in_parts = lambda: supervise.pause(_LOOK_S), pods.job.in_parts
+  return supervise.run(pods, restarts=0, pause=pause, say=pods.say, in_parts=in_parts)
 
 
 def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callable[[str], None]) -> None:
@@ -129,6 +139,12 @@ class Pods(CloudJob):
   ):
     super().__init__(wanted, wanted.fetch(project), delete_words(wanted), "JobSet", shell, say, any_commit=any_commit)
     self._objects, self._shown = objects, ""
+
+  def note(self) -> None:
+    """Writes down what runs."""
+    self.job.local.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump_all(self._objects, sort_keys=False)
+    (self.job.local / "manifests.yaml").write_text(text, encoding="utf-8")
 
   def begin(self) -> None:
     """Applies the manifests, unless the JobSet is there.
@@ -220,17 +236,18 @@ def delete_words(wanted: Job) -> list[str]:
   return ["kubectl", "delete", "jobset", wanted.name, "--ignore-not-found", "--wait", f"--timeout={_DELETE_S:.0f}s"]
 
 
-def _print_all(wanted: Job, objects: Sequence[Manifest], image: str, project: str | None) -> None:
+def _print_all(jobs: Mapping[Job, Sequence[Manifest]], image: str, project: str | None) -> None:
   """Every command of a launch, in order, and after the one that applies them the manifests."""
   show = lambda words: print(shlex.join(words))
   show(_has_image(image, project))
   show(_make_image(image, Path("BUILD"), project))
-  show(get_words(wanted))
-  print(f"{shlex.join(apply_words())} <<END\n{yaml.safe_dump_all(objects, sort_keys=False)}END")
-  show(pods_words(wanted))
-  show(log_words(wanted, ""))
-  show(wanted.fetch(project))
-  show(delete_words(wanted))
+  for one, objects in jobs.items():
+    show(get_words(one))
+    print(f"{shlex.join(apply_words())} <<END\n{yaml.safe_dump_all(objects, sort_keys=False)}END")
+    show(pods_words(one))
+    show(log_words(one, ""))
+    show(one.fetch(project))
+    show(delete_words(one))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,11 @@ class Job:
     return self.words[0] == "train"
 
   @property
+  def in_parts(self) -> bool:
+    """Whether there are results where it ends with an error: of a table the rows that could be made."""
+    return self.words[0] == "generate"
+
+  @property
   def result(self) -> PurePosixPath:
     """Folder of the results, in the bucket and here."""
     option = _RESULT[self.words[0]]

@@ -21,6 +21,8 @@ _PORTS = (8471, 8080)
 _GRACE_S = 120
 # Condition of a pod whose node is taken away.
 _TAKEN_AWAY = "DisruptionTarget"
+# Exit code after SIGTERM: where one host is told of, all processes of a run save and end so.
+_TOLD_TO_END = 128 + 15
 
 # A slice of several hosts is a node pool, and has it to itself.
 _ALONE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
@@ -51,10 +53,10 @@ class Setting(NamedTuple):
 
 
 def jobset(job: Job, setting: Setting) -> Manifest:
-  """All of a job's slices: one run over all, or each its own share of the rows.
+  """All of a job's slices, a run over all of them; of shares of rows each is a job of its own.
 
   A pod that is lost fails its slice's Job, and JobSet then begins all of them again, as often as it takes if its node
-  was taken away; one that ends with exit code 2 ends the whole.
+  was taken away, or if a process was told to end, which then ends all; one that ends with exit code 2 ends the whole.
   """
   labels = {LABEL: job.id} | ({QUEUE_LABEL: setting.queue} if setting.queue else {})
   return {
@@ -69,11 +71,13 @@ def jobset(job: Job, setting: Setting) -> Manifest:
       "failurePolicy": {
         "maxRestarts": setting.restarts,
         "rules": [
-          _rule("takenAway", "RestartJobSetAndIgnoreMaxRestarts", f"condition {_TAKEN_AWAY}"),
+          _rule(
+            "takenAway", "RestartJobSetAndIgnoreMaxRestarts", f"condition {_TAKEN_AWAY}|exit code {_TOLD_TO_END}\\b"
+          ),
           _rule("wrongUse", "FailJobSet", f"exit code {WRONG_USE}\\b"),
         ],
       },
-      "replicatedJobs": _slices(job, setting),
+      "replicatedJobs": [{"name": "slice", "replicas": job.slices, "template": _slice(job, setting)}],
     },
   }
 
@@ -93,15 +97,6 @@ def queue(job: Job, name: str, chips: int) -> list[Manifest]:
   ]
 
 
-def _slices(job: Job, setting: Setting) -> list[Manifest]:
-  if job.is_one:
-    return [{"name": "slice", "replicas": job.slices, "template": _slice(job, setting)}]
-  return [
-    {"name": f"share-{number}", "replicas": 1, "template": _slice(share, setting)}
-    for number, share in enumerate(job.shares(), 1)
-  ]
-
-
 def _rule(name: str, action: str, told: str) -> Manifest:
   """What JobSet does where a rule of a Job's podFailurePolicy, of which `told` is told, ended that."""
   return {
@@ -114,15 +109,15 @@ def _rule(name: str, action: str, told: str) -> Manifest:
 
 def _slice(job: Job, setting: Setting) -> Manifest:
   """The Job of a slice, a pod on each of its hosts."""
-  taken_away = {"action": "FailJob", "onPodConditions": [{"type": _TAKEN_AWAY}]}
-  wrong_use = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE]}
+  taken_away = {"action": "FailJob", "onPodConditions": [{"type": _TAKEN_AWAY, "status": "True"}]}
+  codes = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE, _TOLD_TO_END]}
   return {
     "spec": {
       "parallelism": job.machines.hosts,
       "completions": job.machines.hosts,
       "completionMode": "Indexed",
       "backoffLimit": 0,
-      "podFailurePolicy": {"rules": [taken_away, {"action": "FailJob", "onExitCodes": wrong_use}]},
+      "podFailurePolicy": {"rules": [taken_away, {"action": "FailJob", "onExitCodes": codes}]},
       "template": {
         "metadata": {"labels": {LABEL: job.id}, "annotations": dict(_MOUNTING)},
         "spec": _pod(job, setting),

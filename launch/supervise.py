@@ -1,6 +1,7 @@
 """A job somewhere, from its start to its end: begun, watched, begun again where it is lost, and cleared away."""
 
 import enum
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -10,6 +11,7 @@ from launch.command import WRONG_USE, Say
 
 # How often a command that ends with an error other than wrong use is begun again: that may be a machine's fault.
 _CRASHES = 2
+_NAP_S = 0.5
 
 
 class Phase(enum.Enum):
@@ -71,7 +73,7 @@ def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say,
       if state.code == WRONG_USE or crashed > min(_CRASHES, restarts):
         say(f"{why}; it was begun {lost + crashed} times")
         if in_parts:
-          backend.fetch()
+          _fetch_what_is_there(backend, say)
         return state.code
     else:
       lost += 1
@@ -81,6 +83,22 @@ def run(backend: Backend, *, restarts: int, pause: Callable[[], None], say: Say,
           f"{why}; it was begun {lost + crashed} times; the same command goes on from its last checkpoint"
         )
     say(f"{why}; begun again")
+
+
+def _fetch_what_is_there(backend: Backend, say: Say) -> None:
+  """The results of a job that failed, which may have none."""
+  try:
+    backend.fetch()
+  except InputError as error:
+    say(str(error))
+
+
+def pause(seconds: float) -> None:
+  """Waits in short naps, after each of which a signal that has come is heeded, in whichever thread."""
+  until = time.monotonic() + seconds
+  while (left := until - time.monotonic()) > 0:
+    interrupt.check()
+    time.sleep(min(left, _NAP_S))
 
 
 def _watched(backend: Backend, pause: Callable[[], None], say: Say) -> State:

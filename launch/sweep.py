@@ -108,7 +108,7 @@ class Plan:
     _check(args)
     self._commit = _commit()
     self.runs = {run.name: run for run in sweeps.of(args.sweep, args.seeds)}
-    self._words = {run.name: self._words_of(run) for run in self.runs.values()}
+    self._words = {run.name: self._words_of(run, self._out) for run in self.runs.values()}
     self._hashes: dict[str, str] = {}
     for run in self.runs.values():
       self._hashes[run.name] = self._hash(run)
@@ -130,8 +130,12 @@ class Plan:
       InputError: there is one.
     """
     for name in self.runs:
-      if (status := self._status(name)) and (other := self._other(name, status)):
-        raise InputError(f"{self._out / name}: {other}; name another --out, or move it away")
+      folder, status = self._out / name, self._status(name)
+      # Hidden files are those of a run that was killed before it began.
+      if not status and folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise InputError(f"{folder}: nothing says what was begun there; name another --out, or move it away")
+      if status and (other := self._other(name, status)):
+        raise InputError(f"{folder}: {other}; name another --out, or move it away")
 
   def begin(self, name: str) -> None:
     """Notes what a task is that is started now.
@@ -211,14 +215,16 @@ class Plan:
 
   def _hash(self, run: Run) -> str:
     """Of a run's resolved config, and of those of the runs that it reads."""
-    told = str(train.read_config(*_config_of(self._words[run.name]))) if isinstance(run, Train) else str(run.options)
+    # The same wherever the sweep's folder lies.
+    words = self._words_of(run, Path("SWEEP"))
+    told = str(train.read_config(*_config_of(words))) if isinstance(run, Train) else str(words)
     parts = [told, *(self._hashes[name] for name in run.reads), str(self._args.limit_steps)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-  def _words_of(self, run: Run) -> list[str]:
-    """Words of `condfoley`."""
-    folder = lambda name: SHIPPED if name == SHIPPED else str(self._out / name / "weights")
-    data = self._out / "data" if self._args.limit_steps else Path("out/data")
+  def _words_of(self, run: Run, out: Path) -> list[str]:
+    """Words of `condfoley`, for a sweep in that folder."""
+    folder = lambda name: SHIPPED if name == SHIPPED else str(out / name / "weights")
+    data = out / "data" if self._args.limit_steps else Path("out/data")
     if isinstance(run, Evaluate):
       weights = ",".join(folder(name) for name in run.weights)
       few = {"candidates": "2"} if self._args.limit_steps and "systems" not in run.options else {}
@@ -232,13 +238,13 @@ class Plan:
         weights,
         *options,
         "--out",
-        str(self._out / run.name),
+        str(out / run.name),
       ]
-    words = ["train", "--config", run.config, "--workdir", str(self._out / run.name)]
+    words = ["train", "--config", run.config, "--workdir", str(out / run.name)]
     words += [f"--config.pretrained.{key}={folder(name)}" for key, name in run.pretrained.items()]
     words += [f"--config.{key}={value}" for key, value in run.changes.items()]
     if run.cache:
-      words.append(f"--config.data.cache={self._out / 'caches' / run.cache}")
+      words.append(f"--config.data.cache={out / 'caches' / run.cache}")
     if self._args.limit_steps:
       words += [f"--config.data.{key}={data / split}" for key, split in (("train", "train"), ("validation", "val"))]
       words += [f"--config.steps={self._args.limit_steps}", "--config.evaluate_batches=1"]

@@ -14,12 +14,11 @@ import dataclasses
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from data_pipelines import claim, interrupt
+from data_pipelines import claim
 from launch import build, command, job, supervise, tpu_commands
 from launch.cloud_job import TRIES, CloudJob
 from launch.job import Job
@@ -32,7 +31,6 @@ _LOOK_S = 30.0
 # Looks in a row at which the hosts do not answer, until they count as lost.
 _SILENT = 5
 _INSTALL_S = 1800.0
-_NAP_S = 0.5
 # Of the log of a host that failed.
 _LAST_LINES = 5
 _DEAD = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
@@ -77,16 +75,8 @@ def _run_one(slices: "Slices", args: argparse.Namespace) -> int:
     slices.end()
     return 0
   slices.note()
-  pause, in_parts = lambda: _sleep(_LOOK_S), not slices.job.is_one
+  pause, in_parts = lambda: supervise.pause(_LOOK_S), slices.job.in_parts
   return supervise.run(slices, restarts=args.restarts, pause=pause, say=slices.say, in_parts=in_parts)
-
-
-def _sleep(seconds: float) -> None:
-  """Sleeps in short naps, after each of which a signal that has come is heeded, in whichever thread."""
-  until = time.monotonic() + seconds
-  while (left := until - time.monotonic()) > 0:
-    interrupt.check()
-    time.sleep(min(left, _NAP_S))
 
 
 class Slices(CloudJob):

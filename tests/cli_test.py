@@ -12,6 +12,7 @@ import pytest
 
 import condfoley_jax
 from condfoley_jax import cli
+from data_pipelines.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -107,11 +108,15 @@ def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeyp
   assert f"{tmp_path / 'o'}: No space left on device" in line
 
 
-def test_a_disk_that_fails_is_no_wrong_use(tmp_path, monkeypatch, capsys):
-  """A launcher tries again what ends with 1, and nothing that ends with 2."""
+@pytest.mark.parametrize("told", [True, False])
+def test_a_disk_that_fails_is_no_wrong_use(tmp_path, monkeypatch, capsys, told):
+  """A launcher tries again what ends with 1, and nothing that ends with 2; also where another module told of it."""
 
   def failing(*_, **__):
-    raise OSError(errno.EIO, "Input/output error", "bucket/a")
+    error = OSError(errno.EIO, "Input/output error", "bucket/a")
+    if told:
+      raise InputError("bucket/a: Input/output error; run this again") from error
+    raise error
 
   monkeypatch.setattr("data_pipelines.builders.drumstick.builder.sources", failing)
   assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 1

@@ -110,7 +110,10 @@ def _row(where: str, home: Path, number: int, line: dict, settings: Settings) ->
     raise InputError(f"{where}: example_start must be 0 or more")
   if not 0 <= seed < 2**32:
     raise InputError(f"{where}: seed must be in 0..2^32-1")
-  chosen = [parse_example(str(home / text)) for text in examples]
+  try:
+    chosen = [parse_example(str(home / text)) for text in examples]
+  except InputError as error:
+    raise InputError(f"{where}: {error}") from error
   for index, start_s in enumerate(starts_s):
     chosen[index] = dataclasses.replace(chosen[index], start_s=start_s)
   query = home / line["query"]

@@ -36,7 +36,7 @@ def run(
 
   Raises:
     InputError: there is no such result, take or stretch, an input has changed, the weights are others, or another
-      retake is at work there.
+      run is at work there.
   """
   with earlier.alone(out):
     _run(out, number, from_s, to_s, seed, weights_dir)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 import configs
 from condfoley_jax.training import run_config
+from condfoley_jax.training.input_cache import OtherFailed
 from condfoley_jax.training.train_loop import Run
 from data_pipelines import claim
 from data_pipelines.errors import InputError
@@ -45,7 +46,7 @@ def _made(config: str, values: ConfigDict, workdir: Path, profile: bool) -> Run:
   """The run; what does not fit together in a config can show in any way, while it is put together."""
   try:
     return Run(values.to_dict(), workdir, profile=profile)
-  except (InputError, OSError):
+  except (InputError, OSError, OtherFailed):
     raise
   except Exception as error:
     raise InputError(f"{config}: {_one_line(error)}") from error

@@ -40,6 +40,10 @@ _CRASHED = "another process of this run failed"
 Result = TypeVar("Result")
 
 
+class OtherFailed(Exception):
+  """Another process of the run failed, of nothing that was given to it: a second start may mend it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Share:
   """Part of the shards that a process fills: the `index`-th of `count`."""
@@ -95,7 +99,7 @@ def _together(share: Share, work: Callable[[], Result]) -> Result:
 
   Raises:
     InputError: an input cannot be used in another one.
-    RuntimeError: another one failed otherwise, which a second start may mend.
+    OtherFailed: another one failed otherwise.
   """
   result, failure = None, None
   try:
@@ -106,7 +110,7 @@ def _together(share: Share, work: Callable[[], Result]) -> Result:
   if failure:
     raise failure
   if told := next(filter(None, messages), None):
-    raise RuntimeError(told) if told.startswith(_CRASHED) else InputError(told)
+    raise OtherFailed(told) if told.startswith(_CRASHED) else InputError(told)
   return result
 
 

@@ -119,7 +119,8 @@ class Run:
       self.teller.step(step)
       stop = watch.reached(step)
       if self._due("log", step) or stop:
-        self._log("train", step, self._rates(clock.per_step(step), step) | {k: float(v) for k, v in metrics.items()})
+        numbers = {k: float(v) for k, v in metrics.items()}  # Waits for the step.
+        self._log("train", step, self._rates(clock.per_step(step), step) | numbers)
       scores = self.evaluate(step) if self._due("evaluate", step) and not stop else {}
       # Only what is saved can be the best.
       save = self._due("checkpoint", step) or stop or (scores and self.config["keep_best"])
@@ -192,11 +193,7 @@ class Run:
     return scores
 
   def _show(self, step: int, batch, key: jax.Array) -> None:
-    first = jax.jit(
-      lambda batch: jax.tree.map(lambda x: x[: self.stage.shown], batch),
-      out_shardings=sharding.replicated(self.program.mesh),
-    )
-    images, sounds = self.stage.pictures(self._model(), first(batch), key)
+    images, sounds = self.stage.pictures(self._model(), self._shown(batch), key)
     self.writer.images(step, images)
     self.writer.audio(step, sounds, self.stage.clip.sample_rate)
 
@@ -217,6 +214,12 @@ class Run:
   def _whole(self):
     """Arrays on the mesh -> the same, whole on every device, so that every process can look at them."""
     return jax.jit(lambda tree: tree, out_shardings=sharding.replicated(self.program.mesh))
+
+  @functools.cached_property
+  def _shown(self):
+    """A batch -> the examples of it that are shown, whole on every device."""
+    first = lambda batch: jax.tree.map(lambda x: x[: self.stage.shown], batch)
+    return jax.jit(first, out_shardings=sharding.replicated(self.program.mesh))
 
   def _log(self, kind: str, step: int, values: dict[str, float]) -> None:
     self.writer.scalars(step, {f"{kind}/{k}": v for k, v in values.items()})

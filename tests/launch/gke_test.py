@@ -66,6 +66,7 @@ def test_a_jobset_is_what_jobset_takes_and_asks_for_what_the_slice_has(topology,
       "Container condfoley for pod ns/gh-slice-0-1 failed with exit code 2 matching FailJob rule at index 1",
       "FailJobSet",
     ),
+    ("Container condfoley for pod ns/gh-slice-0-1 failed with exit code 143 matching FailJob", "IgnoreMaxRestarts"),
     ("Container condfoley for pod ns/gh-slice-0-1 failed with exit code 21 matching", None),
   ],
 )
@@ -78,17 +79,25 @@ def test_what_became_of_a_pod_says_what_becomes_of_the_jobset(told, action):
   ]
   assert [name.endswith(action) for name in found] == [True] if action else found == []
   taken_away, wrong_use = pod(manifest)[0]["podFailurePolicy"]["rules"]
-  assert taken_away["onPodConditions"] == [{"type": "DisruptionTarget"}]
-  assert wrong_use["onExitCodes"]["values"] == [2]
+  assert taken_away["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+  assert wrong_use["onExitCodes"]["values"] == [2, 143]
 
 
-def test_each_slice_of_bulk_sampling_has_its_share():
-  manifest = manifests.jobset(job(topology="v5e:2x2", slices=3, words=BATCH), SETTING)
-  assert schemas.problems(manifest) == []
-  shares = [pod(manifest, i)[1]["containers"][0]["args"][-2:] for i in range(3)]
+def test_each_slice_of_bulk_sampling_is_a_job_of_its_share(place, capfd):
+  """One that ends with rows that cannot be made leaves the others be, and what it made comes too."""
+  script(place, ("get jobset gh-2", [3], "wrong_use"))
+  assert launch("--slices", "3", words=BATCH, topology="v5e:2x2") == 2
+  assert sorted(applied(place)) == ["gh-1", "gh-2", "gh-3"] and jobsets(place) == []
+  shares = []
+  for i in (1, 2, 3):
+    (manifest,) = yaml.safe_load_all(Path(f"out/launch/gh-{i}/manifests.yaml").read_text())
+    assert schemas.problems(manifest) == []
+    container = pod(manifest)[1]["containers"][0]
+    assert container["env"] == [] and manifest["spec"]["replicatedJobs"][0]["replicas"] == 1
+    shares.append(container["args"][-2:])
   assert shares == [["--shard", f"{i}/3"] for i in (1, 2, 3)]
-  assert [slices["replicas"] for slices in manifest["spec"]["replicatedJobs"]] == [1, 1, 1]
-  assert pod(manifest)[1]["containers"][0]["env"] == []
+  assert len(calls(place, "rsync")) == 3 and len(calls(place, "builds")) == 1
+  assert "gh-2: gh-2 failed: as the script says" in capfd.readouterr().err
 
 
 def test_a_queue_is_what_kueue_takes_and_jobs_wait_in_it():
@@ -115,8 +124,8 @@ def place(tmp_path, monkeypatch):
   return placed(gke, tmp_path, monkeypatch)
 
 
-def launch(*more, words=TRAIN):
-  return gke.main([*FLAGS, "--topology", "v5e:4x4", *more, "--", *words])
+def launch(*more, words=TRAIN, topology="v5e:4x4"):
+  return gke.main([*FLAGS, "--topology", topology, *more, "--", *words])
 
 
 def jobsets(place):

@@ -16,7 +16,7 @@ import yaml
 
 FILE = Path(__file__).with_suffix(".json")
 _KEPT = ("type", "required", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
-_LEFT_OUT = ("status", "ephemeralContainers", "initContainers", "affinity")
+_LEFT_OUT = ("ephemeralContainers", "initContainers", "affinity")
 
 
 def problems(manifest: Mapping[str, Any]) -> list[str]:
@@ -47,6 +47,8 @@ def _schemas(definition: Mapping[str, Any]) -> Iterator[tuple[str, dict]]:
   spec = definition["spec"]
   version = next(version for version in spec["versions"] if version["storage"])
   schema = _reduced(version["schema"]["openAPIV3Schema"])
+  # What the cluster tells.
+  schema["properties"].pop("status", None)
   # Definitions leave it to Kubernetes.
   schema["properties"]["metadata"] = {
     "type": "object",

@@ -339,8 +339,16 @@ def test_two_sweeps_in_one_folder_are_one_too_many(home, capsys):
   assert "another run is at work here" in capsys.readouterr().err and Path(home / "out").exists()
 
 
-def test_done_is_read_as_it_was_written(home):
+def test_a_folder_of_which_nobody_knows_what_was_begun_there_is_refused(home, capsys):
   assert go(home) == 0
-  (home / "out" / "vqgan" / "status.json").write_text(json.dumps([1]))
   (home / "ran").unlink()
-  assert go(home) == 0 and ran(home) == ["vqgan"]
+  (home / "out" / "vqgan" / "status.json").write_text(json.dumps([1]))
+  assert go(home) == 2 and ran(home) == []
+  assert f"{home / 'out' / 'vqgan'}: nothing says what was begun there" in capsys.readouterr().err
+
+
+def test_what_is_done_is_done_by_whatever_name_its_folder_is_called(home, monkeypatch):
+  assert go(home) == 0
+  (home / "ran").unlink()
+  monkeypatch.chdir(home)
+  assert sweep.main(["--sweep", "mini", "--out", "out"]) == 0 and ran(home) == []

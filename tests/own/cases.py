@@ -123,11 +123,13 @@ def vqgan(config: VQGANConfig) -> Arrays:
 
 def discriminators() -> Arrays:
   patch = formula(lambda: Discriminator(DiscriminatorConfig(width=4, layers=2), rngs=Keys(0)))
+  running = nnx.clone(patch)
+  running.set_attributes(nnx.BatchNorm, use_running_average=True)
   picture = np.tanh(rnd("mel", 2, 32, 32))
   config = MelGANDiscriminatorConfig(scales=2, width=4, layers=2, max_width=16)
   waves = formula(lambda: MelGANDiscriminator(config, rngs=Keys(0)))
   return {
-    "patch by running statistics": patch(picture, use_running_average=True),
+    "patch by running statistics": running(picture),
     "patch by the batch's": patch(picture),
     "waves": jnp.concatenate([s[-1].ravel() for s in waves(np.tanh(rnd("wave", 1, 512)))]),
   }

@@ -21,6 +21,8 @@ def test_the_discriminator_plays_from_its_start_on():
   stage = registry.create(config)
   assert list(stage.losses(stage.phase(9))) == ["vqgan"]
   assert list(stage.losses(stage.phase(10))) == ["vqgan", "discriminator"]
+  # So that its rate ends with the run, too.
+  assert stage.steps_of("vqgan") - stage.steps_of("discriminator") == 10
 
 
 def test_published_models_are_trained_on_the_central_mel_frames_at_the_published_level():

@@ -75,6 +75,8 @@ def test_published_loss_is_adversarial_alone_and_its_discriminators_learn():
 
 def test_discriminators_join_the_spectral_distances_at_their_start():
   stage = stage_of("mini", discriminator_start=10)
+  # The discriminators' rate is to end with the run, too.
+  assert stage.steps_of("vocoder") - stage.steps_of("discriminator") == 10
   assert list(stage.losses(stage.phase(9))) == ["vocoder"]
   assert list(stage.losses(stage.phase(10))) == ["discriminator", "vocoder"]
   shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 80, 8), (1, 8 * stage.clip.hop))]

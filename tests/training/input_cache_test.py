@@ -128,7 +128,7 @@ def test_what_fails_in_another_process_fails_here(monkeypatch):
     with pytest.raises(error, match=r"broken; mend it|division"):
       input_cache._together(Share(0, 2), work)
   assert told == ["", "another process of this run failed (ZeroDivisionError: division by zero); see what it says"]
-  with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="process of this run failed"):
+  with monkeypatch.context() as patch, pytest.raises(input_cache.OtherFailed, match="process of this run failed"):
     patch.setattr(input_cache, "_told_by_all", lambda message: ["", told[1]])
     input_cache._together(Share(0, 2), lambda: 1)
   assert input_cache._together(ALONE, lambda: 1) == 1
