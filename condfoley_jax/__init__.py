@@ -1,3 +1,3 @@
 """Conditional Foley in JAX: a silent video and an example clip in, a soundtrack out."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

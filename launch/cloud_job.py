@@ -1,11 +1,13 @@
-"""What the launchers of a cloud have in common: whose a thing is, how it is given back, how results come here."""
+"""What the launchers of a cloud have in common: whose a job is, how it is run and given back, how results come here."""
 
 import abc
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data_pipelines.errors import InputError
+from launch import supervise
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
@@ -40,6 +42,10 @@ class CloudJob(abc.ABC):
   ):
     self.job, self.shell, self.say = job, shell, say
     self._fetch_words, self._delete_words, self._kind, self._any_commit = fetch_words, delete_words, kind, any_commit
+
+  @abc.abstractmethod
+  def note(self) -> None:
+    """Writes down here what runs."""
 
   @abc.abstractmethod
   def found(self) -> Mapping | None:
@@ -107,3 +113,27 @@ class CloudJob(abc.ABC):
       self.shell(self._fetch_words, seconds=_FETCH_S, tries=TRIES)
     except CommandFailed as error:
       raise InputError(f"{error}; the results are in the bucket: {shlex.join(self._fetch_words)}") from error
+
+
+def run_all(jobs: Sequence[CloudJob], *, delete: bool, restarts: int, look_s: float) -> int:
+  """Runs jobs at the same time, looking at each every so many seconds; the highest exit code.
+
+  Args:
+    jobs: which are `supervise.Backend`s.
+    delete: only what is left of them is deleted.
+    restarts: as for `supervise.run`.
+
+  Raises:
+    InputError: one was lost too often, cannot be deleted, or a command failed.
+  """
+
+  def run_one(one: CloudJob) -> int:
+    if delete:
+      one.end()
+      return 0
+    one.note()
+    pause = lambda: supervise.pause(look_s)
+    return supervise.run(one, restarts=restarts, pause=pause, say=one.say, in_parts=one.job.in_parts)
+
+  with ThreadPoolExecutor(len(jobs)) as pool:
+    return max(pool.map(run_one, jobs))

@@ -16,15 +16,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
 
 from data_pipelines import claim
 from data_pipelines.errors import InputError
-from launch import build, command, job, manifests, supervise
-from launch.cloud_job import TRIES, CloudJob
+from launch import build, command, job, manifests
+from launch.cloud_job import TRIES, CloudJob, run_all
 from launch.job import Job
 from launch.manifests import LABEL, Manifest, Setting
 from launch.shell import CommandFailed, Shell
@@ -74,18 +73,8 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
       _build_image(image, args, Path(place), say)
     told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
     pods = [Pods(one, jobs[one], args.project, Shell(), told(one), any_commit=args.delete) for one in jobs]
-    with ThreadPoolExecutor(len(pods)) as pool:
-      return max(pool.map(lambda one: _run_one(one, delete=args.delete), pods))
-
-
-def _run_one(pods: "Pods", *, delete: bool) -> int:
-  """Runs one of the jobs, or deletes what is left of it."""
-  if delete:
-    pods.end()
-    return 0
-  pods.note()
-  pause, in_parts = lambda: supervise.pause(_LOOK_S), pods.job.in_parts
-  return supervise.run(pods, restarts=0, pause=pause, say=pods.say, in_parts=in_parts)
+    # JobSet itself begins it again.
+    return run_all(pods, delete=args.delete, restarts=0, look_s=_LOOK_S)
 
 
 def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callable[[str], None]) -> None:

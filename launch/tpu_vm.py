@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data_pipelines import claim
-from launch import build, command, job, supervise, tpu_commands
-from launch.cloud_job import TRIES, CloudJob
+from launch import build, command, job, tpu_commands
+from launch.cloud_job import TRIES, CloudJob, run_all
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
@@ -64,19 +64,7 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
       build.build(made, allow_dirty=args.allow_dirty)
     told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
     slices = [Slices(one, clouds[one.name], made, Shell(), told(one), any_commit=args.delete) for one in jobs]
-    with ThreadPoolExecutor(len(jobs)) as pool:
-      codes = list(pool.map(lambda one: _run_one(one, args), slices))
-  return max(codes)
-
-
-def _run_one(slices: "Slices", args: argparse.Namespace) -> int:
-  """Runs one of the jobs, or deletes what is left of it."""
-  if args.delete:
-    slices.end()
-    return 0
-  slices.note()
-  pause, in_parts = lambda: supervise.pause(_LOOK_S), slices.job.in_parts
-  return supervise.run(slices, restarts=args.restarts, pause=pause, say=slices.say, in_parts=in_parts)
+    return run_all(slices, delete=args.delete, restarts=args.restarts, look_s=_LOOK_S)
 
 
 class Slices(CloudJob):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from condfoley_jax.commands.bar import Bar
-from condfoley_jax.evaluation import evaluate, judges, metrics_page, metrics_table, systems
+from condfoley_jax.evaluation import evaluate, metrics_page, metrics_table, systems
+from condfoley_jax.evaluation.judges import SHIPPED as JUDGES
 from condfoley_jax.evaluation.judges import Judges
 from condfoley_jax.evaluation.metrics_page import Gallery
 from condfoley_jax.evaluation.systems import Group
@@ -39,7 +40,7 @@ class Settings:
 
   data: Path
   weights: tuple[Path, ...] = (folder.SHIPPED,)
-  judges: Path = judges.SHIPPED
+  judges: Path = JUDGES
   only: tuple[str, ...] | None = None
   candidates: tuple[int, ...] = (10,)
   seed: int = 0
@@ -55,16 +56,16 @@ def run(settings: Settings, out: Path) -> None:
   """
   named = _weights(settings.weights)
   main = named.get("model") or next(iter(named.values()))
-  hearing = Judges(main.clip, settings.judges, of=settings.weights[0])
+  judges = Judges(main.clip, settings.judges, of=settings.weights[0])
   tests = TestSet(settings.data, main.clip)
-  groups = _groups(settings, named, tests, hearing)
+  groups = _groups(settings, named, tests, judges)
   for name in RESULTS:
     if (out / name).is_dir():
       raise InputError(f"{out / name}: a folder, where the result goes; move it away or choose another --out")
   with claim.claimed(out), Bar("evaluating") as bar:
     gallery = Gallery(out / "sounds", tests, groups)
-    found = evaluate.run(tests, hearing, groups, out, sounds=gallery, progress=bar.show)
-    found |= {"data": tests.described(), "weights": main.id, "judges": hearing.id, "command": _command(settings, out)}
+    found = evaluate.run(tests, judges, groups, out, sounds=gallery, progress=bar.show)
+    found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
     numbers = json.dumps(found, indent=1) + "\n"
     texts = (numbers, metrics_table.markdown(found), metrics_page.page(found, gallery, tests))
     interrupt.write_together(out, dict(zip(RESULTS, texts, strict=True)))
@@ -73,7 +74,7 @@ def run(settings: Settings, out: Path) -> None:
 def _command(settings: Settings, out: Path) -> str:
   """What the user would type to get the same."""
   weights = ",".join(map(str, settings.weights)) if settings.weights != (folder.SHIPPED,) else None
-  own = settings.judges if settings.judges != judges.SHIPPED else None
+  own = settings.judges if settings.judges != JUDGES else None
   given = {
     "--data": settings.data,
     "--weights": weights,
@@ -105,7 +106,7 @@ def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
   return found
 
 
-def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet, hearing: Judges) -> list[Group]:
+def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet, judges: Judges) -> list[Group]:
   """What is wanted of what there is."""
   wanted = _wanted(settings, named)
   groups = [systems.reference_group(tests, settings.seed, wanted)]
@@ -114,7 +115,7 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
       groups.append(systems.ceiling_group(weights, settings.seed))
       if weights.conventions.detail_frames:
         groups.append(systems.without_detail_group(weights, settings.seed))
-      groups.append(systems.style_group(weights, hearing.material, hearing.id))
+      groups.append(systems.style_group(weights, judges.material, judges.id))
       groups += [systems.guided_group(weights, guidance, settings.seed) for guidance in settings.guidance]
       ranked = {"candidates": settings.candidates, "taus_s": settings.taus_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
