@@ -168,7 +168,7 @@ def test_one_that_fails_is_told_and_deleted(place, capfd, mishap, code):
   assert "gh failed: as the script says" in capfd.readouterr().err and jobsets(place) == []
 
 
-@pytest.mark.parametrize("mishap", ["fail", "fail_after"])
+@pytest.mark.parametrize("mishap", ["fail", pytest.param("fail_after", marks=pytest.mark.slow)])
 def test_whatever_fails_twice_is_tried_again(place, mishap):
   steps = ("images describe", "apply", "get jobset", "logs --selector", "rsync", "delete jobset")
   script(place, *((step, [1, 2], mishap) for step in steps))

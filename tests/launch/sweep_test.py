@@ -205,6 +205,7 @@ def test_several_run_at_a_time_after_what_they_read(home):
   assert (home / "out" / "logs" / "base.log").exists()
 
 
+@pytest.mark.slow
 def test_what_is_scored_is_trained_before_however_many_run_at_a_time(home):
   """The stand-in fails where the weights that it is to score are not there."""
   assert go(home, "--parallel", "4", name="paper_ablations") == 0 and ran(home)[-1] == "evaluation"
