@@ -2,11 +2,11 @@
 
 mini:            the next weights to ship, part by part; `base` is what `condfoley generate` reads.
 paper_ablations: the systems of the paper's tables that are trained, each named as `evaluate` names it, on the shipped
-                 networks for half of base's steps (40 minutes each at most on 2 cores), and base_half, base for as
-                 many; then all systems evaluated, of the shipped weights the best of 10, 30 and 100 takes too, and by
-                 several tau.
-sizes:           transformers of less and more layers and width.
-codebook:        codebooks of 256 to 2048 codes, and the transformer on each.
+                 networks for half of the 5,500 steps of the config (40 minutes each at most on 2 cores), and
+                 base_half, all of the model for as many; then all systems evaluated, of the shipped weights the best
+                 of 10, 30 and 100 takes too, and by several tau.
+sizes:           transformers of less and more layers and width, and their first takes.
+codebook:        codebooks of 256 to 2048 codes, the transformer on each, and its first takes.
 guidance:        the shipped weights with guidance from 1, none, to 4.
 rerank_n:        the best of 10, 30 and 100 takes of the shipped weights, and by several tau.
 seeds:           base_half by itself; `--seeds 3` is what it is for.
@@ -77,13 +77,16 @@ class Evaluate:
 
 Run = Train | Evaluate
 
+# What a VQGAN's loss listens with: like the judge of material, and of another seed.
+_CLASSIFIER = Train("classifier", "configs/classifier.py:mini", changes={"seed": 1})
+
 
 def mini() -> tuple[Run, ...]:
-  """Where a network is like a judge, it has another seed than that."""
+  """The ranker is like a judge, and has another seed."""
   parts = {"vqgan": "vqgan", "video_encoder": "video_encoder", "vocoder": "vocoder", "sync_net": "ranker"}
   return (
-    Train("classifier", "configs/classifier.py:mini", changes={"seed": 1}),
-    Train("vqgan", "configs/vqgan.py:mini", {"lpaps": "classifier"}),
+    _CLASSIFIER,
+    Train("vqgan", "configs/vqgan.py:mini", {"lpaps": _CLASSIFIER.name}),
     Train("vocoder", "configs/vocoder.py:mini"),
     Train("video_encoder", "configs/video_encoder.py:mini"),
     Train("ranker", "configs/sync.py:mini", {"video_encoder": "video_encoder"}, {"seed": 1}),
@@ -119,23 +122,28 @@ def paper_ablations() -> tuple[Run, ...]:
 def sizes() -> tuple[Run, ...]:
   """The mini transformer is `six`."""
   grid = {"two": (2, 192), "four": (4, 192), "six": (6, 192), "narrow": (6, 128), "wide": (6, 256)}
-  return tuple(
+  trained = (
     _half(name, "base", {"model.transformer.layers": layers, "model.transformer.width": width})
     for name, (layers, width) in grid.items()
   )
+  return (*trained, _first_takes(tuple(grid)))
 
 
 def codebook() -> tuple[Run, ...]:
-  """Each size's VQGAN, and a transformer on its codes."""
-  found: list[Run] = []
-  for codes in (256, 512, 1024, 2048):
+  """Each size's VQGAN, by the recipe of `mini`, and a transformer on its codes.
+
+  Losses are of a code: between codebooks only what is heard can be compared.
+  """
+  sizes = (256, 512, 1024, 2048)
+  found: list[Run] = [_CLASSIFIER]
+  for codes in sizes:
     vqgan = f"vqgan_{codes}"
     size = {"model.vqgan.quantizer.vocab": codes}
-    found.append(Train(vqgan, "configs/vqgan.py:mini", changes=size))
+    found.append(Train(vqgan, "configs/vqgan.py:mini", {"lpaps": _CLASSIFIER.name}, size))
     vocab = {"model.transformer.vocab": codes} | size
     of_codes = _half(f"codes_{codes}", f"codes_{codes}", vocab)
     found.append(dataclasses.replace(of_codes, pretrained=_FROM_SHIPPED | {"vqgan": vqgan}))
-  return tuple(found)
+  return (*found, _first_takes(tuple(f"codes_{codes}" for codes in sizes)))
 
 
 def guidance() -> tuple[Run, ...]:
@@ -159,9 +167,12 @@ def seeds() -> tuple[Run, ...]:
 
 def _half(name: str, cache: str, changes: Mapping[str, Any] = {}) -> Train:
   option = "" if name not in _ABLATIONS else f",{name}"
-  # Two epochs of pairs of its own are what half of the steps and 40 minutes have room for.
-  own = {} if cache == "base" else {"data.cache_epochs": 2}
-  return Train(name, f"configs/transformer.py:mini{option}", _FROM_SHIPPED, _HALF | own | changes, cache)
+  return Train(name, f"configs/transformer.py:mini{option}", _FROM_SHIPPED, _HALF | changes, cache)
+
+
+def _first_takes(names: tuple[str, ...]) -> Evaluate:
+  """Of runs, and nothing else; the shipped weights say what clips are."""
+  return Evaluate("evaluation", (SHIPPED, *names), {"systems": ",".join(names)})
 
 
 _ABLATIONS = ("no_condition", "no_condition_video", "no_augmentation", "random_condition")

@@ -92,8 +92,11 @@ def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
     for place, group in enumerate(runs.values()):
       values = [float(row[metric]) for row in group if metric in row]
       if found := mean_of(values):
-        axes.barh(place, found[0], color="#7aa6c2", xerr=found[1] or None, ecolor="#333333")
+        # No bars: they would have to begin at 0, and losses differ in their second digit.
+        axes.errorbar(found[0], place, xerr=found[1], fmt="o", color="#3b7ea1", ecolor="#333333")
         axes.plot(values, [place] * len(values), "k.", markersize=3)
+    axes.grid(axis="y", color="#dddddd")
+    axes.set_ylim(-0.5, len(runs) - 0.5)
     axes.set_yticks(range(len(runs)), list(runs) if column == 0 else [""] * len(runs))
     axes.invert_yaxis()
     axes.set_title(metric)

@@ -28,8 +28,9 @@ class Settings:
 
   Attributes:
     data: prepared test split.
-    weights: folders; one named after a variant (`systems.VARIANTS`), or `weights` in such a one, gives that system,
-      one other `base` and `rerank`.
+    weights: folders. The first that is not named after a variant (`systems.VARIANTS`) is the model, which gives `base`
+      and `rerank`; each other gives a system of its folder's name, or of the folder's that holds it where it is called
+      `weights`: its first take, as its codes alone sound.
     judges: folder of what judges (`Judges`).
     only: systems wanted; None for all.
     candidates: takes that are ranked; of several numbers, each.
@@ -92,14 +93,14 @@ def _listed(numbers: Sequence[float]) -> str:
 
 
 def _weights(directories: Sequence[Path]) -> dict[str, folder.Weights]:
-  """By name of a variant, or under "model"."""
+  """By the names of their systems, the model's under "model"."""
   found: dict[str, folder.Weights] = {}
   for directory in directories:
     # A run of `train` leaves its weights in a folder of that name in its own.
     name = directory.parent.name if directory.name == "weights" else directory.name
-    name = name if name in systems.VARIANTS else "model"
-    if name in found:
-      raise InputError(f"{directory}: a second folder for {name}; name it after one of {', '.join(systems.VARIANTS)}")
+    name = name if name in systems.VARIANTS or "model" in found else "model"
+    if name != "model" and (name in found or not systems.may_be_named(name)):
+      raise InputError(f"{directory}: {name} is the name of another system, or cannot be one; rename the folder")
     found[name] = generate.load(directory)
     if found[name].clip != next(iter(found.values())).clip:
       raise InputError(f"{directory}: another clip than {directories[0]}; evaluate them apart")
@@ -114,13 +115,13 @@ def _groups(settings: Settings, named: dict[str, folder.Weights], tests: TestSet
     if name == "model":
       groups.append(systems.ceiling_group(weights, settings.seed))
       if weights.conventions.detail_frames:
-        groups.append(systems.without_detail_group(weights, settings.seed))
+        groups.append(systems.plain_group(systems.WITHOUT_DETAIL, weights, settings.seed))
       groups.append(systems.style_group(weights, judges.material, judges.id))
       groups += [systems.guided_group(weights, guidance, settings.seed) for guidance in settings.guidance]
       ranked = {"candidates": settings.candidates, "taus_s": settings.taus_s, "systems": wanted}
       groups.append(systems.model_group(weights, seed=settings.seed, **ranked))
     else:
-      groups.append(systems.variant_group(name, weights, settings.seed))
+      groups.append(systems.plain_group(name, weights, settings.seed))
   groups = [group._replace(systems=tuple(s for s in group.systems if s in wanted)) for group in groups]
   return [group for group in groups if group.systems]
 

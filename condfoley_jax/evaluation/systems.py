@@ -3,11 +3,12 @@
 `references` need no training, `ceilings` put the truth in place of a part of the chain, to show which part loses what
 (true sound through mel and vocoder; through codes too; the example's own sound at the true onsets), `model` is what the
 weights generate, its first take and, of several, the one ranked best, and the example's sounds where they see onsets;
-`without_detail` is the first take as its codes alone sound, `guidance_G` with other guidance, `style` the truth in the
-example's texture.
+`without_detail` is the first take as its codes alone sound, as is that of other weights, `guidance_G` with other
+guidance, `style` the truth in the example's texture.
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,8 +27,7 @@ REFERENCES = ("oracle", "silence", "noise", "chance", "random_onsets", "metronom
 CEILINGS = ("vocoder", "codes_vocoder", "true_onsets")
 WITHOUT_DETAIL = "without_detail"
 STYLE = ("style_transfer",)
-# Systems of weights folders of these names, of which one take is made: the paper's ablations, and all of the model,
-# trained for as long.
+# The paper's systems that are trained by themselves, and all of the model, trained for as long as most of them.
 VARIANTS = (
   "base_half",
   "no_condition",
@@ -37,8 +37,11 @@ VARIANTS = (
   "specvqgan",
   "specvqgan_finetuned",
 )
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 # What skill is measured against.
 BASELINES = ("random_onsets", "metronome", "onset_transfer")
+# "truth" is what a file beside theirs is called.
+_TAKEN = {*REFERENCES, *CEILINGS, *STYLE, *BASELINES, WITHOUT_DETAIL, "base", "rerank", "truth"}
 
 Sounds = Mapping[str, np.ndarray]
 Make = Callable[[int, Item], Sounds]
@@ -110,18 +113,14 @@ def style_group(weights: Weights, network: VGGishish, network_id: str) -> Group:
   return Group(STYLE, make, dict.fromkeys(STYLE, f"weights {weights.id}, features {network_id}"))
 
 
-def variant_group(name: str, weights: Weights, seed: int) -> Group:
-  """One take of other weights, as the system `name`."""
-  generator = generate.Generator(weights)
-  sampling = generate.sampling_of(weights.conventions)
-  make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
-  return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
+def plain_group(name: str, weights: Weights, seed: int) -> Group:
+  """The first take as its codes alone sound, as the system `name`.
 
-
-def without_detail_group(weights: Weights, seed: int) -> Group:
-  """The first take as codes alone sound."""
+  What the example gives beside its codes (`sampling/detail.py`) is not learned: with it, weights that know nothing of
+  the example would have some of its sound.
+  """
   plain = dataclasses.replace(weights.conventions, detail_frames=0)
-  return variant_group(WITHOUT_DETAIL, dataclasses.replace(weights, conventions=plain), seed)
+  return _first_take(name, dataclasses.replace(weights, conventions=plain), seed)
 
 
 def guided(guidance: float) -> str:
@@ -133,8 +132,15 @@ def guided_group(weights: Weights, guidance: float, seed: int) -> Group:
   """The first take with another guidance."""
   other = dataclasses.replace(weights.conventions, guidance=guidance)
   name = guided(guidance)
-  found = variant_group(name, dataclasses.replace(weights, conventions=other), seed)
+  found = _first_take(name, dataclasses.replace(weights, conventions=other), seed)
   return found._replace(identity={name: f"{found.identity[name]}, guidance {guidance:g}"})
+
+
+def _first_take(name: str, weights: Weights, seed: int) -> Group:
+  generator = generate.Generator(weights)
+  sampling = generate.sampling_of(weights.conventions)
+  make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
+  return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
 
 
 def choices(candidates: Sequence[int], taus_s: Sequence[float]) -> dict[str, tuple[int, float]]:
@@ -146,6 +152,12 @@ def choices(candidates: Sequence[int], taus_s: Sequence[float]) -> dict[str, tup
   found = {"rerank": (most, tau_s)}
   found |= {f"rerank_{count}": (count, tau_s) for count in candidates if count != most}
   return found | {f"rerank_tau_{other:g}": (most, other) for other in taus_s[1:]}
+
+
+def may_be_named(name: str) -> bool:
+  """Whether weights may give a system of this name: a file's, and that of no other."""
+  name = name.casefold()
+  return bool(_NAME.fullmatch(name)) and name not in _TAKEN and not name.startswith(("rerank_", "guidance_"))
 
 
 def model_systems(ranked: Iterable[str]) -> tuple[str, ...]:

@@ -236,9 +236,10 @@ def test_the_table_has_a_row_for_each_system(results):
   assert float(oracle["legacy_ap"].split()[0]) == round(told["systems"]["oracle"]["legacy_ap"]["value"], 2)
 
 
-@pytest.mark.parametrize("name", ["no_condition", "no_condition/weights"])
-def test_a_folder_named_after_an_ablation_is_that_system(name, data, tmp_path, monkeypatch):
-  weights = tmp_path / name
+@pytest.mark.parametrize("name", ["no_condition", "mine"])
+@pytest.mark.parametrize("inner", ["", "weights"])
+def test_other_folders_are_systems_of_their_names(name, inner, data, tmp_path, monkeypatch):
+  weights = tmp_path / name / inner
   weights.parent.mkdir(exist_ok=True)
   weights.symlink_to(folder.SHIPPED)
   both = f"{folder.SHIPPED},{weights}"
@@ -249,8 +250,8 @@ def test_a_folder_named_after_an_ablation_is_that_system(name, data, tmp_path, m
     raise InputError("asked")
 
   monkeypatch.setattr(command.evaluate, "run", run)
-  assert evaluate(data, tmp_path / "out", "--weights", both, "--systems", "base,no_condition") == 2
-  assert [group.systems for group in asked] == [("base",), ("no_condition",)]
+  assert evaluate(data, tmp_path / "out", "--weights", both, "--systems", f"base,{name}") == 2
+  assert [group.systems for group in asked] == [("base",), (name,)]
 
 
 @pytest.mark.parametrize(
@@ -258,10 +259,7 @@ def test_a_folder_named_after_an_ablation_is_that_system(name, data, tmp_path, m
   [
     (["--systems", "nosuch"], "--systems nosuch: not there; choose of oracle"),
     (["--weights", "nowhere"], "nowhere/config.json: not found"),
-    (
-      ["--weights", f"{folder.SHIPPED},{folder.SHIPPED}"],
-      "a second folder for model; name it after one of base_half, no_condition",
-    ),
+    (["--weights", f"{folder.SHIPPED},x/vocoder"], "x/vocoder: vocoder is the name of another system, or cannot be"),
     (["--seed", "1"], "records/oracle.jsonl: of another evaluation (made with seed 0)"),
   ],
 )

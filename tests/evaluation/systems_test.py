@@ -145,19 +145,22 @@ def test_onset_transfer_pastes_the_example_where_onsets_are_seen():
   np.testing.assert_array_equal(made(1, 0.2)["onset_transfer"], expected)
 
 
-def test_a_variant_is_one_take_with_the_first_seed():
-  group = systems.variant_group("no_condition", WEIGHTS, SEED)
-  found = group.make(0, item(0))
-  assert set(found) == {"no_condition"} == set(group.systems) and seed_of(found["no_condition"]) == SEED
-
-
-def test_without_detail_is_the_first_take_of_the_same_weights_that_add_none(monkeypatch):
+def test_other_weights_give_their_first_take_as_its_codes_alone_sound(monkeypatch):
   kept = []
   monkeypatch.setattr(Generator, "__init__", lambda self, weights: kept.append(weights))
   detailed = dataclasses.replace(WEIGHTS, conventions=dataclasses.replace(OURS, detail_frames=7))
-  group = systems.without_detail_group(detailed, SEED)
-  assert kept == [WEIGHTS] and group.systems == ("without_detail",)
-  assert seed_of(group.make(0, item(0))["without_detail"]) == SEED
+  group = systems.plain_group("no_condition", detailed, SEED)
+  found = group.make(0, item(0))
+  assert kept == [WEIGHTS] and set(found) == {"no_condition"} == set(group.systems)
+  assert seed_of(found["no_condition"]) == SEED
+
+
+@pytest.mark.parametrize(
+  "name", ["base", "Truth", "rerank_10", "guidance_2", "vocoder", "a b", "", ".x", "a/b", "metronome"]
+)
+def test_names_of_systems_and_no_names_are_not_for_weights(name):
+  assert not systems.may_be_named(name)
+  assert systems.may_be_named(f"x{name}") == (name not in ("a b", "a/b"))
 
 
 def test_other_guidance_is_the_first_take_of_the_same_weights_that_say_so(monkeypatch):
