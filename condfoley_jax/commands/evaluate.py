@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import condfoley_jax
 from condfoley_jax.commands.bar import Bar
 from condfoley_jax.evaluation import evaluate, metrics_page, metrics_table, systems
 from condfoley_jax.evaluation.judges import SHIPPED as JUDGES
@@ -67,6 +68,8 @@ def run(settings: Settings, out: Path) -> None:
     gallery = Gallery(out / "sounds", tests, groups)
     found = evaluate.run(tests, judges, groups, out, sounds=gallery, progress=bar.show)
     found |= {"data": tests.described(), "weights": main.id, "judges": judges.id, "command": _command(settings, out)}
+    made = {system: group.identity[system] for group in groups for system in group.systems}
+    found |= {"version": condfoley_jax.__version__, "made_with": made}
     numbers = json.dumps(found, indent=1) + "\n"
     texts = (numbers, metrics_table.markdown(found), metrics_page.page(found, gallery, tests))
     interrupt.write_together(out, dict(zip(RESULTS, texts, strict=True)))

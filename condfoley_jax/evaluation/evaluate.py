@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
+import jax
 import numpy as np
 
 import condfoley_jax
@@ -50,8 +51,8 @@ def run(
   Raises:
     InputError: records in `out` are of another evaluation.
   """
-  # The version is what says that a seed gives the same take.
-  code = {"version": condfoley_jax.__version__, "scores": scoring.VERSION}
+  # The version says that a seed gives the same take, on one kind of device: accelerators have narrower weights.
+  code = {"version": condfoley_jax.__version__, "backend": jax.default_backend(), "scores": scoring.VERSION}
   identity = {"data": tests.identity, "judges": judges.id, **code}
   truth = Records(out / "records" / "truth.jsonl", identity)
   kept = {

@@ -13,7 +13,7 @@ import soundfile
 from condfoley_jax import figures
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.audio.onsets import detect_onsets
-from condfoley_jax.evaluation import embed
+from condfoley_jax.evaluation import embed, metrics_table
 from condfoley_jax.evaluation.systems import VARIANTS, WITHOUT_DETAIL, Group, Sounds
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from data_pipelines.media import write_wav
@@ -102,6 +102,7 @@ def page(found: Mapping, gallery: Gallery, tests: TestSet) -> str:
     data=html.escape(", ".join(f"{k}: {v}" for k, v in found["data"].items())),
     weights=html.escape(str(found["weights"])),
     judges=_judges(found["classifier"]),
+    few=html.escape(metrics_table.of_few(found)),
     tables=tables,
     comparisons=_comparisons(found["comparisons"]),
     trials=trials,
@@ -129,7 +130,8 @@ def _cell(told: Mapping | None) -> str:
 
 def _judges(classifier: Mapping) -> str:
   return "; ".join(
-    f"{html.escape(name.replace('_', ' '))} {told['value']:.3f} ({told['ci95'][0]:.3f} to {told['ci95'][1]:.3f})"
+    f"{html.escape(name.replace('_', ' '))} {told['value']:.3f} "
+    f"({told['ci95'][0]:.3f} to {told['ci95'][1]:.3f}, n {told['n']})"
     for name, told in classifier.items()
   )
 
@@ -164,7 +166,7 @@ def _trial(item: Item, gallery: Gallery, tests: TestSet) -> str:
     for name, frames, onsets in films
   ]
   rows = "".join(_lane(name, audio, rate, tests) for name, audio in lanes)
-  kind = "match" if item.match else "mismatch"
+  kind = {True: "match", False: "mismatch", None: "not labelled"}[item.match]
   return f"<section><h3>{html.escape(item.name)} <small>{kind}</small></h3>{''.join(strips)}{rows}</section>"
 
 

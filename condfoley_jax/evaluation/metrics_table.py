@@ -20,6 +20,9 @@ COLUMNS = (
   "legacy_ap",
 )
 
+# Of fewer videos a percentile bootstrap is much too narrow.
+_ENOUGH = 10
+
 
 def markdown(found: Mapping) -> str:
   """Values of "systems" and "ceilings" of metrics.json with their intervals, what they are to be read by, which part
@@ -29,11 +32,17 @@ def markdown(found: Mapping) -> str:
   lines += [
     f"| {system} | " + " | ".join(_cell(row.get(name)) for name in COLUMNS) + " |" for system, row in told.items()
   ]
-  judges = "; ".join(f"`{name}` {_cell(row)}" for name, row in found["classifier"].items())
-  lines += ["", "- In parentheses: 95 % intervals, where they have a width."]
+  judges = "; ".join(f"`{name}` {_cell(row)} of {row['n']}" for name, row in found["classifier"].items())
+  lines += ["", f"- In parentheses: 95 % intervals, where they have a width. {of_few(found)}".rstrip()]
   lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
   return "\n\n".join(["\n".join(lines), substitutions.markdown(found), paper_tables.markdown(found)])
+
+
+def of_few(found: Mapping) -> str:
+  """What is to be said of the intervals where they are of few videos; "" of enough."""
+  videos = found["data"]["videos"]
+  return f"They are of {videos} videos alone, too few to say how sure a value is." if videos < _ENOUGH else ""
 
 
 def _baselines(told: Mapping[str, Mapping]) -> list[str]:

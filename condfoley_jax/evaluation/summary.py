@@ -1,6 +1,6 @@
 """Records of all items -> metrics with intervals, comparisons of systems, and how good the judges are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -51,12 +51,13 @@ COMPARED = (
   "onset_ap",
   "onset_f1_100ms",
   "onset_f1_50ms",
+  "onset_f1_25ms",
   "sync_in_time",
+  "sync_error_s",
 )
 # What models make is compared with the first take of the full one, variants with that of the one trained as long, and
 # with what does not look or does not learn.
 _FULL = dict.fromkeys(VARIANTS, "base_half") | dict.fromkeys(("rerank", WITHOUT_DETAIL, "base_half"), "base")
-PAIRS = (*_FULL.items(), *((m, baseline) for m in ("base", *_FULL) for baseline in BASELINES))
 
 # The same resamples for every metric and system, so that their intervals can be laid side by side.
 _SEED = 0
@@ -83,16 +84,27 @@ def summarise(
   return {name: _told(_metrics(truth, records)) | _skill(truth, records, floor) for name, records in scores.items()}
 
 
+def pairs(systems: Collection[str]) -> list[tuple[str, str]]:
+  """Of these systems those that are compared: models with the full one, and with what does not look or learn.
+
+  What is ranked otherwise, `rerank_*`, is compared with `base` and with `rerank`.
+  """
+  others = [system for system in systems if system.startswith("rerank_")]
+  found = [*_FULL.items(), *((model, baseline) for model in ("base", *_FULL) for baseline in BASELINES)]
+  found += [(other, full) for other in others for full in ("base", "rerank")]
+  return [pair for pair in found if all(system in systems for system in pair)]
+
+
 def compare(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, dict]]:
-  """Paired tests: "A - B" -> metric -> {"difference", "ci95", "p", "p_holm"}, for those of `PAIRS` that are there.
+  """Paired tests: "A - B" -> metric -> {"difference", "ci95", "p", "p_holm"}, for `pairs`.
 
   p_holm is corrected over all pairs that are compared by the metric; a metric of which a pair has no item is left out.
   """
-  pairs = [pair for pair in PAIRS if all(system in scores for system in pair)]
-  found: dict[str, dict[str, dict]] = {" - ".join(pair): {} for pair in pairs}
+  compared = pairs(scores)
+  found: dict[str, dict[str, dict]] = {" - ".join(pair): {} for pair in compared}
   for metric in COMPARED:
-    values = {system: _values(metric, truth, scores[system]) for pair in pairs for system in pair}
-    made = {(a, b): intervals.paired(values[a], values[b], _factors(metric, truth), _SEED) for a, b in pairs}
+    values = {system: _values(metric, truth, scores[system]) for pair in compared for system in pair}
+    made = {(a, b): intervals.paired(values[a], values[b], _factors(metric, truth), _SEED) for a, b in compared}
     made = {pair: test for pair, test in made.items() if test.difference.n}
     p_holm = intervals.holm([test.p for test in made.values()])
     for (pair, test), corrected in zip(made.items(), p_holm, strict=True):
@@ -119,7 +131,8 @@ def preferences(truth: Sequence[Record], scores: Mapping[str, Sequence[Record]])
 
 
 def judged(truth: Sequence[Record]) -> Told:
-  """How often judges are right on true sound (labels: where one holds for all of it), and the onset detector's F1."""
+  """How often judges are right on true sound (labels: where one holds for all of it), and the onset detector's F1 where
+  contacts are labelled."""
   labels = {"material": MATERIALS, "action": ACTIONS}
   found = {}
   for label, names in labels.items():
@@ -129,20 +142,21 @@ def judged(truth: Sequence[Record]) -> Told:
     ]
     found[f"{label}_accuracy"] = np.array(right, float)
   found["sync_in_time"] = np.array([t["sync_in_time"] for t in truth], float)
-  f1 = [onset_scores.detection(np.array(t["contacts_s"]), np.array(t["onsets_s"]), 0.05).f1 for t in truth]
-  found["onset_detector_f1_50ms"] = np.array(f1)
+  detected = lambda t: onset_scores.detection(np.array(t["contacts_s"]), np.array(t["onsets_s"]), 0.05).f1
+  found["onset_detector_f1_50ms"] = np.array([detected(t) if t["contacts_s"] else np.nan for t in truth])
   return _told({metric: intervals.mean(values, _factors(metric, truth), _SEED) for metric, values in found.items()})
 
 
 def _metrics(truth: Sequence[Record], records: Sequence[Record]) -> dict[str, Interval]:
-  match = np.array([t["match"] for t in truth])
+  # Neither where the actions of one of the two are not labelled.
+  match, mismatch = (np.array([t["match"] is wanted for t in truth]) for wanted in (True, False))
   mean = lambda name, kept=slice(None): intervals.mean(
     _values(name, truth, records)[kept], [videos[kept] for videos in _factors(name, truth)], _SEED
   )
   found = {}
   for name in ("material_accuracy", "action_accuracy"):
     found |= {
-      f"{name}{part}": mean(name, k) for part, k in (("", slice(None)), ("_match", match), ("_mismatch", ~match))
+      f"{name}{part}": mean(name, k) for part, k in (("", slice(None)), ("_match", match), ("_mismatch", mismatch))
     }
   found |= {name: mean(name) for name in MEANS}
   return found | _latency(truth, records) | _frechet(truth, records)

@@ -28,7 +28,7 @@ class Item:
     target: name of the target's clip, which several items share.
     video: of the target; items of one video are not independent.
     example_video: likewise of the example.
-    match: the same actions are labelled in target and example.
+    match: the same actions are labelled in target and example; None where none are in one of the two.
     query: uint8 [T, S, S, 3], the target's pictures.
     example: pictures and sound of the example.
     sounds: true sound of the target, sound of the example, their detected onsets, rate.
@@ -41,7 +41,7 @@ class Item:
   target: str
   video: str
   example_video: str
-  match: bool
+  match: bool | None
   query: np.ndarray
   example: Example
   sounds: Trial

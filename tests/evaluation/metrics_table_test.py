@@ -12,6 +12,7 @@ FOUND = {
   },
   "ceilings": {"vocoder": {"onset_ap": told(0.998, 0.996, 1.0)}},
   "preferences": {},
+  "data": {"videos": 10},
   "classifier": {"material_accuracy": told(0.569, 0.474, 0.664), "action_accuracy": told(1.0, 1.0, 1.0)},
 }
 
@@ -33,6 +34,11 @@ def test_a_value_has_its_interval_unless_that_shows_no_width():
 
 def test_below_are_the_judges_on_true_sound_and_what_skill_is_over():
   text = " ".join(metrics_table.markdown(FOUND).split())
-  assert "true sound: `material_accuracy` 0.57 (0.47, 0.66); `action_accuracy` 1.00." in text
+  assert "true sound: `material_accuracy` 0.57 (0.47, 0.66) of 9; `action_accuracy` 1.00 of 9." in text
   assert "over metronome" in text
   assert "`onset_skill` is" not in metrics_table.markdown(FOUND | {"systems": {}})
+
+
+def test_intervals_of_few_videos_are_said_to_be():
+  assert "too few" not in metrics_table.markdown(FOUND)
+  assert "of 9 videos alone, too few" in metrics_table.markdown(FOUND | {"data": {"videos": 9}})

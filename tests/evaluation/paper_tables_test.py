@@ -10,6 +10,8 @@ PAPER = Path(__file__).parents[2].parent / "shared" / "paper.txt"
 NAMES = {
   "style_transfer": "Style transfer*",
   "onset_transfer": "Onset transfer",
+  "chance": "Chance",
+  "specvqgan": "SpecVQGAN [",
   "specvqgan_finetuned": "SpecVQGAN - finetuned",
   "no_condition": "Ours - No cond.",
   "base": "Ours - Base",
@@ -44,5 +46,24 @@ def test_every_row_is_a_system_that_evaluate_knows():
 @pytest.mark.parametrize("system", NAMES)
 def test_table_1_is_the_papers(system):
   (line,) = [line for line in PAPER.read_text().splitlines() if line.startswith(NAMES[system]) and "\t" in line][:1]
-  numbers = [float(cell) for cell in line.split("\t")[1:]]
+  numbers = [None if cell == "–" else float(cell) for cell in line.split("\t")[1:]]
   assert numbers == list(paper_tables.TABLE_1[system])
+
+
+NAMES_2 = {
+  "style_transfer": "Style transfer*",
+  "onset_transfer": "Onset transfer",
+  "specvqgan": "SpecVQGAN [",
+  "no_condition": "\t- cond.\t",
+  "no_condition_video": "\t- cond. video",
+  "no_augmentation": "\t- augment",
+  "random_condition": "\tw/ rand. cond.",
+  "rerank": "\t+ re-rank",
+}
+
+
+@pytest.mark.skipif(not PAPER.exists(), reason="the paper is not here")
+@pytest.mark.parametrize("system", NAMES_2)
+def test_table_2_is_the_papers(system):
+  (line,) = [x for x in PAPER.read_text().splitlines() if x.startswith(NAMES_2[system]) and "±" in x]
+  assert line.split("\t")[2:] == [f"{value:.1f} (± {half:.1f})" for value, half in paper_tables.TABLE_2[system]]

@@ -108,9 +108,10 @@ def test_true_onsets_are_the_example_s_sound_and_wrong_material_another_s_at_the
     assert found[[300, 1200]].tolist() == [np.float32(source.example.audio_N[500])] * 2
 
 
-def test_onset_transfer_pastes_where_onsets_are_seen():
+def test_onset_transfer_pastes_where_contacts_that_are_seen_are_heard():
   case = trial(0, example=[0.5])
-  found = reference_systems.onset_transfer(case, np.array([0.3, 1.2]), rng())
+  later_s = reference_systems._HEARD_LATER_S
+  found = reference_systems.onset_transfer(case, np.array([0.3, 1.2]) - later_s, rng())
   assert found[[300, 1200]].tolist() == [np.float32(case.example.audio_N[500])] * 2
 
 

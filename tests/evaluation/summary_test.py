@@ -132,6 +132,28 @@ def test_models_are_compared_with_base_and_with_baselines_and_nothing_else_is():
   assert summary.compare(truths(), {"oracle": [], "base": []}) == {}
 
 
+def test_other_rankings_are_compared_with_the_first_take_and_with_the_one():
+  assert summary.pairs(("base", "rerank", "rerank_10", "silence")) == [
+    ("rerank", "base"), ("rerank_10", "base"), ("rerank_10", "rerank"),
+  ]  # fmt: skip
+
+
+def test_pairs_whose_actions_are_not_labelled_are_no_match_and_no_mismatch():
+  truth = truths()
+  half = [t | {"match": None if i % 2 else t["match"]} for i, t in enumerate(truth)]
+  told = summary.summarise(half, {"system": [record(t) for t in half]}, ())["system"]
+  counted = sum(
+    told[f"action_accuracy_{part}"]["n"] for part in ("match", "mismatch") if f"action_accuracy_{part}" in told
+  )
+  assert counted == sum(t["match"] is not None for t in half) < told["action_accuracy"]["n"] == len(truth)
+
+
+def test_the_detector_is_judged_where_contacts_are_labelled():
+  truth = [t | {"contacts_s": []} for t in truths()]
+  assert "onset_detector_f1_50ms" in summary.judged(truths())
+  assert "onset_detector_f1_50ms" not in summary.judged(truth)
+
+
 def test_p_is_of_swaps_of_whole_videos_and_corrected_for_all_pairs():
   truth = many(4)
   made = {"base": 0.5, "rerank": 1.0, "metronome": 0.5}

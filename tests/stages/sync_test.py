@@ -76,9 +76,6 @@ def test_mistakes_are_where_picture_and_sound_overlap():
   stage = stage_of()
   model, batch = filled(lambda: stage.create(Keys(0))), flashes(stage.clip, 8)
   windows = stage.windows(model, batch["frames"], batch["audio"], jax.random.key(0))
-  silent = windows._replace(audio=np.zeros_like(windows.audio))
-  kept = stage._mistaken(silent, batch, jax.random.key(1))
-  np.testing.assert_array_equal(kept, 0)
   for seed in range(5):
     wrong = np.asarray(stage._mistaken(windows, batch, jax.random.key(seed)))
     own = np.arange(wrong.shape[1]) + np.asarray(windows.heard_from)[:, None]
