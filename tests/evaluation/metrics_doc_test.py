@@ -148,3 +148,17 @@ def test_on_the_world_the_judge_of_material_hears_the_example_and_nothing_else(w
     assert set(sorted(scores, key=scores.get)[-2:]) == {"true_onsets", "onset_transfer"} and scores["true_onsets"] > 0.5
     assert scores["silence"] == 0
     assert all(scores[name] < 0.1 for name in ("noise", "chance", "wrong_material", "oracle"))
+
+
+def test_the_page_says_what_was_measured_on_real_videos():
+  real = json.loads((PAGE.parent / "metrics_real.json").read_text())
+  assert real["weights"] == generate.load(folder.SHIPPED).id
+  rows = {"first take": "base", "best of 10": "rerank", "metronome, the best of the baselines": "metronome"}
+  rows |= {"onset transfer": "onset_transfer", "snippets of the example, at the true onsets": "true_onsets"}
+  for said, system in rows.items():
+    value = {m: of(real, m)[system] for m in ("onset_f1_100ms", "onset_f1_50ms", "onset_count_accuracy")}
+    f1, close, counted = value.values()
+    assert f"| {said} | {f1:.2f} | {close:.2f} | {counted:.0%} |".replace("%", " %") in PAGE.read_text()
+  skill = of(real, "onset_skill")
+  assert f"skill of {skill['rerank']:.2f} for the best take and {skill['base']:.2f} for the first" in PAGE.read_text()
+  assert {told["onset_skill"]["over"] for told in real["systems"].values()} == {"metronome"}
