@@ -156,11 +156,15 @@ def test_beam_is_asked_for_in_one_line(videos, tmp_path, capsys):
   assert not (tmp_path / "o").exists()
 
 
-def test_ctrl_c_while_modules_are_loaded_ends_it_without_a_traceback():
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_modules_are_loaded_ends_it_without_a_traceback(ignored):
+  """But where it is ignored, as a shell has it for what runs in the background of a script."""
   code = (
     "import os, signal, sys, types; cli = types.ModuleType('condfoley_jax.cli');"
     "cli.main = lambda: os.kill(os.getpid(), signal.SIGINT); sys.modules['condfoley_jax.cli'] = cli;"
     "import condfoley_jax; condfoley_jax.cli = cli; from condfoley_jax import entry; entry.main()"
   )
-  ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-  assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+  words = [sys.executable, "-c", code]
+  words = ["sh", "-c", """trap '' INT; exec "$@\"""", "sh", *words] if ignored else words
+  ended = subprocess.run(words, capture_output=True, check=False)
+  assert (ended.returncode, ended.stderr) == (0 if ignored else -signal.SIGINT, b"")
