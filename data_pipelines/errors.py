@@ -7,7 +7,11 @@ class InputError(ValueError):
 
 def is_utf8(name: object) -> bool:
   """Whether a name, or a path, is text: files can have names that are not, which no JSON or HTML can hold."""
-  return not any("\udc80" <= letter <= "\udcff" for letter in str(name))
+  try:
+    str(name).encode()
+  except UnicodeEncodeError:
+    return False
+  return True
 
 
 def printable(text: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from condfoley_jax.commands.settings import Settings, parse_example
-from data_pipelines.errors import InputError
+from data_pipelines.errors import InputError, is_utf8
 
 COLUMNS = ("query", "example", "example_start", "seed", "name")
 _SHOWN_LETTERS = 60
@@ -83,7 +83,7 @@ def _json(table: Path) -> list[dict]:
     told = error.strerror if isinstance(error, OSError) else error
     raise InputError(f"{table}: cannot be read ({told}); give JSON lines in UTF-8") from error
   found = []
-  for number, line in enumerate((line for line in text.splitlines() if line.strip()), 1):
+  for number, line in enumerate((line for line in text.split("\n") if line.strip()), 1):
     try:
       row = json.loads(line)
     except (ValueError, RecursionError):
@@ -102,6 +102,9 @@ def _row(where: str, home: Path, number: int, line: dict, settings: Settings) ->
   texts = [line.get("query"), *examples]
   if not examples or not all(isinstance(text, str) and text and "\0" not in text for text in texts):
     raise InputError(f"{where} lacks a query or an example")
+  for text in texts:
+    if not is_utf8(text):
+      raise InputError(f"{where}: `{_short(text)}` is not UTF-8; rename it")
   starts_s = [_number(where, "example_start", start, float) for start in starts]
   if starts_s and len(starts_s) != len(examples):
     raise InputError(f"{where}: {len(starts_s)} example_start for {len(examples)} examples; give one for each, or none")
@@ -119,8 +122,8 @@ def _row(where: str, home: Path, number: int, line: dict, settings: Settings) ->
   query = home / line["query"]
   name = line.get("name", f"{number:05d}-{query.stem}")
   # A name with a dot in front is hidden, and may be that of a folder which a killed run left.
-  named = isinstance(name, str) and name and not name.startswith(".") and "\0" not in name
-  if not named or Path(name).name != name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+  named = isinstance(name, str) and name and not name.startswith(".") and "\0" not in name and is_utf8(name)
+  if not named or Path(name).name != name or len(name.encode()) > _LONGEST_NAME:
     raise _unnamable(where, name)
   return Row(name, query, dataclasses.replace(settings, examples=tuple(chosen), seed=seed))
 

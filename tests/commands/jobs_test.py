@@ -50,6 +50,9 @@ def test_rows_say_what_they_say_and_no_more(tmp_path):
     ('{"query": "q", "example": "e", "seed": true}', "seed `True` is no number"),
     ('{"query": "q", "example": "e", "example_start": [1, 2]}', "2 example_start for 1 examples"),
     ('{"query": "q", "example": "e", "example_start": Infinity}', "must be 0 or more"),
+    ('{"query": "\\ud800.mp4", "example": "e"}', "row 1: `\ud800.mp4` is not UTF-8; rename it"),
+    ('{"query": "q", "example": ["e", "\\udcff.wav"]}', "row 1: `\udcff.wav` is not UTF-8; rename it"),
+    ('{"query": "q", "example": "e", "name": "\\ud800"}', "`\ud800` cannot be the name"),
     ('{"query": "q", "example": "e", "name": 3}', "`3` cannot be the name"),
     ('{"query": "q", "example": "e", "name": "summary.csv"}', "cannot be the name"),
     ("", "has no rows"),
@@ -59,6 +62,12 @@ def test_a_row_that_is_none_is_one_line(row, told, tmp_path):
   with pytest.raises(InputError) as raised:
     _read(tmp_path, row)
   assert told in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_line_ends_where_json_says(tmp_path):
+  names = ["q\u2028.mp4", "q\x85.mp4"]
+  rows = _read(tmp_path, *(json.dumps({"query": name, "example": "e"}, ensure_ascii=False) for name in names))
+  assert [row.query.name for row in rows] == names
 
 
 _ODD = st.sampled_from([None, True, 0, -1, 1.5, 2**40, float("nan"), float("inf"), "", "a", "\0", "..", "\ud800", {}])
@@ -73,3 +82,5 @@ def test_any_json_is_rows_or_one_line(tmp_path_factory, rows):
     assert "jobs.jsonl" in str(error)
   else:
     assert len(read) == len(rows)
+    for row in read:
+      "".join(map(str, (row.name, row.query, *row.settings.files))).encode()
