@@ -1,8 +1,10 @@
 """Weights that make takes for the command line: inputs read, takes sampled and ranked."""
 
 import dataclasses
+import errno
 import math
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from condfoley_jax.commands.bar import Bar
 from condfoley_jax.commands.generation import Generation, Take, describe_inputs, held_down, timed
 from condfoley_jax.commands.settings import Example, Settings, bounds
 from condfoley_jax.sampling import generate as sampler
+from condfoley_jax.sampling import long_video
 from condfoley_jax.sampling.long_video import Frames, Held
 from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.sampling.spans import Joined, Section, Span
@@ -113,10 +116,8 @@ class Maker:
     samples = inputs.query_samples(query, spec, sound=settings.original_db is not None)
     described = describe_inputs(query, settings)  # Before they are read: what changes while they are is seen later.
     seconds = samples / spec.sample_rate
-    # Of a long query one take at a time is in memory, the others in a file.
-    at_once = 1 if self.generator.is_long(frame_count(seconds, spec)) else settings.candidates
-    require_room(query, seconds, at_once, spec)
     spans = spans_of(bounds(query, seconds, settings.examples), frame_count(seconds, spec), spec)
+    self._require_room(query, seconds, spans, settings.candidates)
     damaged_s: dict[str, list[float]] = {name: [] for name in described}
     query_s, *examples_s = damaged_s.values()
     frames = inputs.read_frames(query, spec, query_s, long=self.generator.is_long)
@@ -127,6 +128,19 @@ class Maker:
     sparse = inputs.sparse_frames(query) if self.generator.ranked_by == "sync" else None
     settled = self.settled(settings)
     return Request(query, settled, described, starts_s, examples, frames, spans, seeds, sparse, samples, damaged_s)
+
+  def _require_room(self, query: Path, seconds: float, spans: Sequence[Span], candidates: int) -> None:
+    """`require_room` of what is in memory at once.
+
+    Of a long query that is one take, and of all takes a stretch that is made, or scored; the rest is in a file.
+    """
+    spec = self.spec
+    if not self.generator.is_long(frame_count(seconds, spec)):
+      require_room(query, seconds, candidates, spec)
+      return
+    require_room(query, seconds, 1, spec)
+    longest = max(span.end - span.first for span in spans)
+    require_room(query, min(longest, long_video.CLIPS * spec.frames) / spec.fps, candidates, spec)
 
   def example(self, example: Example, frames: int, damaged_s: list[float]) -> tuple[float, sampler.Example]:
     """Where its clip starts, s, and the clip, for a stretch of `frames` frames; `damaged_s` as in `inputs`.
@@ -182,6 +196,7 @@ class Maker:
       return self._make_long(request, frames, request.examples[0], _zeros(shape))
     joined = Joined(_zeros(shape), len(frames), self.spec)
     for span, example in zip(request.spans, request.examples, strict=True):
+      frames.forget(span.first)
       section = Section(frames, span)
       if self.generator.is_long(len(section)):
         made = self._make_long(
@@ -271,6 +286,9 @@ def _zeros(shape: tuple[int, int]) -> np.ndarray:
   if size <= _IN_MEMORY:
     return np.zeros(shape, np.float32)
   try:
+    # Of a disk that it fills others would have nothing meanwhile.
+    if size > shutil.disk_usage(tempfile.gettempdir()).free:
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with tempfile.TemporaryFile() as file:
       # A file with holes would end the process where one cannot be filled.
       for first in range(0, size, _AT_A_TIME):
