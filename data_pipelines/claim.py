@@ -1,4 +1,4 @@
-"""A folder that one run at a time works in."""
+"""A folder that one run at a time works in, or several that share it."""
 
 import contextlib
 import os
@@ -11,10 +11,11 @@ from data_pipelines.errors import InputError
 
 
 @contextlib.contextmanager
-def claimed(directory: str | os.PathLike) -> Iterator[bool | None]:
+def claimed(directory: str | os.PathLike, *, shared: bool = False) -> Iterator[bool | None]:
   """Has a folder, local or gs://, to itself during the block: `lock.locked`, True or None where nobody knows.
 
-  It is made if it is not there, and removed with its new parents if it is empty in the end.
+  It is made if it is not there, and removed with its new parents if it is empty in the end. Others that share it may
+  work in one that is `shared`.
 
   Raises:
     InputError: another process has it.
@@ -23,7 +24,7 @@ def claimed(directory: str | os.PathLike) -> Iterator[bool | None]:
   made = [p for p in (directory, *directory.parents) if not p.exists()]
   with interrupt.undone(lambda: _remove_empty(made)):
     directory.mkdir(parents=True, exist_ok=True)
-    with lock.locked(directory) as alone:
+    with lock.locked(directory, shared=shared) as alone:
       if alone is False:
         raise InputError(f"{directory}: another run is at work here; wait for its end or choose another folder")
       yield alone

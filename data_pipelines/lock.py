@@ -19,10 +19,10 @@ def token() -> str:
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[bool | None]:
+def locked(path: str | os.PathLike, *, shared: bool = False) -> Iterator[bool | None]:
   """Whether this process has a folder, or a file, to itself during the block; a lock ends with its process.
 
-  None where nobody knows: in buckets, and on file systems without locks.
+  None where nobody knows: in buckets, and on file systems without locks. A `shared` one keeps out those that are not.
   """
   try:
     opened = os.open(path, os.O_RDONLY)
@@ -30,7 +30,7 @@ def locked(path: str | os.PathLike) -> Iterator[bool | None]:
     yield None
     return
   try:
-    yield _lock(opened)
+    yield _lock(opened, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
   finally:
     os.close(opened)
 
@@ -60,9 +60,9 @@ def remove_abandoned(directory: epath.Path) -> None:
           path.unlink()
 
 
-def _lock(opened: int) -> bool | None:
+def _lock(opened: int, kind: int) -> bool | None:
   try:
-    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(opened, kind | fcntl.LOCK_NB)
   except BlockingIOError:
     return False
   except OSError:

@@ -4,6 +4,7 @@ Videos are read ahead and results written behind while the device samples. A row
 summary.csv and fails alone; rows that are there already, of the same settings and inputs, are not made again.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -56,7 +57,9 @@ def run(
   output.require_place(out)
   summary, own = Summary(out, rows, shard), shard.of(rows)
   summary.require_ours()
-  with claim.claimed(shard.place(out)):
+  # Shares are made beside one another, but not beside the whole.
+  beside = claim.claimed(out, shared=True) if shard.count > 1 else contextlib.nullcontext()
+  with beside, claim.claimed(shard.place(out)):
     batch = _Batch(own, out, settings, weights_dir, force, summary)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
@@ -139,12 +142,12 @@ class _Batch:
 
   def _write_all(self, group: Sequence[tuple[Row, Request]], made: Sequence[Takes]) -> None:
     for (row, request), takes in zip(group, made, strict=False):
+      generation, place = self._maker.rank(request, takes, {}), self._out / row.name
       try:
-        generation = self._maker.rank(request, takes, {})
-        self.told[row.name] = _told(
-          output.write(generation, self._out / row.name, force=self._force, weights_dir=self._weights_dir)
-        )
-      except InputError as error:
+        with claim.claimed(place):  # Another command may be at work on what was there, or be making the same.
+          record = output.write(generation, place, force=self._force, weights_dir=self._weights_dir)
+        self.told[row.name] = _told(record)
+      except (InputError, OSError) as error:
         self._fail(row, error)
     self._summary.write(self.told)
 

@@ -80,7 +80,8 @@ def test_a_row_is_what_it_is_alone(made, small_weights, tmp_path):
 
 def test_shares_of_a_batch_make_each_row_once_and_one_summary(made, generate, tmp_path, capsys):
   folder = made[0]
-  parts = [generate(folder / "jobs.csv", tmp_path, "--candidates", "2", f"--shard={i}/2") for i in (2, 1)]
+  with lock.locked(tmp_path, shared=True):  # As another share does that is at work.
+    parts = [generate(folder / "jobs.csv", tmp_path, "--candidates", "2", f"--shard={i}/2") for i in (2, 1)]
   assert parts == [2, 0]
   assert f"1 of 1 rows could not be made; {tmp_path / 'summary.csv'} says why" in capsys.readouterr().err
   whole = (folder / "out" / "summary.csv").read_text()
@@ -115,6 +116,27 @@ def test_two_runs_of_one_share_are_one_too_many(made, generate, tmp_path, capsys
   with lock.locked(place):
     assert generate(made[0] / "jobs.csv", tmp_path, "--shard=1/2") == 2
   assert "another run is at work here" in capsys.readouterr().err
+
+
+def test_shares_are_not_made_beside_the_whole(made, generate, tmp_path, capsys):
+  with lock.locked(tmp_path):
+    assert generate(made[0] / "jobs.csv", tmp_path, "--shard=1/2") == 2
+  with lock.locked(tmp_path, shared=True):
+    assert generate(made[0] / "jobs.csv", tmp_path) == 2
+  told = f"{tmp_path}: another run is at work here"
+  assert [told in line for line in capsys.readouterr().err.splitlines()] == [True, True]
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_in_whose_folder_another_command_is_at_work_fails_alone(made, generate, plain_pictures, tmp_path):
+  folder, out = made[0], tmp_path / "out"
+  write_table(folder / "two.csv", [["0.mp4", "1.mp4", "", "", "taken"], ["2.mp4", "0.mp4", "", "", "free"]])
+  (out / "taken").mkdir(parents=True)
+  with lock.locked(out / "taken"):
+    assert generate(folder / "two.csv", out, "--candidates", "2") == 2
+  taken, free = summary(out)
+  assert taken["status"] == "failed" and f"{out / 'taken'}: another run is at work here" in taken["message"]
+  assert free["status"] == "made" and list((out / "taken").iterdir()) == []
 
 
 def test_what_is_made_is_not_made_again_and_what_has_changed_is(made, generate, monkeypatch, capsys):

@@ -27,6 +27,15 @@ def test_one_process_has_a_folder_until_it_ends_even_if_killed(tmp_path):
       assert alone is True
 
 
+def test_a_shared_folder_is_shared_by_those_that_share_it_alone(tmp_path):
+  with lock.locked(tmp_path, shared=True) as one, lock.locked(tmp_path, shared=True) as other:
+    assert one is True and other is True
+    with lock.locked(tmp_path) as alone:
+      assert alone is False
+  with lock.locked(tmp_path), lock.locked(tmp_path, shared=True) as shared:
+    assert shared is False
+
+
 def test_nobody_knows_who_works_in_a_bucket():
   with lock.locked("gs://bucket/data") as alone:
     assert alone is None
