@@ -2,18 +2,17 @@
 
 import argparse
 import dataclasses
-import errno
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from condfoley_jax import arguments
 from condfoley_jax.commands import accelerator, caches
 from data_pipelines import interrupt
-from data_pipelines.errors import InputError, printable
+from data_pipelines.errors import InputError, is_failing, printable
 
-# What the system says where a disk, or a bucket that is mounted, fails.
-_FAILING = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNRESET)
+_STANDARD_OUTPUT = "standard output"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,34 +26,54 @@ def main(argv: Sequence[str] | None = None) -> int:
   if rest and args.command != "train":
     dashed = "; put -- before files whose names begin with a dash" if rest[0].startswith("-") else ""
     args.refuse(f"unknown argument {rest[0]}{dashed}")
+  place = vars(args).get("out") or vars(args).get("workdir")
+  code = ended(args.command, functools.partial(args.run, args, rest), place)
+  return code if argv is not None else leave(code)
+
+
+def ended(command: str, work: Callable[[], object], place: object) -> int:
+  """The exit code of a command's work, as `main` gives it.
+
+  Args:
+    command: its name.
+    work: what it does.
+    place: where its results go; None if there is no such place.
+  """
   accelerator.expect_no_tpu()
-  code = _run(args, rest)
-  if code and argv is None and "jax" in sys.modules:
-    sys.stdout.flush()
-    os._exit(code)  # Threads that are still at work crash or complain when an interpreter is taken apart around them.
-  return code
-
-
-def _run(args: argparse.Namespace, rest: Sequence[str]) -> int:
   try:
     with interrupt.handled(), caches.chosen():
-      args.run(args, rest)
+      work()
+      _flush()
   except InputError as error:
-    return _fail(args.command, str(error), 1 if _is_failing(error.__cause__) else 2)
+    return _fail(command, str(error), 1 if is_failing(error) else 2)
   except OSError as error:
     # An open file on a disk that fills up does not know its name.
-    place = error.filename or vars(args).get("out") or vars(args).get("workdir") or "standard output"
-    if _is_failing(error):
-      return _fail(args.command, f"{place}: {error.strerror}; run this again", 1)
-    return _fail(args.command, f"{place}: {error.strerror or error}; choose another place", 2)
+    place = error.filename or place or _STANDARD_OUTPUT
+    if is_failing(error):
+      return _fail(command, f"{place}: {error.strerror}; run this again", 1)
+    return _fail(command, f"{place}: {error.strerror or error}; choose another place", 2)
   except interrupt.Interrupted as error:
-    return _fail(args.command, f"interrupted by {error}", error.exit_code)
+    return _fail(command, f"interrupted by {error}", error.exit_code)
   return 0
 
 
-def _is_failing(error: BaseException | None) -> bool:
-  """Whether it, or what it came of, is of a disk or network that fails."""
-  return error is not None and (getattr(error, "errno", None) in _FAILING or _is_failing(error.__cause__))
+def leave(code: int) -> int:
+  """An exit code, unless threads may be at work still: the process ends here then."""
+  try:
+    _flush()
+  except OSError:
+    # It was told. At its end Python would try again, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  if code and "jax" in sys.modules:
+    os._exit(code)  # They crash or complain when an interpreter is taken apart around them.
+  return code
+
+
+def _flush() -> None:
+  try:
+    print(end="", flush=True)
+  except OSError as error:
+    raise OSError(error.errno, error.strerror, _STANDARD_OUTPUT) from error
 
 
 def _fail(command: str, message: str, code: int) -> int:

@@ -10,11 +10,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from condfoley_jax.commands import generate, page
-from condfoley_jax.commands.generation import Generation
-from condfoley_jax.commands.settings import Example, Settings
-from data_pipelines.builders.drumstick import render
+from condfoley_jax import cli
+from data_pipelines.errors import printable
+
+if TYPE_CHECKING:
+  from condfoley_jax.commands.generation import Generation
 
 # (query, example) by number of the rendered video; the second and third differ in the example alone.
 PAIRS = ((0, 1), (2, 3), (2, 4))
@@ -22,7 +24,12 @@ VIDEOS = 5
 
 
 def run(out: Path, *, candidates: int = 2) -> Path:
-  """Writes `out`/NAME/ per pair and `out`/report.html, whose path it returns."""
+  """Writes `out`/NAME/ per pair and `out`/report.html, whose path it returns; raises as `generate.run`."""
+  # Here, as in `cli`: caches are chosen before JAX is loaded.
+  from condfoley_jax.commands import generate, page
+  from condfoley_jax.commands.settings import Example, Settings
+  from data_pipelines.builders.drumstick import render
+
   workers = min(2, os.cpu_count() or 1)
   videos = render.render_videos(out / "videos", split="test", seed=0, count=VIDEOS, workers=workers)
   names, made = [], []
@@ -35,7 +42,7 @@ def run(out: Path, *, candidates: int = 2) -> Path:
   return out / "report.html"
 
 
-def _total(made: Sequence[Generation]) -> dict[str, float]:
+def _total(made: Sequence["Generation"]) -> dict[str, float]:
   """Seconds per stage of all generations together."""
   return {stage: sum(g.seconds[stage] for g in made) for stage in made[0].seconds}
 
@@ -43,9 +50,12 @@ def _total(made: Sequence[Generation]) -> dict[str, float]:
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
-  report = run(parser.parse_args().out)
-  print(f"open {report}", file=sys.stderr)
-  return 0
+  out = parser.parse_args().out
+  return cli.leave(cli.ended("demo", lambda: _make(out), out))
+
+
+def _make(out: Path) -> None:
+  print(f"open {printable(run(out))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,19 @@ def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeyp
   assert f"{tmp_path / 'o'}: No space left on device" in line
 
 
+@pytest.mark.parametrize("letters", [1, 10_000])
+def test_standard_output_that_cannot_be_written_is_one_line(letters):
+  """At the end, or before it where more is printed than Python holds back."""
+  code = f"import sys; from condfoley_jax import cli; cli._RUN['inspect'] = lambda *_: print('x' * {letters});"
+  code += "sys.argv = ['condfoley', 'inspect', 'f']; sys.exit(cli.main())"
+  environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+  with open("/dev/full", "w") as full:
+    words = [sys.executable, "-c", code]
+    ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+  told = "condfoley inspect: standard output: No space left on device; choose another place\n"
+  assert (ended.returncode, ended.stderr) == (2, told)
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_disk_that_fails_is_no_wrong_use(tmp_path, monkeypatch, capsys, told):
   """A launcher tries again what ends with 1, and nothing that ends with 2; also where another module told of it."""

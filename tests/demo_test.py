@@ -1,6 +1,10 @@
 """`make demo`'s program: three results and one page that holds them."""
 
 import re
+import subprocess
+import sys
+
+import pytest
 
 from condfoley_jax import demo
 
@@ -20,3 +24,19 @@ def test_demo_writes_results_and_one_page(tmp_path, monkeypatch):
   assert "Recorded" not in text and ">real<" not in text
   assert text.count("<section") >= len(demo.PAIRS)
   assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+  ("before", "exit_code", "told"),
+  [
+    ("", 2, "{out}: Not a directory; choose another place"),
+    ("import os; demo.run = lambda _: os.kill(os.getpid(), 2)", 130, "interrupted by SIGINT"),
+  ],
+)
+def test_what_ends_it_is_one_line(before, exit_code, told, tmp_path):
+  out = tmp_path / "file" / "demo"
+  out.parent.touch()
+  code = f"import sys; from condfoley_jax import demo; {before}\nsys.exit(demo.main())"
+  ended = subprocess.run([sys.executable, "-c", code, f"--out={out}"], capture_output=True, text=True, check=False)
+  assert (ended.returncode, ended.stdout) == (exit_code, "")
+  assert ended.stderr == f"condfoley demo: {told.format(out=out / 'videos' if exit_code == 2 else out)}\n"
