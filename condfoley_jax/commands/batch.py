@@ -13,6 +13,7 @@ import numpy as np
 
 from condfoley_jax.commands import batch_summary, jobs, output
 from condfoley_jax.commands.ahead import read_ahead
+from condfoley_jax.commands.bar import Bar
 from condfoley_jax.commands.batch_summary import WHOLE, Shard, Summary
 from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
@@ -20,8 +21,8 @@ from condfoley_jax.commands.maker import Maker, Request
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.sampling.generate import Takes
 from condfoley_jax.sampling.rerank import Sync, over_segments
-from data_pipelines import claim
-from data_pipelines.errors import InputError, printable
+from data_pipelines import claim, interrupt
+from data_pipelines.errors import InputError, is_failing, printable
 
 # Names that no row may have.
 TAKEN = (batch_summary.FILE, batch_summary.SHARDS)
@@ -64,7 +65,16 @@ def run(
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
   if failed:
-    raise InputError(f"{table}: {len(failed)} of {len(own)} rows could not be made; {out / TAKEN[0]} says why")
+    told = f"{len(failed)} of {len(own)} rows could not be made; {out / TAKEN[0]} says why"
+    raise InputError(f"{table}: {told}") from batch.failing
+
+
+def message_of(error: InputError | OSError, row: Row) -> str:
+  """What is told of a row that cannot be made."""
+  if not isinstance(error, OSError):
+    return str(error)
+  remedy = "run this again" if is_failing(error) else "check the path"
+  return f"{error.filename or row.query}: {error.strerror or error}; {remedy}"
 
 
 class _Batch:
@@ -81,9 +91,15 @@ class _Batch:
   ):
     self._rows, self._out, self._settings, self._weights_dir = rows, out, settings, weights_dir
     self._force, self._summary = force, summary
+    self.failing: InputError | OSError | None = None  # Of a row that another try may mend.
     with timed("load weights", {}):
       self._maker = Maker(weights_dir, settings)
-    self.told = {row.name: self._earlier(row) for row in rows}
+    self.told: dict[str, dict | None] = {}
+    with Bar("look for what is made") as bar:  # All inputs are read.
+      for row in rows:
+        interrupt.check()
+        self.told[row.name] = self._earlier(row)
+        bar.show(len(self.told), len(rows))
 
   def make(self) -> None:
     """Makes what is left; one group is written while the next is sampled."""
@@ -161,10 +177,9 @@ class _Batch:
     return record and _told(record)
 
   def _fail(self, row: Row, error: InputError | OSError) -> None:
-    message = str(error)
-    if isinstance(error, OSError):
-      message = f"{error.filename or row.query}: {error.strerror or error}; check the path"
-    self.told[row.name] = {"status": "failed", "message": printable(message)}
+    if is_failing(error):
+      self.failing = error
+    self.told[row.name] = {"status": "failed", "message": printable(message_of(error, row))}
 
   def _count(self) -> str:
     return f"{sum(told is not None for told in self.told.values())} of {len(self._rows)}:"

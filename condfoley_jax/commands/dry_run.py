@@ -7,12 +7,13 @@ import numpy as np
 
 from condfoley_jax.commands import batch, generate, jobs, output
 from condfoley_jax.commands.bar import Bar
+from condfoley_jax.commands.batch_summary import WHOLE, Summary
 from condfoley_jax.commands.generation import timed
 from condfoley_jax.commands.jobs import Row
 from condfoley_jax.commands.maker import Maker, Request
 from condfoley_jax.commands.settings import Settings
 from data_pipelines import interrupt
-from data_pipelines.errors import InputError, printable
+from data_pipelines.errors import InputError, is_failing, printable
 
 # Pictures of a long query that are in memory.
 _AT_ONCE = 256
@@ -33,9 +34,11 @@ def run(
   """
   rows = jobs.read(source, settings, taken=batch.TAKEN) if many else [Row("", source, settings)]
   output.require_place(out)
+  if many:
+    Summary(out, rows, WHOLE).require_ours()
   with timed("load weights", {}):
     maker = Maker(weights_dir, settings)
-  failed, seconds, made = [], 0.0, 0
+  failed, failing, seconds, made = [], None, 0.0, 0
   with Bar("read") as bar:
     for number, row in enumerate(rows):
       interrupt.check()
@@ -49,16 +52,18 @@ def run(
         _read_through(request)
         seconds += request.samples / maker.spec.sample_rate
         generate.tell_damage(request.inputs, request.damaged_s)
-      except InputError as error:
-        failed.append(str(error))
+      except (InputError, OSError) as error:
+        failed.append(batch.message_of(error, row))
+        if is_failing(error):
+          failing = error
       finally:
         bar.show(number + 1, len(rows))
   if not many and failed:
-    raise InputError(failed[0])
+    raise InputError(failed[0]) from failing
   for told in failed:
     print(f"condfoley generate: {printable(told)}", file=sys.stderr)
   if failed:
-    raise InputError(f"{source}: {len(failed)} of {len(rows)} rows cannot be made; mend or remove them")
+    raise InputError(f"{source}: {len(failed)} of {len(rows)} rows cannot be made; mend or remove them") from failing
   takes = settings.candidates * (len(rows) - made)
   told = f"{takes} take{'s' * (takes != 1)}, {seconds * settings.candidates:.1f} s of sound"
   print(f"{printable(source)}: can be made: {told}" + (f"; {made} rows are made already" if made else ""))

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import shutil
@@ -267,6 +268,34 @@ def test_a_row_that_cannot_be_looked_at_fails_alone(videos, generate, tmp_path, 
   assert [row["status"] for row in summary(tmp_path / "out")] == ["failed", "made"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_row_that_a_failing_disk_keeps_from_being_made_is_no_wrong_use(generate, tmp_path, monkeypatch, capsys, told):
+  """A launcher tries again what ends with 1, and nothing that ends with 2."""
+
+  def failing(self, query, settings):
+    if query.name == "bad.mp4":
+      raise InputError(f"{query}: empty file")
+    error = OSError(errno.EIO, "Input/output error", str(query))
+    if told:
+      raise InputError(f"{query}: Input/output error; run this again") from error
+    raise error
+
+  monkeypatch.setattr(maker.Maker, "read", failing)
+  write_table(tmp_path / "jobs.csv", [[name, "e.mp4", "", "", ""] for name in ("bad.mp4", "good.mp4", "bad.mp4")])
+  for words in ([], ["--dry-run"]):
+    assert generate(tmp_path / "jobs.csv", tmp_path / "out", *words) == 1
+  assert "3 of 3 rows" in capsys.readouterr().err.splitlines()[-1]
+  assert [row["message"].endswith("; run this again") for row in summary(tmp_path / "out")] == [False, True, False]
+
+
+def test_it_is_shown_how_many_earlier_results_were_looked_at(generate, tmp_path, monkeypatch):
+  shown = []
+  monkeypatch.setattr(batch.Bar, "show", lambda self, done, total: shown.append((done, total)))
+  write_table(tmp_path / "jobs.csv", [["q.mp4", "e.mp4", "", "", ""]] * 2)
+  assert generate(tmp_path / "jobs.csv", tmp_path / "out") == 2
+  assert shown == [(1, 2), (2, 2)]
+
+
 def test_a_summary_that_comes_while_a_batch_is_at_work_is_kept(videos, generate, tmp_path, monkeypatch, capsys):
   write_table(tmp_path / "jobs.csv", [[videos[0], videos[1], "", "", "a"]])
   write, out = output.write, tmp_path / "out"
@@ -287,9 +316,10 @@ def test_a_summary_that_is_the_users_is_kept(text, generate, tmp_path, capsys):
   if text:
     (tmp_path / batch_summary.FILE).write_text(text)
   before = (tmp_path / batch_summary.FILE).read_text()
-  assert generate(table, tmp_path) == 2
-  (line,) = capsys.readouterr().err.splitlines()
-  assert "no batch wrote it" in line and (tmp_path / batch_summary.FILE).read_text() == before
+  for words in ([], ["--dry-run"]):
+    assert generate(table, tmp_path, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no batch wrote it" in line and (tmp_path / batch_summary.FILE).read_text() == before
 
 
 def test_a_summary_that_is_no_file_is_kept(generate, tmp_path, capsys):
@@ -302,11 +332,14 @@ def test_a_summary_that_is_no_file_is_kept(generate, tmp_path, capsys):
     summary_path.rmdir() if summary_path.is_dir() else summary_path.unlink()
 
 
-def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path):
+def test_rows_whose_names_no_system_takes_fail_alone(videos, generate, tmp_path, capsys):
   long = "x" * 300 + ".mp4"
   write_table(tmp_path / "jobs.csv", [[long, videos[0], "", "", "long"], [videos[0], long, "", "", "example"]])
   assert generate(tmp_path / "jobs.csv", tmp_path / "out") == 2
   assert [row["status"] for row in summary(tmp_path / "out")] == ["failed", "failed"]
+  assert generate(tmp_path / "jobs.csv", tmp_path / "out", "--dry-run") == 2
+  told = capsys.readouterr().err.splitlines()
+  assert len(told) == 4 and "2 of 2 rows cannot be made" in told[-1]
 
 
 @pytest.mark.slow
