@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
 
 from condfoley_jax.clip import ClipSpec
+from condfoley_jax.commands import bar
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.conventions import Conventions
 from condfoley_jax.sampling import generate as sampler
@@ -141,7 +141,6 @@ def timed(stage: str, seconds: dict[str, float]) -> Iterator[Callable[[], dict[s
     return seconds | {stage: time.monotonic() - start}
 
   interrupt.check()
-  console = Console(stderr=True)
-  with interrupt.undone(console.show_cursor), console.status(f"{stage} ..."):
+  with interrupt.undone(bar.CONSOLE.show_cursor), bar.CONSOLE.status(f"{stage} ..."):
     yield so_far
   seconds.update(so_far())
