@@ -14,9 +14,10 @@ from condfoley_jax.evaluation.reference_systems import Sound, Trial
 from condfoley_jax.sampling.generate import Example
 from data_pipelines import dataset
 from data_pipelines.builders import protocol
-from data_pipelines.builders.clips import Clip, format_second_clip
+from data_pipelines.builders.clips import Clip, exact, format_second_clip
 from data_pipelines.builders.events import Event
 from data_pipelines.errors import InputError
+from data_pipelines.pairs import event_frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +137,7 @@ class TestSet:
 
   def _first(self, clip: Clip) -> int:
     """The frame in which a clip begins."""
-    return int(clip.start_s * self.spec.fps)
+    return event_frame(exact(clip.start_s), self.spec.fps)
 
   def _window(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     spec = self.spec
@@ -146,9 +147,9 @@ class TestSet:
     return window.frames[:, inside, inside], window.audio
 
   def _events(self, clip: Clip) -> list[Event]:
-    start_s = self._first(clip) / self.spec.fps
+    first = self._first(clip)
     events = self._videos[clip.video].events
-    return [e for e in events if 0 <= e.time_s - start_s < self.spec.seconds]
+    return [e for e in events if 0 <= event_frame(e.time_s, self.spec.fps) - first < self.spec.frames]
 
 
 def _lists(directory: Path) -> list[Path]:

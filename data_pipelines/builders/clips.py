@@ -11,8 +11,9 @@ from condfoley_jax import clip
 from data_pipelines.builders.source import read_strings
 from data_pipelines.errors import InputError, printable
 
-# Samples per second of the lists that count samples.
+# Samples per second of the lists that count samples, and frames of a second: all times of the others are of whole ones.
 LIST_RATE = clip.PAPER.sample_rate
+LIST_FPS = clip.PAPER.fps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,15 @@ def parse_second_clip(text: str, where: str) -> Clip:
 def format_second_clip(clip: Clip) -> str:
   """What `parse_second_clip` reads; the start has four decimals."""
   return f"{clip.video}_{clip.start_s:.4f}"
+
+
+def exact(time_s: float) -> float:
+  """The time of the whole frame that `time_s`, s, is to four decimals; `time_s` where it is that of none.
+
+  Labels and lists of Greatest Hits have times of frames so: 4.7333 is 71 / 15 s, but lies before frame 71.
+  """
+  frame_s = round(time_s * LIST_FPS) / LIST_FPS
+  return frame_s if round(frame_s, 4) == round(time_s, 4) else time_s
 
 
 def read_clips(path: pathlib.Path, remedy: str) -> list[Clip]:

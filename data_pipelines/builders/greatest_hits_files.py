@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 
 from data_pipelines.builders import unpacked
+from data_pipelines.builders.clips import exact
 from data_pipelines.builders.events import Event, read_events
 from data_pipelines.builders.hit_records import FILE_NAME, parse_hit_record
 from data_pipelines.builders.source import by_id, read_table
@@ -47,10 +48,14 @@ def find_files(folder: pathlib.Path) -> dict[str, VideoFiles]:
 
 
 def read_labels(path: pathlib.Path) -> tuple[Event, ...]:
-  """Events of a `_times.txt` or a `hit_record.json`. Raises InputError if it is damaged."""
+  """Events of a `_times.txt` or a `hit_record.json`, at the exact times of their frames.
+
+  Raises:
+    InputError: it is damaged.
+  """
   if path.name == FILE_NAME:
     return parse_hit_record(path.read_bytes(), str(path))
-  return tuple(read_events(path))
+  return tuple(dataclasses.replace(event, time_s=exact(event.time_s)) for event in read_events(path))
 
 
 def _find_published(folder: pathlib.Path) -> dict[str, VideoFiles]:

@@ -4,10 +4,12 @@ Each is a list of [time in seconds, "material action"]; what is not known is Non
 videos' ids: in `greatest_hit_meta_info.tar.gz`, in what it unpacks to, or beside unpacked pictures.
 """
 
+import dataclasses
 import pathlib
 import tarfile
 from collections.abc import Iterator
 
+from data_pipelines.builders.clips import exact
 from data_pipelines.builders.events import UNKNOWN, Event, parse_event
 from data_pipelines.builders.source import parse_json
 from data_pipelines.errors import InputError
@@ -19,7 +21,7 @@ _REMEDY = f"fetch {ARCHIVE} of the published code again"
 
 
 def parse_hit_record(content: bytes, where: str) -> tuple[Event, ...]:
-  """Events of one file, in its order; their reactions are unknown.
+  """Events of one file, in its order, at the exact times of their frames; their reactions are unknown.
 
   Args:
     content: the JSON text.
@@ -59,7 +61,8 @@ def find_hit_records(folder: pathlib.Path) -> pathlib.Path | None:
 def _event(row: object, where: str) -> Event:
   match row:
     case [int() | float() as time_s, str() as label] if len(words := label.split(" ")) == 2:
-      return parse_event([time_s, *words, UNKNOWN], where)
+      event = parse_event([time_s, *words, UNKNOWN], where)
+      return dataclasses.replace(event, time_s=exact(event.time_s))
   raise InputError(f'{where} is not [time, "material action"]; {_REMEDY}')
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation.test_set import TestSet
-from data_pipelines.builders.events import MATERIALS
+from data_pipelines.builders.events import MATERIALS, Event
 from data_pipelines.dataset import open_dataset
 from data_pipelines.errors import InputError
 from tests.evaluation import trials
@@ -35,6 +35,21 @@ def test_an_item_is_what_its_trial_names(directory):
   # A clip begins in the frame of a contact.
   assert 0 <= item.contacts_s[0] < 1 / MINI.fps
   assert tests.onsets_hz() > 0.5
+
+
+def test_a_clip_begins_in_the_frame_that_its_rounded_time_is_of(directory):
+  target = next(iter(json.loads((directory / "AMT_test_set.json").read_text())))
+  # 32 / 15 s, of which the list has four decimals; the other contact lies just after the clip.
+  change(directory, lambda text: text.replace(target, target.rpartition("_")[0] + "_2.1333"))
+  tests = TestSet(directory, MINI)
+  video = tests._videos[target.rpartition("_")[0]]
+  contacts = tuple(Event(frame / MINI.fps, "wood", "hit") for frame in (31, 32, 32 + MINI.frames))
+  tests._videos[video.id] = dataclasses.replace(video, events=contacts)
+  item = next(item for item in tests if item.target.endswith("_2.1333"))
+  np.testing.assert_array_equal(item.contacts_s, [0])
+  window = tests._data.read_window(video, 32, MINI.frames)
+  np.testing.assert_array_equal(item.query, window.frames)
+  np.testing.assert_array_equal(item.sounds.target.audio_N, window.audio)
 
 
 def test_items_repeat(directory):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from data_pipelines.builders import clips
 from data_pipelines.errors import InputError
+from data_pipelines.pairs import event_frame
 from tests.data_pipelines.builders import trees
 
 VIDEOS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1)
@@ -13,6 +14,17 @@ VIDEOS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_s
 def test_sample_clip_round_trip(video, sample):
   clip = clips.parse_sample_clip(f"{video}_{sample}", "list")
   assert (clip.video, round(clip.start_s * 22050)) == (video, sample)
+
+
+@pytest.mark.parametrize("frame", range(0, 1000, 7))
+def test_times_of_whole_frames_that_were_rounded_are_exact(frame):
+  assert event_frame(clips.exact(round(frame / 15, 4)), 15) == frame
+  assert clips.exact(frame / 15) == frame / 15
+
+
+@given(st.floats(0, 1e4).filter(lambda time_s: 1e-3 < time_s * 15 % 1 < 1 - 1e-3))
+def test_other_times_stay(time_s):
+  assert clips.exact(time_s) == time_s
 
 
 @given(VIDEOS, st.integers(0, 10**7))

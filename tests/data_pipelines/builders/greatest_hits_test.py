@@ -50,6 +50,14 @@ def test_published_splits_are_the_lists_videos(published):
   ]
 
 
+def test_contacts_lie_in_the_frames_that_their_rounded_times_are_of(published):
+  (published / f"{TEST[0]}_times.txt").write_text(
+    "4.7333 wood hit static\n4.733333 wood hit static\n4.74 wood hit static\n"
+  )
+  one, _ = greatest_hits.sources(published, "test")
+  assert [e.time_s for e in one.events] == [71 / 15, 71 / 15, 4.74]
+
+
 def test_small_version_and_a_video_without_its_wav(tmp_path):
   trees.touch(tmp_path, f"{TEST[0]}_denoised_thumb.mp4", f"{TEST[0]}_times.txt")
   trees.greatest_hits_lists(tmp_path, train=[], val=[], test=TEST[:1])

@@ -5,17 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_pipelines import pairs
 from data_pipelines.builders import events, hit_records
+from data_pipelines.builders.clips import exact
 from data_pipelines.errors import InputError
 from tests.data_pipelines.builders import trees
 
 EVENTS = st.builds(
   events.Event,
-  time_s=st.floats(0, 1e4, allow_nan=False),
+  time_s=st.floats(0, 1e4, allow_nan=False).map(exact),
   material=st.sampled_from((*events.MATERIALS, events.UNKNOWN)),
   action=st.sampled_from((*events.ACTIONS, events.UNKNOWN)),
 )
-RECORDS = {"a": [[0.5, "wood hit"], [1, "plastic-bag scratch"]], "b": [], "c-1": [[2.0667, "None None"]]}
+RECORDS = {"a": [[0.5, "wood hit"], [1, "plastic-bag scratch"]], "b": [], "c-1": [[2.1333, "None None"]]}
 
 
 @given(st.lists(EVENTS, max_size=20))
@@ -70,7 +72,8 @@ def test_archive_and_trees_hold_the_same(tmp_path):
   for folder, path in ((tmp_path / "flat", tree), (tmp_path / "nested", nested), (tmp_path / "packed", archive)):
     assert hit_records.find_hit_records(folder) == path
     read = hit_records.read_hit_records(path)
-    assert {v: [[e.time_s, f"{e.material} {e.action}"] for e in r] for v, r in read.items()} == RECORDS
+    assert {v: [[round(e.time_s, 4), f"{e.material} {e.action}"] for e in r] for v, r in read.items()} == RECORDS
+    assert [pairs.event_frame(e.time_s, 15) for e in read["c-1"]] == [32]
   assert hit_records.find_hit_records(tmp_path) is None
 
 

@@ -7,6 +7,7 @@ import pytest
 from data_pipelines.builders import countix_av, greatest_hits, hit_records, protocol
 from data_pipelines.builders.events import MATERIALS
 from data_pipelines.builders.source import read_table
+from data_pipelines.pairs import event_frame
 from tests.data_pipelines.builders import trees
 
 
@@ -38,6 +39,12 @@ def test_all_hit_records_are_read_without_loss(events):
   assert len({(e.material, e.action) for e in listed}) == 54
 
 
+def test_every_contact_lies_in_its_own_frame(events):
+  times = [e.time_s * 15 for video in events.values() for e in video]
+  assert [event_frame(t / 15, 15) for t in times] == [round(t) for t in times]
+  assert all(abs(t - round(t)) < 1e-9 for t in times)
+
+
 def test_clip_lists(clips, videos):
   assert [len(listed) for listed in clips.values()] == [33_231, 1_955, 4_093]
   assert [len(listed) for listed in videos.values()] == [873, 753, 97]
@@ -46,7 +53,8 @@ def test_clip_lists(clips, videos):
 
 
 def test_every_clip_begins_half_a_second_before_a_labelled_event(clips, events):
-  starts = {(video, int((e.time_s - 0.5) * 22050)) for video, listed in events.items() for e in listed}
+  # The lists were made of rounded times.
+  starts = {(video, int((round(e.time_s, 4) - 0.5) * 22050)) for video, listed in events.items() for e in listed}
   assert {(c.video, round(c.start_s * 22050)) for listed in clips.values() for c in listed} <= starts
 
 
