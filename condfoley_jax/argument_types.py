@@ -88,6 +88,14 @@ def fraction(text: str) -> float:
   return in_range(float, text, "in [0, 1]", lambda value: 0 <= value <= 1)
 
 
+def split_shares(text: str) -> dict[str, float]:
+  """`train=0.8,test=0.2` -> {"train": 0.8, "test": 0.2}"""
+  pairs = [part.rpartition("=") for part in text.split(",")]
+  if not all(name for name, _, _ in pairs) or len({name for name, _, _ in pairs}) < len(pairs):
+    raise argparse.ArgumentTypeError(f"`{text}` are no shares; give each split its own, as train=0.8,val=0.1,test=0.1")
+  return {name: fraction(share) for name, _, share in pairs}
+
+
 def strengths(text: str) -> tuple[float, ...]:
   """`1,2.5`"""
   return tuple(strength(part) for part in text.split(","))

@@ -137,6 +137,8 @@ def _add_prepare(parser: Parser) -> None:
   add("--annotations", type=types.path, metavar="DIR", help="of the published lists (default: source)")
   add("--labels", type=types.path, metavar="CSV", help="events of the videos (for folder)")
   add("--split", default="train", help="train, val, test; published_train, ...")
+  told = "of a folder's videos, as train=0.8,val=0.2 (default: all are of that split)"
+  add("--shares", type=types.split_shares, metavar="S=P[,S=P]", help=told)
   add("--seed", type=types.natural, default=0, metavar="S", help="of the procedural world, drumstick")
   add("--videos", type=types.positive, default=16, metavar="N", help="videos of it to render (default: 16)")
   add("--model", choices=("mini", "paper"), default="mini", help="whose picture size is stored")

@@ -144,7 +144,7 @@ def _export(args: argparse.Namespace, rest: Sequence[str]) -> None:
 def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if not args.verify and not args.dataset:
     args.refuse("name a data set, or a prepared folder with --verify")
-  if args.verify and any((args.dataset, args.out, args.source, args.labels, args.annotations)):
+  if args.verify and any((args.dataset, args.out, args.source, args.labels, args.shares, args.annotations)):
     args.refuse("--verify goes alone: it only reads the folder that it names")
   if not (args.verify or args.check or args.out):
     args.refuse("name a folder for the shards with --out")
@@ -153,7 +153,7 @@ def _prepare(args: argparse.Namespace, rest: Sequence[str]) -> None:
   if args.verify:
     prepare.verify_all(args.verify)
     return
-  names = ("dataset", "source", "annotations", "labels", "split", "seed", "videos", "model", "workers", "beam")
+  names = (field.name for field in dataclasses.fields(prepare.Settings))
   settings = prepare.Settings(**{name: getattr(args, name) for name in names})
   if args.check:
     prepare.check(settings)

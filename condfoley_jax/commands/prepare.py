@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from etils import epath
@@ -30,6 +30,7 @@ class Settings:
     source: folder of the videos; the procedural world needs none.
     annotations: folder of the published lists, by default the source.
     labels: CSV file of events, for folder.
+    shares: of a folder's videos by split; by default all are of `split`.
     split: a name; of the public data sets one of theirs or ours.
     seed, videos: of the procedural world.
     model: whose picture size and filter are stored.
@@ -41,6 +42,7 @@ class Settings:
   source: Path | None = None
   annotations: Path | None = None
   labels: Path | None = None
+  shares: Mapping[str, float] | None = None
   split: str = "train"
   seed: int = 0
   videos: int = 16
@@ -114,6 +116,7 @@ def _check_flags(settings: Settings, out: Path | epath.Path) -> None:
     ("--source", settings.source, ("folder", *public)),
     ("--annotations", settings.annotations, public),
     ("--labels", settings.labels, ("folder",)),
+    ("--shares", settings.shares, ("folder",)),
   )
   for flag, value, datasets in flags:
     if value is not None and settings.dataset not in datasets:
@@ -137,7 +140,7 @@ def _sources(settings: Settings, out: Path, bar: Bar) -> list[Source]:
       world = {"seed": settings.seed, "count": settings.videos, "workers": settings.workers}
       return drumstick.sources(out / "videos", settings.split, **world, progress=bar.show)
     case "folder":
-      shares = {settings.split: 1.0}
+      shares = settings.shares or {settings.split: 1.0}
       return folder.sources(_required(settings), settings.split, shares=shares, labels=settings.labels)
     case public:
       return PUBLIC[public].sources(_required(settings), settings.split, settings.annotations)

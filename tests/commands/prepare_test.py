@@ -6,6 +6,7 @@ from etils import epath
 from condfoley_jax import cli
 from condfoley_jax.commands import prepare as command
 from data_pipelines import lock
+from data_pipelines.builders import folder
 from data_pipelines.builders.drumstick import builder, render
 from data_pipelines.builders.events import read_events, times_path
 from data_pipelines.builders.source import Source
@@ -30,6 +31,30 @@ def test_events_after_the_end_are_left_out_and_told(videos, tmp_path, capsys):
   assert [event["time_s"] for event in video["events"]] == [1.0]
 
 
+def test_shares_split_a_folder(videos, tmp_path, capsys):
+  shares = {"train": 0.5, "val": 0.5}
+  for name in "abcd":
+    (tmp_path / "in").mkdir(exist_ok=True)
+    (tmp_path / "in" / f"{name}.mp4").symlink_to(videos[0])
+  found = {}
+  for split in shares:
+    words = ["folder", "--source", tmp_path / "in", "--shares", "train=0.5,val=0.5", "--split", split]
+    assert prepare(capsys, *words, "--out", tmp_path / split) == (0, [])
+    described = json.loads((tmp_path / split / "dataset.json").read_text())
+    found[split] = [video["id"] for video in described["videos"]]
+  assert found == {split: [n for n in "abcd" if folder.split_of(n, shares) == split] for split in shares}
+  assert all(found.values())
+  code, (line,) = prepare(capsys, *words[:-1], "test", "--out", tmp_path / "test")
+  assert code == 2 and "no split `test`; choose one of train, val" in line
+
+
+@pytest.mark.parametrize("text", ["train", "=1", "train=x", "train=2", "train=0.5,train=0.5", ""])
+def test_shares_that_are_none(tmp_path, capsys, text):
+  with pytest.raises(SystemExit) as caught:
+    cli.main(["prepare", "folder", "--shares", text, "--out", str(tmp_path / "out")])
+  assert caught.value.code == 2 and "argument --shares: " in capsys.readouterr().err
+
+
 def test_a_link_to_nothing_is_refused(videos, tmp_path, capsys):
   (tmp_path / "in").mkdir()
   (tmp_path / "in" / "a.mp4").symlink_to(videos[0])
@@ -45,10 +70,12 @@ def test_a_link_to_nothing_is_refused(videos, tmp_path, capsys):
     ("drumstick", "--source", "folder, greatest_hits, countix_av"),
     ("folder", "--annotations", "greatest_hits, countix_av"),
     ("greatest_hits", "--labels", "folder"),
+    ("greatest_hits", "--shares", "folder"),
   ],
 )
 def test_a_flag_that_would_change_nothing_is_refused(tmp_path, capsys, dataset, flag, fitting):
-  code, (line,) = prepare(capsys, dataset, flag, tmp_path, "--out", tmp_path / "out")
+  value = "train=1" if flag == "--shares" else tmp_path
+  code, (line,) = prepare(capsys, dataset, flag, value, "--out", tmp_path / "out")
   assert code == 2 and f"{flag}: goes with {fitting}, not with {dataset}; leave it out" in line
   assert not (tmp_path / "out").exists()
 
