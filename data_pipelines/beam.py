@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from etils import epath
 
+from data_pipelines import tfrecord
 from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError
-from data_pipelines.prepare import Mapper, ShardTask
+from data_pipelines.prepare import Mapper, ShardTask, state_of
 
 _STAGED = "condfoley-sources"
 Convert = Callable[[ShardTask], int]
@@ -84,13 +85,12 @@ def _copied(path: pathlib.Path, place: epath.Path) -> epath.Path:
 
 
 def _digest(path: pathlib.Path) -> str:
-  stat = path.stat()
-  told = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
+  told = repr((str(path.resolve()), state_of(path)))
   return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _copy(path: pathlib.Path, to: epath.Path) -> None:
-  if to.exists() and to.stat().length == path.stat().st_size:
+  if to.exists() and tfrecord.length(to) == path.stat().st_size:
     return
   to.parent.mkdir(parents=True, exist_ok=True)
   with path.open("rb") as source, to.open("wb") as target:

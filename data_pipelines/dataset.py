@@ -233,7 +233,7 @@ def open_shard(directory: epath.Path, description: dict[str, Any]) -> tfrecord.S
     shard = tfrecord.Shard(path)
   except InputError as e:
     # Where an index does not belong to a shard, the size tells which of them is damaged.
-    if path.exists() and (size := path.stat().length) != description["bytes"]:
+    if path.exists() and (size := tfrecord.length(path)) != description["bytes"]:
       told = f"{size} bytes, but {FILE_NAME} says {description['bytes']}"
       raise InputError(f"{path}: {told}; copy it again or prepare the data again") from e
     raise

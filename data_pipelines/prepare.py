@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ from data_pipelines.workers import mapped
 
 # Small enough that a stopped run loses little and a pod's hosts have shards enough, large enough for long reads.
 VIDEOS_PER_SHARD = 8
-# Folders of shards that no description tells of yet, and in them the mark of a dataset that is half replaced.
+# Folders of shards that no description tells of yet, and in them the mark of one that is half published.
 _WORK, _MARK = ".prepare-", "publishing"
 Progress = Callable[[int, int], None]
 
@@ -113,7 +114,7 @@ def _prepare(
           progress(done, len(sources))
   finally:
     if not any(epath.Path(f"{task.path}.json").exists() for task in tasks):
-      work.rmtree()
+      work.rmtree(missing_ok=True)  # In a bucket a folder without files is none.
   shards = [json.loads(epath.Path(f"{task.path}.json").read_text()) for task in tasks]
   if not any(shard["videos"] for shard in shards):
     work.rmtree()
@@ -143,7 +144,7 @@ def write_shard(task: ShardTask, *, spec: ClipSpec) -> int:
   count = tfrecord.write(shard, _records(task.sources, spec, kept, skipped))
   content = {
     "records": count,
-    "bytes": shard.stat().length,
+    "bytes": tfrecord.length(shard),
     "sha256": dataset.sha256(shard),
     "videos": [dataclasses.asdict(video) for video in kept],
     "skipped": skipped,
@@ -202,9 +203,17 @@ def _check_ids(sources: Sequence[Source], split: str) -> None:
 
 def _fingerprint(sources: Sequence[Source], spec: ClipSpec, name: str, split: str) -> str:
   """Of all that the shards depend on, the size and age of the videos for their content."""
-  files = [[(p, s.st_size, s.st_mtime_ns) for p in (x.video, x.audio) if p and (s := p.stat())] for x in sources]
+  files = [[(path, state_of(path)) for path in (x.video, x.audio) if path] for x in sources]
   told = repr((records.SCHEMA_VERSION, VIDEOS_PER_SHARD, name, split, spec, list(sources), files))
   return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def state_of(path: pathlib.Path) -> tuple:
+  """What changes with the content of a file, or with that of the files of a folder: names, sizes and ages."""
+  if path.is_dir():
+    return tuple((file.name, state_of(file)) for file in sorted(path.iterdir()))
+  stat = path.stat()
+  return stat.st_size, stat.st_mtime_ns
 
 
 def _running_total(counts: Iterable[int]) -> Iterator[int]:
@@ -251,12 +260,13 @@ def _remove_dataset(directory: epath.Path, but: set[epath.Path], mark: epath.Pat
   Args:
     directory: of the dataset; where no description is in it, nothing is removed, unless a run was killed at it.
     but: shards to leave.
-    mark: file to make, which says that this was begun and not finished.
+    mark: file to make, which says that shards are moved now.
   """
   description = directory / dataset.FILE_NAME
-  if not description.exists() and not any(directory.glob(f"{_WORK}*/{_MARK}")):
-    return
+  others = description.exists() or any(directory.glob(f"{_WORK}*/{_MARK}"))
   mark.touch()
+  if not others:
+    return
   description.unlink(missing_ok=True)
   keep = but | {tfrecord.index_path(shard) for shard in but}
   # Each by itself: a run can be killed between the moves of a shard and its index.

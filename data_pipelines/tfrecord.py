@@ -30,6 +30,13 @@ def index_path(shard: str | os.PathLike) -> epath.Path:
   return epath.Path(f"{os.fspath(shard)}{INDEX_SUFFIX}")
 
 
+def length(path: epath.Path) -> int:
+  """Bytes of a file. (`path.stat()` of epath asks for the name of a local file's owner, who may have none.)"""
+  with path.open("rb") as f:
+    f.seek(0, os.SEEK_END)
+    return f.tell()
+
+
 def frame(data: bytes) -> bytes:
   """`data` as one TFRecord: header, data, footer."""
   length = struct.pack("<Q", len(data))
@@ -121,7 +128,7 @@ class Shard:
   def _read_index(self) -> np.ndarray:
     """Offsets and lengths, uint64 [records, 2]."""
     index = index_path(self.path)
-    size = self._readable(self.path, lambda: self.path.stat().length)
+    size = self._readable(self.path, lambda: length(self.path))
     raw = self._readable(index, index.read_bytes)
     if len(raw) % 16 == 0:
       spans = np.frombuffer(raw, "<u8").reshape(-1, 2)

@@ -63,6 +63,13 @@ def bucket():
     def _strip_protocol(cls, path):
       return "/" + path.removeprefix("gs://").removeprefix("gcs://").strip("/")
 
+    # Folders are there as long as files are in them.
+    def mkdir(self, path, create_parents=True, **options):
+      pass
+
+    def makedirs(self, path, exist_ok=False):
+      pass
+
   fsspec.register_implementation("gcs", Bucket, clobber=True)
   return "gs://bucket"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import pickle
 import shutil
 import subprocess
@@ -9,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from etils import epath
 
 from condfoley_jax.clip import MINI
 from data_pipelines import beam, prepare
@@ -56,22 +56,23 @@ def test_beam_makes_the_same_shards(world, here, tmp_path):
   assert prepared(world / "videos", tmp_path / "beam", beam.on("--runner=DirectRunner")) == here
 
 
-def test_workers_that_do_not_see_the_videos_read_copies(world, here, bucket, tmp_path):
+def test_workers_that_do_not_see_the_videos_read_copies(world, here, bucket, tmp_path, monkeypatch):
   videos = tmp_path / "videos"
   shutil.copytree(world / "videos", videos)
+  copied, copy = [], shutil.copyfileobj
+  monkeypatch.setattr(shutil, "copyfileobj", lambda source, target: copied.append(target) or copy(source, target))
 
   @contextlib.contextmanager
   def without_videos(function, tasks):
     convert, given = beam.staged(function, tasks, f"{bucket}/tmp")
-    copies = [epath.Path(copy) for one in given for copy in one.copies.values()]
-    times = [copy.stat().mtime for copy in copies]
+    assert len(copied) == 4
     hidden = videos.rename(tmp_path / "hidden")
     for task in pickle.loads(pickle.dumps(given)):
       pickle.loads(pickle.dumps(convert))(task)
     hidden.rename(videos)
-    # What is there is not copied again.
+    copied.clear()
     assert beam.staged(function, tasks, f"{bucket}/tmp")[1] == given
-    assert [copy.stat().mtime for copy in copies] == times and len(times) == 4
+    assert not copied, "what is there is not copied again"
     yield iter([len(task.sources) for task in tasks])
 
   assert prepared(videos, tmp_path / "out", without_videos) == here
@@ -91,9 +92,17 @@ def test_pictures_of_a_folder_are_copied_together(bucket, tmp_path):
     assert source.video.name == "frames" and source.video != pictures
     return 1
 
-  function, (given,) = beam.staged(convert, [prepare.ShardTask("x", (Source("a", pictures, sound),))], f"{bucket}/tmp")
-  assert function(given) == 1
-  assert seen == [{"1.jpg": "1.jpg", "2.jpg": "2.jpg", "sound.wav": "sound"}]
+  def stage_and_convert():
+    task = prepare.ShardTask("x", (Source("a", pictures, sound),))
+    function, (given,) = beam.staged(convert, [task], f"{bucket}/tmp")
+    assert function(given) == 1
+
+  stage_and_convert()
+  (pictures / "2.jpg").write_text("other")  # As long as before, in a folder that is as old.
+  os.utime(pictures / "2.jpg", ns=(1, 1))
+  stage_and_convert()
+  first = {"1.jpg": "1.jpg", "2.jpg": "2.jpg", "sound.wav": "sound"}
+  assert seen == [first, first | {"2.jpg": "other"}]
 
 
 def test_dataflow_without_a_place_to_read_from_is_one_line():

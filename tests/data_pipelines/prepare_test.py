@@ -1,6 +1,8 @@
+import functools
 import hashlib
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -15,8 +17,11 @@ from condfoley_jax.clip import MINI
 from data_pipelines import dataset, lock, prepare, records, tfrecord, verify
 from data_pipelines.builders.drumstick import builder, picture, render
 from data_pipelines.builders.segments import segments_of
+from data_pipelines.builders.source import Source
 from data_pipelines.errors import InputError
 from tests.data_pipelines import ruler
+from tests.data_pipelines.builders import trees
+from tests.data_pipelines.media import making
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,11 +172,13 @@ def killed_while_publishing(run, videos, out, moves):
 
 
 @pytest.mark.parametrize("moves", range(7))
-def test_killed_while_publishing_it_leaves_nothing_to_a_run_with_other_videos(run, tmp_path, monkeypatch, moves):
+@pytest.mark.parametrize("before", [0, 2])
+def test_killed_while_publishing_it_leaves_nothing_to_other_videos(run, tmp_path, monkeypatch, before, moves):
   monkeypatch.setattr(prepare, "VIDEOS_PER_SHARD", 1)
   videos = ruler.write_videos(tmp_path, [40, 50, 60], [[], [], []])
   out = tmp_path / "out"
-  run(videos[:2], out)
+  if before:
+    run(videos[:before], out)
   killed_while_publishing(run, videos, out, moves)
   run(videos[:1], out)
   run(videos[:1], tmp_path / "alone")
@@ -217,6 +224,20 @@ def test_changed_videos_are_prepared_anew(run, tmp_path, monkeypatch):
   assert [v.frames for v in run(videos, tmp_path / "out").videos] == [45, 50]
 
 
+def test_pictures_that_changed_in_their_folder_are_prepared_anew(tmp_path, monkeypatch):
+  frames = [trees.pictures(tmp_path / name / "frames", 31) for name in "ab"]
+  found = [Source(f.parent.name, f, audio=trees.wav(f.parent / "sound.wav", 2.1)) for f in frames]
+  run = functools.partial(
+    prepare.prepare, lambda: found, tmp_path / "out", MINI, name="x", split="train", mapper=prepare.in_processes(1)
+  )
+  with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    patch.setattr(prepare, "_publish", lambda *args: (_ for _ in ()).throw(MemoryError()))
+    run()
+  (frames[0] / "frame000001.jpg").write_bytes((frames[0] / "frame000010.jpg").read_bytes())
+  opened = run()
+  assert making.indices(opened.read_window(opened.videos[0], 0, 30).frames).tolist() == [9, *range(1, 30)]
+
+
 # With one worker a run that stops and goes on is tested above, in this process.
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, workers):
@@ -250,6 +271,29 @@ def test_a_bucket_works_like_a_folder(run, tmp_path, bucket):
     there.read_window(there.videos[1], 7, 30).audio, here.read_window(here.videos[1], 7, 30).audio
   )
   assert not list(verify.problems(f"{bucket}/data"))
+
+
+def test_a_run_into_a_bucket_that_fails_says_why(run, tmp_path, bucket):
+  with pytest.raises(InputError, match=r"video-0\.mp4: neither it nor the other videos can be used"):
+    run(ruler.write_videos(tmp_path, [29], [[]]), f"{bucket}/short")
+
+  def failing(function, tasks):
+    raise InputError("the cause")
+
+  sources = lambda: [Source("a", tmp_path / "video-0.mp4")]
+  with pytest.raises(InputError, match="the cause"):
+    prepare.prepare(sources, f"{bucket}/failed", MINI, name="x", split="train", mapper=failing)
+  assert not epath.Path(bucket, "failed").exists()
+
+
+def test_files_of_a_user_who_has_no_name(run, tmp_path, monkeypatch):
+  monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+  videos = ruler.write_videos(tmp_path, [40], [[]])
+  assert run(videos, tmp_path / "out").videos[0].frames == 40
+  (shard,) = (tmp_path / "out").glob("*.tfrecord")
+  shard.write_bytes(b"")
+  with pytest.raises(InputError, match=r"0 bytes, but dataset\.json says"):
+    dataset.open_dataset(tmp_path / "out", ruler.SPEC)
 
 
 def test_progress_counts_videos(run, tmp_path, monkeypatch):
