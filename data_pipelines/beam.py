@@ -29,14 +29,14 @@ def on(options: str) -> Mapper:
 
   Args:
     options: Beam's own, e.g. "--runner=DirectRunner" or "--runner=DataflowRunner --project=P --region=R
-      --temp_location=gs://B/tmp --extra_package=WHEEL".
+      --temp_location=gs://B/tmp --extra_package=WHEEL --requirements_file=FILE", of which FILE holds `gcsfs`.
 
   Raises:
     InputError: when called, if Beam is not installed, or a runner elsewhere has no place to read from.
   """
   place = re.search(r"--temp_location[= ](gs://\S+)", options)
-  if "DataflowRunner" in options and not place:
-    raise InputError("--beam: Dataflow's workers see no files of this machine; add --temp_location=gs://BUCKET/tmp")
+  if runs_elsewhere(options) and not place:
+    raise InputError("--beam: workers elsewhere see no files of this machine; add --temp_location=gs://BUCKET/tmp")
 
   @contextlib.contextmanager
   def mapper(function: Convert, tasks: Sequence[ShardTask]) -> Iterator[Iterator[int]]:
@@ -51,6 +51,12 @@ def on(options: str) -> Mapper:
     yield iter([len(task.sources) for task in tasks])
 
   return mapper
+
+
+def runs_elsewhere(options: str) -> bool:
+  """Whether workers do not see this machine's files: those of every runner but Beam's direct ones."""
+  chosen = re.findall(r"--runner[= ](\S+)", options)
+  return bool(chosen) and "direct" not in chosen[-1].lower()
 
 
 @dataclasses.dataclass(frozen=True)

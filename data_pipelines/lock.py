@@ -31,7 +31,7 @@ def token() -> str:
 def locked(path: str | os.PathLike, *, shared: bool = False) -> Iterator[bool | None]:
   """Whether this process has a folder, or a file, to itself during the block; a lock ends with its process.
 
-None where nobody knows: in buckets, on file systems without locks, and on those that other hosts may write to, unless
+  None where nobody knows: in buckets, on file systems without locks, and on those that other hosts may write to, unless
   another process of this host has it. A `shared` one keeps out those that are not.
   """
   try:

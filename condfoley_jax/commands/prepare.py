@@ -109,8 +109,8 @@ def _check_flags(settings: Settings, out: Path | epath.Path) -> None:
   """Raises InputError for a flag that would change nothing, or goes with another one."""
   if settings.dataset == "drumstick" and not isinstance(out, Path):
     raise InputError(f"{out}: the world's videos are rendered beside its shards; give a folder here, and copy it")
-  if settings.beam and "DataflowRunner" in settings.beam and isinstance(out, Path):
-    raise InputError(f"{out}: Dataflow's workers do not see it; give --out gs://BUCKET/FOLDER")
+  if settings.beam and beam.runs_elsewhere(settings.beam) and isinstance(out, Path):
+    raise InputError(f"{out}: Beam's workers elsewhere do not see it; give --out gs://BUCKET/FOLDER")
   public = tuple(PUBLIC)
   flags = (
     ("--source", settings.source, ("folder", *public)),

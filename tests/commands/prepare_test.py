@@ -95,7 +95,9 @@ def test_shards_may_go_to_a_bucket(videos, tmp_path, bucket, capsys):
   assert code == 2 and f"{out}: the world's videos are rendered beside its shards; give a folder here" in line
   dataflow = "--beam=--runner=DataflowRunner --temp_location=gs://b/tmp"
   code, (line,) = prepare(capsys, "folder", "--source", tmp_path / "in", "--out", tmp_path / "out", dataflow)
-  assert code == 2 and f"{tmp_path / 'out'}: Dataflow's workers do not see it; give --out gs://BUCKET/FOLDER" in line
+  assert (
+    code == 2 and f"{tmp_path / 'out'}: Beam's workers elsewhere do not see it; give --out gs://BUCKET/FOLDER" in line
+  )
 
 
 def test_a_run_beside_another_one_changes_nothing(tmp_path, capsys):

@@ -105,6 +105,12 @@ def test_pictures_of_a_folder_are_copied_together(bucket, tmp_path):
   assert seen == [first, first | {"2.jpg": "other"}]
 
 
-def test_dataflow_without_a_place_to_read_from_is_one_line():
+@pytest.mark.parametrize("runner", ["=DataflowRunner", "=dataflow", " Dataflow", "=FlinkRunner"])
+def test_a_runner_elsewhere_without_a_place_to_read_from_is_one_line(runner):
   with pytest.raises(InputError, match="add --temp_location=gs://BUCKET/tmp"):
-    beam.on("--runner=DataflowRunner --project=p")
+    beam.on(f"--project=p --runner{runner} --region=r")
+
+
+@pytest.mark.parametrize("options", ["", "--runner=DirectRunner", "--runner direct", "--project=dataflow"])
+def test_direct_runners_are_here(options):
+  assert not beam.runs_elsewhere(options)
