@@ -4,11 +4,13 @@ A video's id is "<YouTube id>_<start>_<end>", seconds in the YouTube video. Spli
 and `published_test` are the lists of Du et al.: 798, 240 and 465 videos; the first two share 2 videos. `train`, `val`
 and `test` are ours: the same, but `train` leaves out the YouTube videos that are in `val` or `test`.
 
-YouTube videos disappear: those that are not in the folder are left out of the splits, and `check` lists them.
+YouTube videos disappear: those that are not in the folder, or unpacked without their sound, are left out of the splits,
+and `check` lists them.
 """
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 from data_pipelines.builders import base, unpacked
 from data_pipelines.builders.report import Part, Report, lists_part
@@ -37,7 +39,7 @@ _SPAN_LETTERS = len("_0000_0010")
 
 
 def sources(source_dir: str | os.PathLike, split: str, annotations: str | os.PathLike | None = None) -> list[Source]:
-  """Videos of a split that are in the folder, in the order of the published list, to be denoised.
+  """Videos of a split that are in the folder with their sound, in the order of the published list, to be denoised.
 
   Args:
     source_dir: holds, at any depth, `<id>.mp4`, `.mkv` or `.webm`; or as the code of Du et al. unpacks them,
@@ -50,9 +52,10 @@ def sources(source_dir: str | os.PathLike, split: str, annotations: str | os.Pat
   """
   require_split(split, (*SPLITS, *PUBLISHED_SPLITS), "countix_av")
   folder, lists = data_folders(source_dir, annotations, "Countix-AV")
-  found = _find(folder, {name for part in VIDEOS for name in _listed(part, lists)})
+  there = _find(folder, {name for part in VIDEOS for name in _listed(part, lists)})
+  found = {name: path for name, path in there.items() if not _lacks_sound(path)}
   if not found:
-    raise InputError(f"{folder}: {_what_it_lacks(folder)}; get {FETCH}")
+    raise InputError(f"{folder}: {_what_it_lacks(folder, there)}; get {FETCH}")
   part = split.removeprefix("published_")
   spans, labels = _spans(part, lists), _labels(part, lists)
   return [_source(name, found[name], spans[name], labels.get(name)) for name in ids(split, lists) if name in found]
@@ -87,6 +90,7 @@ def check(source_dir: str | os.PathLike, annotations: str | os.PathLike | None =
     folder=folder,
     parts=(
       *(_part(part, listed.get(part, []), found) for part in VIDEOS),
+      *_sound_part(found),
       lists_part(lists, _annotation_names()),
     ),
     unknown=tuple(str(p.relative_to(folder)) for p in find_videos(folder) if p.stem not in known),
@@ -168,7 +172,7 @@ def _find(folder: pathlib.Path, known: set[str]) -> dict[str, pathlib.Path]:
 def _source(name: str, path: pathlib.Path, span_s: tuple[float, float], label: str | None) -> Source:
   audio = None
   if path.is_dir():
-    audio, path = path / "audio" / f"{name}_resampled.wav", path / "frames"
+    audio, path = _sound_of(path), path / "frames"
   return Source(id=name, video=path, audio=audio, label=label, span_s=span_s, denoise=True)
 
 
@@ -177,6 +181,25 @@ def _part(part: str, listed: list[str], found: dict[str, pathlib.Path]) -> Part:
   return Part(f"{part} videos (<id>.mp4, .mkv or .webm)", VIDEOS[part], len(listed) - len(missing), missing)
 
 
-def _what_it_lacks(folder: pathlib.Path) -> str:
+def _sound_of(unpacked_video: pathlib.Path) -> pathlib.Path:
+  return unpacked_video / "audio" / f"{unpacked_video.name}_resampled.wav"
+
+
+def _lacks_sound(path: pathlib.Path) -> bool:
+  """Whether there are pictures without sound: a video's file has its own, or is found to have none when it is read."""
+  return path.is_dir() and not _sound_of(path).is_file()
+
+
+def _sound_part(found: Mapping[str, pathlib.Path]) -> tuple[Part, ...]:
+  """That of unpacked videos, where some lack theirs."""
+  unpacked_videos = [name for name, path in found.items() if path.is_dir()]
+  silent = tuple(name for name in unpacked_videos if _lacks_sound(found[name]))
+  what = "sound of unpacked videos (<id>/audio/<id>_resampled.wav)"
+  return (Part(what, len(unpacked_videos), len(unpacked_videos) - len(silent), silent),) if silent else ()
+
+
+def _what_it_lacks(folder: pathlib.Path, there: Mapping[str, pathlib.Path]) -> str:
+  if there:
+    return "pictures without <id>/audio/<id>_resampled.wav alone"
   videos = find_videos(folder)
   return f"{videos[0].name} and the others are not named by the lists" if videos else "no videos in it"

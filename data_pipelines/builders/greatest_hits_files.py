@@ -12,7 +12,7 @@ import pathlib
 from data_pipelines.builders import unpacked
 from data_pipelines.builders.clips import exact
 from data_pipelines.builders.events import Event, read_events
-from data_pipelines.builders.hit_records import FILE_NAME, parse_hit_record
+from data_pipelines.builders.hit_records import FILE_NAME, parse_hit_record, video_of
 from data_pipelines.builders.source import by_id, read_table
 from data_pipelines.errors import InputError
 
@@ -70,11 +70,8 @@ def _find_published(folder: pathlib.Path) -> dict[str, VideoFiles]:
 
 def _find_unpacked(folder: pathlib.Path) -> dict[str, VideoFiles]:
   folders = unpacked.find_folders(folder)
-  return {video: _unpacked(video, path) for video, path in by_id(folders, map(_id, folders)).items()}
-
-
-def _id(folder: pathlib.Path) -> str:
-  return folder.name.removesuffix("_denoised")
+  found = by_id(folders, (video_of(folder.name) for folder in folders))
+  return {video: _unpacked(video, path) for video, path in found.items()}
 
 
 def _unpacked(video: str, folder: pathlib.Path) -> VideoFiles:

@@ -58,6 +58,11 @@ def find_hit_records(folder: pathlib.Path) -> pathlib.Path | None:
   return folder if next(folder.glob(f"*/{FILE_NAME}"), None) else None
 
 
+def video_of(folder: str) -> str:
+  """The id of the video that is unpacked to a folder of that name, `<video>` or `<video>_denoised`."""
+  return folder.removesuffix("_denoised")
+
+
 def _event(row: object, where: str) -> Event:
   match row:
     case [int() | float() as time_s, str() as label] if len(words := label.split(" ")) == 2:
@@ -68,7 +73,7 @@ def _event(row: object, where: str) -> Event:
 
 def _read_tree(folder: pathlib.Path) -> Iterator[tuple[str, str, bytes]]:
   for path in sorted(folder.glob(f"*/{FILE_NAME}")):
-    yield path.parent.name, str(path), path.read_bytes()
+    yield video_of(path.parent.name), str(path), path.read_bytes()
 
 
 def _read_archive(path: pathlib.Path) -> Iterator[tuple[str, str, bytes]]:
@@ -78,6 +83,6 @@ def _read_archive(path: pathlib.Path) -> Iterator[tuple[str, str, bytes]]:
       for member in archive:
         name = pathlib.PurePosixPath(member.name)
         if member.isfile() and name.name == FILE_NAME:
-          yield name.parent.name, f"{path}:{name}", archive.extractfile(member).read()
+          yield video_of(name.parent.name), f"{path}:{name}", archive.extractfile(member).read()
   except (tarfile.TarError, EOFError, OSError) as e:
     raise InputError(f"{path}: damaged or no archive; {_REMEDY}") from e

@@ -57,6 +57,20 @@ def test_layout_of_the_published_code(tmp_path):
   assert one.denoise
 
 
+def test_pictures_without_their_sound_are_left_out_and_told(tmp_path):
+  trees.countix_lists(tmp_path, train=TRAIN, val=VAL, test=TEST)
+  for name in (TRAIN[0], TRAIN[3]):
+    trees.touch(tmp_path / name, "frames/frame000001.jpg")
+  with pytest.raises(InputError, match=r"pictures without <id>/audio/<id>_resampled\.wav alone; get"):
+    countix_av.sources(tmp_path, "train")
+  trees.touch(tmp_path / TRAIN[3], f"audio/{TRAIN[3]}_resampled.wav")
+  assert [x.id for x in countix_av.sources(tmp_path, "train")] == [TRAIN[3]]
+  report = countix_av.check(tmp_path)
+  sound = report.parts[3]
+  assert (sound.expected, sound.found, sound.missing) == (2, 1, (TRAIN[0],)) and not report.complete
+  assert f"1 of 2; missing: {TRAIN[0]}" in report.text()
+
+
 @pytest.mark.parametrize(
   ("name", "content", "message"),
   [

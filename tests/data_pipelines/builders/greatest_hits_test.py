@@ -163,6 +163,14 @@ def test_check_counts_unpacked_videos_without_their_sound(tmp_path):
   assert (videos.found, sound.expected, sound.found, sound.missing) == (2, 2, 1, ("b",))
 
 
+def test_check_counts_labels_of_unpacked_videos_once(tmp_path):
+  for name in ("a_denoised", "b"):
+    trees.touch(tmp_path / name, "frames/frame000001.jpg")
+    trees.write_json(tmp_path / name / "hit_record.json", [[0.5, "wood hit"]])
+  labels = greatest_hits.check(tmp_path).parts[1]
+  assert (labels.found, labels.missing) == (2, ())
+
+
 def test_check_of_everything(published, monkeypatch):
   monkeypatch.setattr(greatest_hits, "VIDEOS", len(TRAIN + TEST))
   report = greatest_hits.check(published)
