@@ -141,7 +141,7 @@ def _add_prepare(parser: Parser) -> None:
   add("--shares", type=types.split_shares, metavar="S=P[,S=P]", help=told)
   add("--seed", type=types.natural, default=0, metavar="S", help="of the procedural world, drumstick")
   add("--videos", type=types.positive, default=16, metavar="N", help="videos of it to render (default: 16)")
-  add("--model", choices=("mini", "paper"), default="mini", help="whose picture size is stored")
+  add("--model", choices=("mini", "paper", "large"), default="mini", help="whose clips they are for (default: mini)")
   add("--workers", type=types.positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
   add("--beam", metavar="OPTIONS", help="let Beam make it, as --beam=--runner=DirectRunner")
   add("--out", type=types.place, metavar="DIR", help="folder for shards and dataset.json, or gs://")

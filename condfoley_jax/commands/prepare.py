@@ -8,7 +8,7 @@ from pathlib import Path
 
 from etils import epath
 
-from condfoley_jax.clip import MINI, PAPER
+from condfoley_jax.clip import LARGE, MINI, PAPER
 from condfoley_jax.commands.bar import Bar
 from data_pipelines import beam, prepare, verify
 from data_pipelines.builders import countix_av, folder, greatest_hits
@@ -17,7 +17,7 @@ from data_pipelines.builders.source import Source
 from data_pipelines.dataset import Dataset
 from data_pipelines.errors import InputError, is_utf8, printable
 
-MODELS = {"mini": MINI, "paper": PAPER}
+MODELS = {"mini": MINI, "paper": PAPER, "large": LARGE}
 PUBLIC = {"greatest_hits": greatest_hits, "countix_av": countix_av}
 
 
@@ -33,7 +33,7 @@ class Settings:
     shares: of a folder's videos by split; by default all are of `split`.
     split: a name; of the public data sets one of theirs or ours.
     seed, videos: of the procedural world.
-    model: whose picture size and filter are stored.
+    model: whose rates, picture size and filter are stored, and whose clips a video is at least as long as.
     workers: processes.
     beam: options of Apache Beam, which then makes the shards.
   """
@@ -150,7 +150,8 @@ def _beside(settings: Settings, out: Path) -> Callable[[], None] | None:
   """Writes the trials of the world's test split."""
   if not _has_trials(settings):
     return None
-  return lambda: drumstick.write_protocol(out / "videos", settings.seed, settings.videos)
+  seconds = MODELS[settings.model].seconds
+  return lambda: drumstick.write_protocol(out / "videos", settings.seed, settings.videos, seconds)
 
 
 def _has_trials(settings: Settings) -> bool:

@@ -74,7 +74,7 @@ class TestSet:
       where, self.trials = lists[0], protocol.read_protocol(lists[0].parent)
     else:
       where = self._data.directory
-      self.trials = protocol.cover({v.id: (v.frames / spec.fps, v.events) for v in self._data.videos}, spec.seconds)
+      self.trials = protocol.cover({v.id: (v.frames, v.events) for v in self._data.videos}, spec.frames, spec.fps)
     if not self.trials:
       raise InputError(f"{where}: no trial; a test split needs 2 videos or more, each of {spec.seconds:g} s or more")
     self.names = [f"{format_second_clip(t.target)}__{format_second_clip(t.condition)}" for t in self.trials]

@@ -5,11 +5,13 @@ from etils import epath
 
 from condfoley_jax import cli
 from condfoley_jax.commands import prepare as command
+from configs import models as configs_models
 from data_pipelines import lock
 from data_pipelines.builders import folder
 from data_pipelines.builders.drumstick import builder, render
 from data_pipelines.builders.events import read_events, times_path
 from data_pipelines.builders.source import Source
+from data_pipelines.dataset import open_dataset
 from data_pipelines.errors import InputError
 
 
@@ -29,6 +31,15 @@ def test_events_after_the_end_are_left_out_and_told(videos, tmp_path, capsys):
   assert (code, lines) == (0, ["left out 1 event of a.mp4: after its end; correct the times"])
   (video,) = json.loads((tmp_path / "out" / "dataset.json").read_text())["videos"]
   assert [event["time_s"] for event in video["events"]] == [1.0]
+
+
+@pytest.mark.parametrize("model", command.MODELS)
+def test_data_of_every_size_of_model(videos, tmp_path, capsys, model):
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "a.mp4").symlink_to(videos[0])
+  assert prepare(capsys, "folder", "--source", tmp_path / "in", "--model", model, "--out", tmp_path / "out") == (0, [])
+  spec = configs_models.spec({"paper": "paper_gh"}.get(model, model))
+  assert len(open_dataset(tmp_path / "out", spec).videos) == 1
 
 
 def test_shares_split_a_folder(videos, tmp_path, capsys):

@@ -11,5 +11,5 @@ def made(world, directory):
   shutil.copytree(world, directory, ignore=shutil.ignore_patterns("videos"))
   scenes = [draw_scene("train", 0, index) for index in range(4)]
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
-  protocol.write_protocol(directory, protocol.draw_protocol(videos, 0), videos)
+  protocol.write_protocol(directory, protocol.draw_protocol(videos, 0, 2.0), videos, 2.0)
   return directory

@@ -45,15 +45,17 @@ def sources(
   return [Source(id=v.stem, video=v, events=tuple(read_events(times_path(v)))) for v in videos]
 
 
-def write_protocol(folder: pathlib.Path, seed: int, count: int) -> None:
+def write_protocol(folder: pathlib.Path, seed: int, count: int, seconds: float) -> None:
   """Writes the files of the published evaluation (`protocol`) for videos 0..count-1 of the test split into `folder`.
+
+  Its clips are `seconds` long.
 
   97 videos make 194 targets with 3 conditions each. Fewer than 2 make no trial: then files of more videos are removed.
   """
   scenes = [draw_scene("test", seed, index) for index in range(count)]
   videos = {scene.name: (scene.duration_s, scene.events()) for scene in scenes}
-  if trials := protocol.draw_protocol(videos, seed):
-    protocol.write_protocol(folder, trials, videos)
+  if trials := protocol.draw_protocol(videos, seed, seconds):
+    protocol.write_protocol(folder, trials, videos, seconds)
   else:
     for name in protocol.FILES:
       (folder / name).unlink(missing_ok=True)

@@ -22,11 +22,11 @@ def test_sources_are_rendered_with_their_events(tmp_path):
 
 
 def test_the_test_split_has_the_published_evaluation(tmp_path):
-  builder.write_protocol(tmp_path, 0, 97)
+  builder.write_protocol(tmp_path, 0, 97, 2.0)
   trials = protocol.read_protocol(tmp_path)
   assert len(trials) == 582 and len({t.target for t in trials}) == 194
   assert {t.target.video for t in trials} == {draw_scene("test", 0, index).name for index in range(97)}
-  builder.write_protocol(tmp_path, 0, 1)
+  builder.write_protocol(tmp_path, 0, 1, 2.0)
   assert not list(tmp_path.glob("*.json")), "lists of more videos than there are"
 
 

@@ -161,7 +161,7 @@ def file_of(scene: Scene) -> tuple[str, str]:
 def trials() -> list[str]:
   """Hashes of the test split's lists."""
   with tempfile.TemporaryDirectory() as folder:
-    builder.write_protocol(Path(folder), 0, _TRIALS)
+    builder.write_protocol(Path(folder), 0, _TRIALS, 2.0)
     return [_hash_of(path) for path in sorted(Path(folder).iterdir())]
 
 
