@@ -1,6 +1,7 @@
 """Any folder of videos, with labels from a CSV file or from `<name>_times.txt` beside the videos, or without."""
 
 import csv
+import hashlib
 import math
 import os
 import pathlib
@@ -70,7 +71,7 @@ def split_of(name: str, shares: Mapping[str, float]) -> str:
 
 
 class Folder(base.SourceBuilder):
-  """TFDS builder of a folder of videos.
+  """TFDS builder of a folder of videos. Each source_dir, shares and labels have a folder of their own in data_dir.
 
   Args:
     source_dir, shares, labels: as for `sources`.
@@ -93,7 +94,10 @@ class Folder(base.SourceBuilder):
     **kwargs: Any,
   ):
     self._source_dir, self._shares, self._labels = source_dir, shares, labels
-    super().__init__(spec=spec, splits=tuple(shares), variant="videos", **kwargs)
+    places = [path and str(pathlib.Path(path).resolve()) for path in (source_dir, labels)]
+    told = os.fsencode(repr((places, tuple(shares.items()))))
+    variant = f"videos_{hashlib.sha256(told).hexdigest()[:12]}"
+    super().__init__(spec=spec, splits=tuple(shares), variant=variant, **kwargs)
 
   def sources(self, split: str) -> list[Source]:
     return sources(self._source_dir, split, shares=self._shares, labels=self._labels)

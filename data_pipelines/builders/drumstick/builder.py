@@ -94,7 +94,8 @@ class Drumstick(base.SourceBuilder):
     **kwargs: Any,
   ):
     self._source_dir, self._seed, self._counts, self._workers = source_dir, seed, counts, workers
-    super().__init__(spec=spec, splits=tuple(counts), variant=f"v{VERSION}_seed{seed}", **kwargs)
+    numbers = "_".join(f"{split}{count}" for split, count in counts.items())
+    super().__init__(spec=spec, splits=tuple(counts), variant=f"v{VERSION}_seed{seed}_{numbers}", **kwargs)
 
   def sources(self, split: str) -> list[Source]:
     return sources(self._source_dir, split, seed=self._seed, count=self._counts[split], workers=self._workers)

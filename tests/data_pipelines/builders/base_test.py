@@ -83,6 +83,24 @@ def test_specs_and_splits_have_folders_of_their_own(tmp_path):
   assert len(set(map(str, paths))) == 3
 
 
+def test_what_the_data_depend_on_has_folders_of_its_own(tmp_path):
+  def folder_at(source_dir="a", shares=None, **options):
+    shares = shares or {"train": 0.5, "test": 0.5}
+    return folder.Folder(tmp_path / source_dir, spec=MINI, shares=shares, data_dir=tmp_path, **options).data_path
+
+  shared = [
+    folder_at(),
+    folder_at("b"),
+    folder_at(shares={"train": 1.0}),
+    folder_at(shares={"test": 0.5, "train": 0.5}),
+  ]
+  assert len({*map(str, shared), str(folder_at(labels=tmp_path / "l.csv"))}) == 5
+  assert folder_at() == folder_at(f"../{tmp_path.name}/a")
+  counts = ({"train": 2}, {"train": 20}, {"train": 2, "test": 9})
+  worlds = [Drumstick(tmp_path, spec=MINI, seed=0, counts=c, data_dir=tmp_path).data_path for c in counts]
+  assert len(set(map(str, worlds))) == 3
+
+
 def test_countix_examples_hold_class_and_interval(tmp_path):
   name = "-aaaaaaaa_B_0000_0010"
   trees.countix_lists(tmp_path, train=[name], val=[], test=[])
