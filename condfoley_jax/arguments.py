@@ -147,7 +147,7 @@ def _add_prepare(parser: Parser) -> None:
   add("--out", type=types.place, metavar="DIR", help="folder for shards and dataset.json, or gs://")
   other = parser.add_mutually_exclusive_group()
   other.add_argument("--check", action="store_true", help="only say what of a data set is there")
-  other.add_argument("--verify", type=types.path, metavar="DIR", help="only say what of a prepared folder is damaged")
+  other.add_argument("--verify", type=types.place, metavar="DIR", help="only say what of a prepared folder is damaged")
 
 
 def _add_train(parser: Parser) -> None:
@@ -176,7 +176,7 @@ def _add_convert(parser: Parser) -> None:
 
 def _add_evaluate(parser: Parser) -> None:
   add = parser.add_argument
-  add("--data", type=types.path, required=True, metavar="DIR", help="prepared test split")
+  add("--data", type=types.place, required=True, metavar="DIR", help="prepared test split")
   add("--weights", type=types.paths, metavar="DIR[,DIR]", help="weights folders (default: the shipped ones)")
   add("--judges", type=types.path, metavar="DIR", help="of classifier/ and sync/ (default: the shipped ones)")
   add("--systems", metavar="A,B", help="only these (default: all)")

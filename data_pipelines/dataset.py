@@ -136,7 +136,7 @@ def open_dataset(directory: str | os.PathLike, spec: ClipSpec) -> Dataset:
     raise _invalid(path, e) from e
 
 
-def sha256(*paths: Path) -> str:
+def sha256(*paths: Path | epath.Path) -> str:
   """Of the bytes of files, one after the other, in hex."""
   digest = hashlib.sha256()
   for path in paths:

@@ -111,6 +111,14 @@ def test_a_value_that_begins_with_a_dash_is_a_value():
   assert arguments.joined(["--", "--keep-original-audio", "-18dB"]) == ["--", "--keep-original-audio", "-18dB"]
 
 
+@pytest.mark.parametrize(
+  "words", [("prepare", "--verify"), ("prepare", "folder", "--out"), ("evaluate", "--out", "o", "--data")]
+)
+def test_data_may_lie_in_a_bucket(words):
+  args = PARSERS["condfoley"].parse_args([*words, "gs://bucket/data"])
+  assert str(getattr(args, words[-1].removeprefix("--"))) == "gs://bucket/data"
+
+
 if __name__ == "__main__":
   DOC.write_text(document())
   sys.exit(0)

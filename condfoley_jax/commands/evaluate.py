@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from etils import epath
+
 import condfoley_jax
 from condfoley_jax.commands.bar import Bar
 from condfoley_jax.evaluation import evaluate, metrics_page, metrics_table, systems
@@ -40,7 +42,7 @@ class Settings:
     guidance: first takes are made with these too.
   """
 
-  data: Path
+  data: Path | epath.Path
   weights: tuple[Path, ...] = (folder.SHIPPED,)
   judges: Path = JUDGES
   only: tuple[str, ...] | None = None

@@ -90,7 +90,7 @@ def check(settings: Settings) -> None:
     raise InputError(f"{source}: not all of {settings.dataset} is there; fetch what the report names")
 
 
-def verify_all(directory: Path) -> None:
+def verify_all(directory: Path | epath.Path) -> None:
   """Prints a line for each thing that is wrong with a prepared dataset.
 
   Raises:

@@ -4,9 +4,9 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
+from etils import epath
 
 from condfoley_jax.audio.onsets import detect_onsets
 from condfoley_jax.clip import ClipSpec
@@ -55,8 +55,8 @@ class TestSet:
   """Trials of a prepared folder, read one by one.
 
   Args:
-    directory: holds dataset.json and maybe, there or in `videos/`, the files of the published evaluation. Without them
-      its videos are cut into clips that each get three from other videos (`protocol.cover`).
+    directory: local or gs://, holds dataset.json and maybe, there or in `videos/`, the files of the published evaluation.
+      Without them its videos are cut into clips that each get three from other videos (`protocol.cover`).
     spec: grid of the models.
 
   Raises:
@@ -66,7 +66,7 @@ class TestSet:
   __test__ = False  # It is no test.
 
   def __init__(self, directory: str | os.PathLike, spec: ClipSpec):
-    self.spec, self.directory = spec, Path(directory)
+    self.spec, self.directory = spec, epath.Path(directory)
     self._data = dataset.open_dataset(directory, spec)
     self._videos = {video.id: video for video in self._data.videos}
     lists = _lists(self.directory)
@@ -124,7 +124,7 @@ class TestSet:
     heard = sum(len(detect_onsets(audio, self.spec.sample_rate)) for audio in targets.values())
     return heard / (len(targets) * self.spec.seconds)
 
-  def _check(self, path: Path) -> None:
+  def _check(self, path: epath.Path) -> None:
     counted = Counter(self.names)
     for name, trial in zip(self.names, self.trials, strict=True):
       for clip in (trial.target, trial.condition):
@@ -152,7 +152,7 @@ class TestSet:
     return [e for e in events if 0 <= event_frame(e.time_s, self.spec.fps) - first < self.spec.frames]
 
 
-def _lists(directory: Path) -> list[Path]:
+def _lists(directory: epath.Path) -> list[epath.Path]:
   """The files that list trials, where there are any."""
   for folder in (directory, directory / "videos"):
     if (folder / protocol.CONDITIONS_FILE).exists():

@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from etils import epath
 
 from data_pipelines import interrupt
 from data_pipelines.builders.clips import Clip, format_second_clip, parse_second_clip
 from data_pipelines.builders.events import ACTIONS, Event
-from data_pipelines.builders.source import LISTS_URL, read_table, require_folder
+from data_pipelines.builders.source import LISTS_URL, read_table
 from data_pipelines.errors import InputError
 
 CONDITIONS_FILE = "AMT_test_set.json"
@@ -49,12 +50,12 @@ def read_protocol(folder: str | os.PathLike) -> list[Trial]:
   """Trials in the order of the published files, those of a target one after the other.
 
   Args:
-    folder: holds `AMT_test_set.json` and `AMT_test_set_match_dict.json`.
+    folder: local or gs://, holds `AMT_test_set.json` and `AMT_test_set_match_dict.json`.
 
   Raises:
     InputError: a file is absent or damaged, or the two do not belong together.
   """
-  folder = require_folder(folder, "the published annotations")
+  folder = epath.Path(folder)
   conditions = read_table(folder / CONDITIONS_FILE, _REMEDY)
   matches = read_table(folder / MATCH_FILE, _REMEDY)
   where = f"{folder / CONDITIONS_FILE}"
@@ -166,7 +167,7 @@ def _listed(conditions: object, target: str, where: str) -> list[str]:
   return conditions
 
 
-def _read_match(matches: dict, target: str, condition: str, folder: pathlib.Path) -> bool | None:
+def _read_match(matches: dict, target: str, condition: str, folder: epath.Path) -> bool | None:
   flags = matches.get(target)
   if not isinstance(flags, dict) or not isinstance(flags.get(condition, ""), bool | None):
     raise InputError(f"{folder / MATCH_FILE}: no true or false for {target} with {condition}; {_REMEDY}")

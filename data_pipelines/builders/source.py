@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from etils import epath
+
 from data_pipelines.builders.events import Event
 from data_pipelines.errors import InputError, printable
 
@@ -87,7 +89,7 @@ def by_id(paths: Iterable[pathlib.Path], ids: Iterable[str]) -> dict[str, pathli
   return found
 
 
-def read_json(path: pathlib.Path, remedy: str) -> Any:
+def read_json(path: pathlib.Path | epath.Path, remedy: str) -> Any:
   """Content of a JSON file. Raises InputError, with `remedy`, if it is absent or no JSON."""
   try:
     return parse_json(path.read_bytes(), str(path), remedy)
@@ -124,7 +126,7 @@ def read_strings(path: pathlib.Path, remedy: str) -> list[str]:
   return listed
 
 
-def read_table(path: pathlib.Path, remedy: str) -> Mapping[str, Any]:
+def read_table(path: pathlib.Path | epath.Path, remedy: str) -> Mapping[str, Any]:
   """A JSON object. Raises InputError if the file is none."""
   table = read_json(path, remedy)
   if not isinstance(table, dict):

@@ -102,6 +102,7 @@ def test_shards_may_go_to_a_bucket(videos, tmp_path, bucket, capsys):
   assert prepare(capsys, "folder", "--source", tmp_path / "in", "--out", out) == (0, [])
   (video,) = json.loads(epath.Path(out, "dataset.json").read_text())["videos"]
   assert video["id"] == "a" and not (tmp_path / "gs:").exists()
+  assert cli.main(["prepare", "--verify", out]) == 0 and f"{out}: whole" in capsys.readouterr().out
   code, (line,) = prepare(capsys, "drumstick", "--videos", "1", "--out", out)
   assert code == 2 and f"{out}: the world's videos are rendered beside its shards; give a folder here" in line
   dataflow = "--beam=--runner=DataflowRunner --temp_location=gs://b/tmp"

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from etils import epath
 
 from condfoley_jax.clip import MINI
 from condfoley_jax.evaluation.test_set import TestSet
@@ -50,6 +51,18 @@ def test_a_clip_begins_in_the_frame_that_its_rounded_time_is_of(directory):
   window = tests._data.read_window(video, 32, MINI.frames)
   np.testing.assert_array_equal(item.query, window.frames)
   np.testing.assert_array_equal(item.sounds.target.audio_N, window.audio)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_test_split_in_a_bucket(directory, world, bucket, lists):
+  here = directory if lists else world
+  copy = epath.Path(bucket, directory.parent.name)
+  for path in here.glob("*.*"):
+    (copy / path.name).write_bytes(path.read_bytes())
+  there, here = TestSet(str(copy), MINI), TestSet(here, MINI)
+  assert (there.names, there.identity) == (here.names, here.identity)
+  np.testing.assert_array_equal(there[1].query, here[1].query)
+  assert there.described()["directory"] == str(copy)
 
 
 def test_items_repeat(directory):
