@@ -55,8 +55,8 @@ class TestSet:
   """Trials of a prepared folder, read one by one.
 
   Args:
-    directory: local or gs://, holds dataset.json and maybe, there or in `videos/`, the files of the published evaluation.
-      Without them its videos are cut into clips that each get three from other videos (`protocol.cover`).
+    directory: local or gs://. It holds dataset.json and maybe, there or in `videos/`, the files of the published
+      evaluation. Without them its videos are cut into clips that each get three from other videos (`protocol.cover`).
     spec: grid of the models.
 
   Raises:

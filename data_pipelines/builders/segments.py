@@ -1,7 +1,9 @@
 """A video of a data set -> the segments that are stored of it. The one place where this is done."""
 
 import pathlib
+import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from data_pipelines.builders.source import Source
 from data_pipelines.denoise import denoise
 from data_pipelines.errors import InputError, is_utf8, printable
 from data_pipelines.pairs import event_frame
+
+# Pictures wait for the video's last one, up to so many bytes of them in memory, else on disk.
+_IN_MEMORY = 2**27
 
 
 def segments_of(source: Source, spec: ClipSpec) -> Iterator[records.Segment]:
@@ -31,19 +36,40 @@ def segments_of(source: Source, spec: ClipSpec) -> Iterator[records.Segment]:
   """
   if not is_utf8(source.id) or not is_utf8(source.video.name):
     raise InputError(f"{printable(source.video)}: the name is not UTF-8; rename it")
-  frames = _frames(source, spec)
-  if len(frames) < spec.frames:
+  count, frames = _frames(source, spec)
+  if count < spec.frames:
     raise InputError(f"{source.video}: shorter than {spec.seconds} s; give longer videos")
-  pcm = records.to_pcm(_audio(source, spec, len(frames)))
-  events = _events(source, len(frames), spec.fps)
-  sha256 = _sha256(source)
-  for segment in range(-(-len(frames) // spec.fps)):
-    yield _cut(source, sha256, frames, pcm, events, segment, spec)
+  with tempfile.SpooledTemporaryFile(_IN_MEMORY) as stored:
+    for frame in frames:  # To the last, before the first segment is given: one of them may be damaged.
+      stored.write(records.encode_frame(frame))
+    stored.seek(0)
+    pcm = records.to_pcm(_audio(source, spec, count))
+    events = _events(source, count, spec.fps)
+    sha256 = _sha256(source)
+    for segment in range(-(-count // spec.fps)):
+      pictures = _read(stored, min(spec.fps, count - segment * spec.fps), spec.frame_resize)
+      yield _cut(source, sha256, count, pictures, pcm, events, segment, spec)
 
 
-def _frames(source: Source, spec: ClipSpec) -> np.ndarray:
-  read = unpacked.read_pictures if source.video.is_dir() else media.decode_frames
-  return read(source.video, spec.fps, spec.frame_resize, resize=spec.frame_filter)
+def _frames(source: Source, spec: ClipSpec) -> tuple[int, Iterator[np.ndarray]]:
+  """How many there are, and each, uint8 [S, S, 3] RGB; of a video a second at a time is held."""
+  how = {"fps": spec.fps, "size": spec.frame_resize, "resize": spec.frame_filter}
+  if source.video.is_dir():
+    frames = unpacked.read_pictures(source.video, **how)
+    return len(frames), iter(frames)
+  reader = media.FrameReader(source.video, **how)
+  return len(reader), _by_seconds(reader, spec.fps)
+
+
+def _by_seconds(reader: media.FrameReader, fps: int) -> Iterator[np.ndarray]:
+  for first in range(0, len(reader), fps):
+    reader.forget(first)
+    yield from reader.read(first, min(fps, len(reader) - first))
+
+
+def _read(stored: IO[bytes], count: int, side: int) -> list[bytes]:
+  """The next `count` pictures as `records.encode_frame` makes them."""
+  return [stored.read(side * side * 3 // 2) for _ in range(count)]
 
 
 def _audio(source: Source, spec: ClipSpec, frames: int) -> np.ndarray:
@@ -75,21 +101,20 @@ def _name(video: pathlib.Path) -> str:
 def _cut(
   source: Source,
   sha256: str,
-  frames: np.ndarray,
+  frames: int,
+  pictures: list[bytes],
   pcm: np.ndarray,
   events: tuple[Event, ...],
   segment: int,
   spec: ClipSpec,
 ) -> records.Segment:
-  first = segment * spec.fps
-  pictures = [records.encode_frame(frame) for frame in frames[first : first + spec.fps]]
   audio = pcm[segment * spec.sample_rate : (segment + 1) * spec.sample_rate]
   return records.Segment(
     video=source.id,
     segment=segment,
     fps=spec.fps,
     sample_rate=spec.sample_rate,
-    video_frames=len(frames),
+    video_frames=frames,
     valid_frames=len(pictures),
     frames=tuple(pictures + pictures[-1:] * (spec.fps - len(pictures))),
     audio=np.pad(audio, (0, spec.sample_rate - len(audio))),

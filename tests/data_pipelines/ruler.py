@@ -54,16 +54,26 @@ def write_videos(
 def stub_media(patch: pytest.MonkeyPatch) -> None:
   """Makes `data_pipelines.media` decode the files of `write_videos`; a negative frame count has no sound."""
 
-  def decode_frames(path, fps, size, *, resize):
-    assert (fps, size, resize) == (SPEC.fps, SPEC.frame_resize, SPEC.frame_filter)
-    return pictures(abs(int(path.read_text())))
+  class FrameReader:
+    def __init__(self, path, fps, size, *, resize):
+      assert (fps, size, resize) == (SPEC.fps, SPEC.frame_resize, SPEC.frame_filter)
+      self._frames = pictures(abs(int(path.read_text())))
+
+    def __len__(self):
+      return len(self._frames)
+
+    def read(self, first, count):
+      return self._frames[first : first + count]
+
+    def forget(self, first):
+      pass
 
   def decode_audio(path, sample_rate, *, duration_s):
     if path.read_text().startswith("-"):
       raise InputError(f"{path}: has no audio stream; add one")
     return sound(0, round(sample_rate * duration_s))
 
-  patch.setattr(media, "decode_frames", decode_frames, raising=False)
+  patch.setattr(media, "FrameReader", FrameReader, raising=False)
   patch.setattr(media, "decode_audio", decode_audio, raising=False)
 
 

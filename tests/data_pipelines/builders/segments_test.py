@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from condfoley_jax.clip import MINI, PAPER
-from data_pipelines import records
+from data_pipelines import media, records
 from data_pipelines.builders import segments
 from data_pipelines.builders.events import Event
 from data_pipelines.builders.source import Source
@@ -35,6 +35,35 @@ def test_segments_of_a_video(clip):
   assert set(made[2].frames[5:]) == {made[2].frames[5]} and not made[2].audio[6 * 1470 :].any()
   assert made[0].audio.std() / 32768 == pytest.approx(0.25 / np.sqrt(2), rel=0.05)
   assert [records.decode(records.encode(s)).events for s in made] == [s.events for s in made]
+
+
+def test_of_a_long_video_a_second_is_held(clip, monkeypatch):
+  source, held = Source("id", clip), []
+  made = list(segments.segments_of(source, MINI))
+
+  class Watched(media.FrameReader):
+    def read(self, first, count):
+      frames = super().read(first, count)
+      held.append(len(self._held))
+      return frames
+
+  monkeypatch.setattr(media, "FrameReader", Watched)
+  monkeypatch.setattr(segments, "_IN_MEMORY", 1000)
+  again = list(segments.segments_of(source, MINI))
+  assert [records.encode(s) for s in again] == [records.encode(s) for s in made]
+  assert held == [15, 16, 7], "a second, and the picture before it"
+
+
+def test_a_video_with_a_damaged_end_gives_no_segment(clip, monkeypatch):
+  class Damaged(media.FrameReader):
+    def read(self, first, count):
+      if first >= 30:
+        raise InputError("damaged")
+      return super().read(first, count)
+
+  monkeypatch.setattr(media, "FrameReader", Damaged)
+  with pytest.raises(InputError, match="damaged"):
+    next(segments.segments_of(Source("id", clip), MINI))
 
 
 def test_filter_and_size_are_those_of_the_spec(clip):
