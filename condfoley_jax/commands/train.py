@@ -20,6 +20,9 @@ from data_pipelines import claim
 from data_pipelines.errors import InputError
 from data_pipelines.interrupt import Interrupted
 
+# What the runtime says of programs that are too large, or that are none.
+_OF_THE_CONFIG = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT")
+
 
 def run(config: str, workdir: Path, *, overrides: Sequence[str], profile: bool = False) -> dict[str, float]:
   """Trains what `config` (`configs/X.py:PRESET`) describes, changed by `overrides` (`--config.key=value`).
@@ -49,6 +52,9 @@ def _made(config: str, values: ConfigDict, workdir: Path, profile: bool) -> Run:
   except (InputError, OSError, OtherFailed):
     raise
   except Exception as error:
+    # Of a device or another process that failed, which another start may mend.
+    if isinstance(error, jax.errors.JaxRuntimeError) and not any(x in str(error) for x in _OF_THE_CONFIG):
+      raise
     raise InputError(f"{config}: {_one_line(error)}") from error
 
 

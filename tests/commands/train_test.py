@@ -2,10 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from condfoley_jax import cli
+from condfoley_jax.commands import train
 from condfoley_jax.evaluation.judges import SHIPPED
 from condfoley_jax.weights import folder
 from data_pipelines import lock, media
@@ -200,6 +202,20 @@ def test_an_address_that_is_none_is_one_line(address, words, tmp_path, monkeypat
   assert cli.main(["train", "--config", "configs/vocoder.py:mini", "--workdir", str(tmp_path / "w")]) == 2
   (line,) = capsys.readouterr().err.splitlines()
   assert words in line
+
+
+@pytest.mark.parametrize(("said", "code"), [("RESOURCE_EXHAUSTED: Out of memory", 2), ("UNAVAILABLE: heartbeat", None)])
+def test_a_machine_that_fails_while_a_run_is_put_together_is_no_wrong_use(said, code, tmp_path, monkeypatch, capsys):
+  def fail(*_, **__):
+    raise jax.errors.JaxRuntimeError(said)
+
+  monkeypatch.setattr(train, "Run", fail)
+  words = ["train", "--config", "configs/vocoder.py:mini", "--workdir", str(tmp_path / "w")]
+  if code:
+    assert cli.main(words) == code and said in capsys.readouterr().err
+    return
+  with pytest.raises(jax.errors.JaxRuntimeError, match=said):
+    cli.main(words)
 
 
 def test_one_run_at_a_time_trains_in_a_workdir(tmp_path, capsys):
