@@ -13,7 +13,8 @@ from launch import topology
 
 class _Kind(NamedTuple):
   """accelerator: its type's name, less the size; cores: counted in that size, per chip; runtime: image of a TPU VM;
-  gke: the node label; machine: type of a node with so many chips; alone: chips of the largest host that is a slice."""
+  gke: the node label; machine: type of a node with so many chips; alone: chips of the largest host that is a slice;
+  counts: of chips of a slice."""
 
   accelerator: str
   cores: int
@@ -21,13 +22,16 @@ class _Kind(NamedTuple):
   gke: str
   machine: str
   alone: int
+  counts: tuple[int, ...]
 
 
+_FLAT = (1, 4, 8, 16, 32, 64, 128, 256)
+_CUBES = tuple(4 << i for i in range(11))
 _KINDS = {
-  "v4": _Kind("v4", 2, "tpu-ubuntu2204-base", "tpu-v4-podslice", "ct4p-hightpu-{}t", 4),
-  "v5e": _Kind("v5litepod", 1, "v2-alpha-tpuv5-lite", "tpu-v5-lite-podslice", "ct5lp-hightpu-{}t", 8),
-  "v5p": _Kind("v5p", 2, "v2-alpha-tpuv5", "tpu-v5p-slice", "ct5p-hightpu-{}t", 4),
-  "v6e": _Kind("v6e", 1, "v2-alpha-tpuv6e", "tpu-v6e-slice", "ct6e-standard-{}t", 8),
+  "v4": _Kind("v4", 2, "tpu-ubuntu2204-base", "tpu-v4-podslice", "ct4p-hightpu-{}t", 4, _CUBES),
+  "v5e": _Kind("v5litepod", 1, "v2-alpha-tpuv5-lite", "tpu-v5-lite-podslice", "ct5lp-hightpu-{}t", 8, _FLAT),
+  "v5p": _Kind("v5p", 2, "v2-alpha-tpuv5", "tpu-v5p-slice", "ct5p-hightpu-{}t", 4, _CUBES),
+  "v6e": _Kind("v6e", 1, "v2-alpha-tpuv6e", "tpu-v6e-slice", "ct6e-standard-{}t", 8, _FLAT),
 }
 # Chips of a host that is one of several.
 _OF_SEVERAL = 4
@@ -68,6 +72,10 @@ def of(name: str) -> Machines:
   if sizes != _usual(chips, chip.axes):
     usual = "x".join(map(str, _usual(chips, chip.axes)))
     raise InputError(f"{name}: {chips} chips are given out as {chip.name}:{usual}; name that")
+  if chips not in kind.counts:
+    raise InputError(
+      f"{name}: there are {chip.name} slices of {', '.join(map(str, kind.counts))} chips; name one of those"
+    )
   hosts = 1 if chips <= kind.alone else chips // _OF_SEVERAL
   return Machines(
     chip.name,
