@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
+from condfoley_jax.training import run_config
+from condfoley_jax.training.checkpoints import read_best
 from configs.sweeps import Run, Train
 
 PLACE = ("run", "seed", "config_hash", "commit", "status")
@@ -26,12 +28,14 @@ _SHOWN = (
   "sync_in_time",
 )
 _PANEL_IN = (4.0, 0.22)
+# In front of the names of validation scores in a training's metrics.
+_VALIDATION = "validation/"
 
 Row = dict[str, object]
 
 
 def rows_of(run: Run, folder: Path | None, place: Mapping[str, object]) -> list[Row]:
-  """The rows of one run: of a training its last validation scores, of an evaluation one row per system.
+  """The rows of one run: of a training the validation scores of its weights, of an evaluation one row per system.
 
   Args:
     folder: of the run; None where it is not done.
@@ -131,13 +135,17 @@ def _by_run(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _scores(folder: Path) -> dict[str, float]:
-  """The last validation scores of a training."""
-  for line in reversed((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()):
-    found = {name: value for name, value in json.loads(line).items() if name.startswith("validation/")}
-    if found:
-      # A score that is no number is null there.
-      return {name: value for name, value in found.items() if value is not None}
-  return {}
+  """The validation scores of the weights that a training has left: of its best step by `keep_best`, or of its last."""
+  lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+  named = [{name: x for name, x in json.loads(line).items() if name.startswith(_VALIDATION)} for line in lines]
+  # A score that is no number is null there.
+  scored = [{name: x for name, x in one.items() if x is not None} for one in named if one]
+  config = json.loads((folder / run_config.FILE_NAME).read_text(encoding="utf-8"))
+  known = {name.removeprefix(_VALIDATION) for one in named for name in one}
+  if not scored or not (best := read_best(config["keep_best"], sorted(known))):
+    return scored[-1] if scored else {}
+  # As checkpoints are kept: of steps that are as good the last.
+  return max(reversed(scored), key=lambda one: best({name.removeprefix(_VALIDATION): x for name, x in one.items()}))
 
 
 def _systems(folder: Path) -> dict[str, dict[str, float]]:
