@@ -30,8 +30,12 @@ install_gcsfuse() {
   local key=/usr/share/keyrings/cloud.google.asc from=https://packages.cloud.google.com/apt
   curl --silent --fail "$from/doc/apt-key.gpg" | sudo tee "$key" > /dev/null
   echo "deb [signed-by=$key] $from gcsfuse-$(lsb_release -c -s) main" | sudo tee /etc/apt/sources.list.d/gcsfuse.list > /dev/null
-  # A new machine updates itself, and has apt locked meanwhile.
-  sudo apt-get -o DPkg::Lock::Timeout=600 update -qq
+  # A new machine updates itself, and has apt locked meanwhile: to wait for the lists there is no option.
+  local left=60
+  until sudo apt-get update -qq; do
+    [ $((left -= 1)) -gt 0 ] || return 1
+    sleep 10
+  done
   sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq gcsfuse
 }
 
@@ -42,7 +46,10 @@ start() {
 }
 
 run() {
-  echo $$ > run/pid
+  # Where a machine ends, all its processes are told; condfoley saves then, and its code is to be written.
+  trap : TERM
+  echo "$$ $(boot)" > run/pid.partial
+  mv run/pid.partial run/pid
   local settings=()
   while [ "$1" != -- ]; do settings+=("$1"); shift; done
   shift
@@ -56,14 +63,28 @@ status() {
   local state
   if [ ! -d run ]; then
     state=none
-  elif [ ! -e run/pid ] || kill -0 "$(cat run/pid)" 2> /dev/null; then
+  elif runs; then
     state=running
   else
-    state='ended 137'
+    # With its machine, as one that is told to end: it would have left its code.
+    state='ended 143'
   fi
   # Looked for last: it may have ended just now.
   [ ! -e run/code ] || state="ended $(cat run/code)"
   echo "condfoley $(hostname) $state"
+}
+
+runs() {
+  local pid booted
+  # Just begun.
+  [ -e run/pid ] || { [ -n "$(find run -maxdepth 0 -newermt '1 minute ago')" ]; return; }
+  read -r pid booted < run/pid
+  # Since the machine began anew that number may be another's.
+  [ "$booted" = "$(boot)" ] && kill -0 "$pid" 2> /dev/null
+}
+
+boot() {
+  cat /proc/sys/kernel/random/boot_id
 }
 
 log() {

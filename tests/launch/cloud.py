@@ -4,7 +4,8 @@ Run as `gcloud` it keeps queued resources in a JSON file, and each host's home a
 runs here, in that folder. It takes only flags that gcloud documents.
 
 The script is a list of {"on": words that a command line has, "nth": of such command lines, "do": mishap}. Mishaps:
-`fail` before anything is done, `fail_after` it, `hang`, be `slow`, and `preempt` all slices before it.
+`fail` before anything is done, `forbid` it, `fail_after` it, `hang`, be `slow`, and before it `preempt` all slices or
+`run_out` of those that are asked for.
 """
 
 import contextlib
@@ -49,6 +50,12 @@ echo "t1v-n-$(basename "$(dirname "$HOME")")-w-$(basename "$HOME")"
   "python3": """#!/usr/bin/env bash
 if [ "$3" = venv ]; then mkdir -p env/bin; cp "$FAKE_CLOUD/condfoley" env/bin/condfoley; fi
 echo "$*" >> "$FAKE_CLOUD/installed"
+""",
+  "ssh-add": """#!/usr/bin/env bash
+cat "$FAKE_CLOUD/agent" 2> /dev/null
+""",
+  "ssh-keygen": """#!/usr/bin/env bash
+echo "3072 SHA256:ours someone@here (RSA)"
 """,
   "mountpoint": """#!/usr/bin/env bash
 [ -L "$2" ]
@@ -127,7 +134,8 @@ class Cloud:
           for number in range(hosts):
             self.host(node, number).mkdir(parents=True)
     specs = [{"nodeId": node, "node": {"labels": found["labels"]}} for node in found["nodes"]]
-    return {"name": name, "state": {"state": found["state"] or state}, "tpu": {"nodeSpec": specs}}
+    told = {"state": found["state"] or state} | found.get("told", {})
+    return {"name": name, "state": told, "tpu": {"nodeSpec": specs}}
 
   def delete(self, name: str) -> None:
     self._stop(self._of(name))
@@ -138,6 +146,10 @@ class Cloud:
       if found["state"] == "ACTIVE":
         found["state"] = "SUSPENDED"
         self._stop(found)
+
+  def run_out(self) -> None:
+    for found in self.resources.values():
+      found |= {"state": "FAILED", "told": {"failedData": {"error": {"code": 8, "message": "no more capacity"}}}}
 
   def hosts_of(self, node: str) -> list[Path]:
     for found in self.resources.values():
@@ -153,8 +165,8 @@ class Cloud:
   def _stop(self, found: dict) -> None:
     for node in found["nodes"]:
       for pid in (self.place / "hosts" / node).glob("*/condfoley/run/pid"):
-        with contextlib.suppress(ProcessLookupError, ValueError):
-          os.killpg(int(pid.read_text()), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+          os.killpg(int(pid.read_text().split()[0]), signal.SIGKILL)
       subprocess.run(["pkill", "-f", f"gcsfuse-of-{self.place / 'hosts' / node}/"], check=False)
       shutil.rmtree(self.place / "hosts" / node, ignore_errors=True)
 
@@ -238,8 +250,8 @@ def called(program: str, do: Do) -> int:
     time.sleep(60 if mishap == "hang" else 3)
   try:
     with Cloud(place) as cloud:
-      if mishap == "fail":
-        raise Gone("UNAVAILABLE: try again")
+      if mishap in ("fail", "forbid"):
+        raise Gone("UNAVAILABLE: try again" if mishap == "fail" else "PERMISSION_DENIED: not you")
       said = do(cloud, words, options, mishap)
       if mishap == "fail_after":
         raise Gone("DEADLINE_EXCEEDED: no answer")
@@ -251,8 +263,8 @@ def called(program: str, do: Do) -> int:
 
 
 def _gcloud(cloud: Cloud, words: list[str], options: dict[str, str], mishap: str | None) -> str:
-  if mishap == "preempt":
-    cloud.preempt()
+  if mishap in ("preempt", "run_out"):
+    getattr(cloud, mishap)()
   return _carry_out(cloud, words[2:] if words[0] == "compute" else words, options)
 
 
