@@ -25,6 +25,7 @@ _noted: list[int] = []
 _held = False
 _patience = 0  # blocks that no signal ends, in whichever threads
 _patience_lock = threading.Lock()
+_here = threading.local()  # `patient`: whether this thread is in such a block
 _undo: list[Callable[[], object]] = []
 
 
@@ -61,8 +62,8 @@ def handled() -> Iterator[None]:
 
 
 def check() -> None:
-  """Raises Interrupted if a signal has come."""
-  if _noted:
+  """Raises Interrupted if a signal has come; not in a block of this thread that is `patient`."""
+  if _noted and not getattr(_here, "patient", False):
     raise Interrupted(_noted[0])
 
 
@@ -81,11 +82,17 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-  """No signal ends the block, however often it comes: what it clears up costs more than waiting. In any thread."""
+  """No signal ends the block, however often it comes: what it clears up costs more than waiting. In any thread.
+
+  Threads that the block waits for heed signals by `check`, unless they are in such a block of their own.
+  """
+  before = getattr(_here, "patient", False)
   _add_patience(1)
   try:
+    _here.patient = True
     yield
   finally:
+    _here.patient = before
     _add_patience(-1)
 
 
@@ -186,8 +193,10 @@ def _watch(reader: int) -> None:
       if _patience:
         continue
       time.sleep(GRACE_S)
-      _undo_all()
-      os._exit(128 + second[0])
+      # The command may have come to what is to be waited for.
+      if not _patience:
+        _undo_all()
+        os._exit(128 + second[0])
 
 
 def _undo_all() -> None:

@@ -1,19 +1,48 @@
 """What the launchers of a cloud have in common: whose a job is, how it is run and given back, how results come here."""
 
 import abc
+import contextlib
+import dataclasses
+import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from data_pipelines import claim, interrupt
 from data_pipelines.errors import InputError
 from launch import supervise
-from launch.job import Job
+from launch.command import Say, TryAgain
+from launch.job import LOCAL, NOTE, Job
 from launch.shell import CommandFailed, Shell
 from launch.supervise import Phase, State
 
 TRIES = 5
 _FETCH_S, _DELETE_S = 1800.0, 900.0
+# How long another launcher of the same name is waited for: what ends it may have come just now.
+_CLAIM_TRIES, _CLAIM_S = 60, 15.0
+
+
+@contextlib.contextmanager
+def claimed(name: str, say: Say) -> Iterator[None]:
+  """Has the folder of a launch to itself during the block; waits for one that is still giving machines back.
+
+  Raises:
+    InputError: another one has it for long.
+  """
+  with contextlib.ExitStack() as stack:
+    for left in range(_CLAIM_TRIES, -1, -1):
+      try:
+        stack.enter_context(claim.claimed(LOCAL / name))
+        break
+      except InputError:
+        if not left:
+          raise
+      if left == _CLAIM_TRIES:
+        minutes = _CLAIM_TRIES * _CLAIM_S / 60
+        say(f"another launcher of {name} is at work; waits {minutes:g} minutes at most for its end")
+      supervise.pause(_CLAIM_S)
+    yield
 
 
 class CloudJob(abc.ABC):
@@ -43,9 +72,10 @@ class CloudJob(abc.ABC):
     self.job, self.shell, self.say = job, shell, say
     self._fetch_words, self._delete_words, self._kind, self._any_commit = fetch_words, delete_words, kind, any_commit
 
-  @abc.abstractmethod
   def note(self) -> None:
-    """Writes down here what runs."""
+    """Writes down here what runs: of the shares of a table `job.left` knows by it which there were."""
+    described = json.dumps(dataclasses.asdict(self.job), indent=1) + "\n"
+    interrupt.write_together(self.job.local, {NOTE: described})
 
   @abc.abstractmethod
   def found(self) -> Mapping | None:
@@ -84,56 +114,128 @@ class CloudJob(abc.ABC):
     """Deletes what was made for the job.
 
     Raises:
-      InputError: it is still there, or nobody knows, and costs money; or it is not ours.
+      TryAgain: it is still there, or nobody knows, and costs money.
+      InputError: it is not ours.
     """
     by_hand = f"delete it, it costs money: {shlex.join(self._delete_words)}"
     try:
       found = self.found()
+      if not found:
+        self.say(f"nothing of {self.job.name} is there")
+        return
+      self.require_ours(found)
+      self._delete()
+      left = self.found()
     except CommandFailed as error:
-      raise InputError(f"{self.job.name}: not known whether it is still there ({error}); {by_hand}") from error
-    if not found:
-      return
-    self.require_ours(found)
+      raise TryAgain(f"{self.job.name}: not known whether it is still there ({error}); {by_hand}") from error
+    if left:
+      raise TryAgain(f"{self.job.name}: still there; {by_hand}")
+    self.say(f"{self.job.name} is deleted")
+
+  def _delete(self) -> None:
     self.say(f"deleting {self.job.name}, which takes minutes and is not to be interrupted")
     try:
       self.shell(self._delete_words, seconds=_DELETE_S, tries=TRIES, final="NOT_FOUND")
     except CommandFailed as error:
       self.say(str(error))
-    if self.found():
-      raise InputError(f"{self.job.name}: still there; {by_hand}")
 
   def fetch(self) -> None:
     """Brings the results here.
 
     Raises:
-      InputError: that fails; they stay in the bucket.
+      TryAgain: that fails; they stay in the bucket.
     """
     Path(self.job.result).mkdir(parents=True, exist_ok=True)
     try:
       self.shell(self._fetch_words, seconds=_FETCH_S, tries=TRIES)
     except CommandFailed as error:
-      raise InputError(f"{error}; the results are in the bucket: {shlex.join(self._fetch_words)}") from error
+      raise TryAgain(f"{error}; the results are in the bucket: {shlex.join(self._fetch_words)}") from error
 
 
-def run_all(jobs: Sequence[CloudJob], *, delete: bool, restarts: int, look_s: float) -> int:
-  """Runs jobs at the same time, looking at each every so many seconds; the highest exit code.
+def run_all(jobs: Sequence[CloudJob], *, restarts: int, look_s: float) -> int:
+  """Runs the shares of a job at the same time, looking at each every so many seconds, and brings their results here.
 
   Args:
     jobs: which are `supervise.Backend`s.
-    delete: only what is left of them is deleted.
     restarts: as for `supervise.run`.
 
+  Returns:
+    The highest exit code.
+
   Raises:
-    InputError: one was lost too often, cannot be deleted, or a command failed.
+    InputError: of all that went wrong: some were lost too often, cannot be deleted, or a command failed. TryAgain where
+      another start may mend it.
+    Interrupted: a signal came, and what was made is deleted.
   """
 
   def run_one(one: CloudJob) -> int:
-    if delete:
-      one.end()
-      return 0
-    one.note()
-    pause = lambda: supervise.pause(look_s)
-    return supervise.run(one, restarts=restarts, pause=pause, say=one.say, in_parts=one.job.in_parts)
+    return supervise.run(one, restarts=restarts, pause=lambda: supervise.pause(look_s), say=one.say)
 
-  with ThreadPoolExecutor(len(jobs)) as pool:
-    return max(pool.map(run_one, jobs))
+  for one in jobs:
+    one.note()
+  codes, failure = _of_each(run_one, jobs)
+  try:
+    interrupt.check()
+    _fetch(jobs[0], whole=not failure and not any(codes))
+  finally:
+    # What is still there costs money: a signal does not hide it.
+    if failure:
+      raise failure
+  return max(codes)
+
+
+def delete_all(jobs: Sequence[CloudJob]) -> None:
+  """Deletes what earlier launches have left of jobs.
+
+  Raises:
+    InputError: as `CloudJob.end`, of all that cannot be deleted.
+  """
+
+  def end_one(one: CloudJob) -> int:
+    with interrupt.patient():
+      one.end()
+    return 0
+
+  _, failure = _of_each(end_one, jobs)
+  if failure:
+    raise failure
+
+
+def _of_each(work: Callable[[CloudJob], int], jobs: Sequence[CloudJob]) -> tuple[list[int], InputError | None]:
+  """(exit codes of those that came to an end, all errors as one); of several jobs each error is told at once too."""
+
+  def work_on(one: CloudJob) -> int:
+    try:
+      return work(one)
+    except InputError as error:
+      if len(jobs) > 1:
+        one.say(str(error))
+      raise
+
+  # However many signals come, and whatever a thread is at: what it has made is deleted.
+  with interrupt.patient(), ThreadPoolExecutor(len(jobs)) as pool:
+    runs = [pool.submit(work_on, one) for one in jobs]
+  errors = [error for run in runs if (error := run.exception())]
+  for error in errors:
+    if not isinstance(error, InputError | interrupt.Interrupted):
+      raise error
+  failure = _joined([error for error in errors if isinstance(error, InputError)])
+  return [run.result() for run in runs if not run.exception()], failure
+
+
+def _joined(errors: Sequence[InputError]) -> InputError | None:
+  if len(errors) < 2:
+    return errors[0] if errors else None
+  kind = TryAgain if all(isinstance(error, TryAgain) for error in errors) else InputError
+  return kind("; ".join(map(str, errors)))
+
+
+def _fetch(one: CloudJob, *, whole: bool) -> None:
+  """Brings the results here, which all shares have in one folder: of a job that failed those that there may be."""
+  if whole:
+    one.fetch()
+  elif one.job.in_parts:
+    try:
+      one.fetch()
+    except TryAgain as error:
+      one.say(str(error))

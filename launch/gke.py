@@ -20,10 +20,10 @@ from pathlib import Path
 
 import yaml
 
-from data_pipelines import claim
+from data_pipelines import interrupt
 from data_pipelines.errors import InputError
 from launch import build, command, job, manifests
-from launch.cloud_job import TRIES, CloudJob, run_all
+from launch.cloud_job import TRIES, CloudJob, claimed, delete_all, run_all
 from launch.job import Job
 from launch.manifests import LABEL, Manifest, Setting
 from launch.shell import CommandFailed, Shell
@@ -39,10 +39,9 @@ _STAMP = re.compile(r"^(\S+Z) (.*)$")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """0: done; 1: the job failed; 2: wrong use, also of the command on the nodes, or a command that fails: one line."""
+  """0: done; 1: the job failed, or a command that another start may help; 2: wrong use, also on the nodes: one line."""
   args = _parser().parse_args(argv)
-  deleted = "; what was made is deleted, and the same command goes on"
-  return command.run("gke", lambda say: _run(args, say), if_interrupted=deleted)
+  return command.run("gke", lambda say: _run(args, say), if_interrupted="; the same command goes on")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,17 +63,20 @@ def _run(args: argparse.Namespace, say: command.Say) -> int:
   setting = Setting(image, args.service_account, args.queue, args.restarts)
   queue = manifests.queue(wanted, args.queue, args.quota) if args.quota else []
   # Of a table of rows each slice makes its share by itself: one that fails leaves the others be.
-  jobs = {one: [*queue, manifests.jobset(one, setting)] for one in wanted.shares()}
+  shares = job.left(wanted) if args.delete else wanted.shares()
+  jobs = {one: [*queue, manifests.jobset(one, setting)] for one in shares}
   if args.dry_run:
     _print_all(jobs, image, args.project)
     return 0
-  with claim.claimed(wanted.local), tempfile.TemporaryDirectory(prefix="gke-") as place:
-    if not args.delete:
-      _build_image(image, args, Path(place), say)
-    told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
-    pods = [Pods(one, jobs[one], args.project, Shell(), told(one), any_commit=args.delete) for one in jobs]
+  told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
+  pods = [Pods(one, jobs[one], args.project, Shell(), told(one), any_commit=args.delete) for one in jobs]
+  with claimed(wanted.name, say), tempfile.TemporaryDirectory(prefix="gke-") as place:
+    if args.delete:
+      delete_all(pods)
+      return 0
+    _build_image(image, args, Path(place), say)
     # JobSet itself begins it again.
-    return run_all(pods, delete=args.delete, restarts=0, look_s=_LOOK_S)
+    return run_all(pods, restarts=0, look_s=_LOOK_S)
 
 
 def _build_image(image: str, args: argparse.Namespace, place: Path, say: Callable[[str], None]) -> None:
@@ -130,8 +132,8 @@ class Pods(CloudJob):
     self._objects, self._shown = objects, ""
 
   def note(self) -> None:
-    """Writes down what runs."""
-    self.job.local.mkdir(parents=True, exist_ok=True)
+    """Writes down what runs, and by which manifests."""
+    super().note()
     text = yaml.safe_dump_all(self._objects, sort_keys=False)
     (self.job.local / "manifests.yaml").write_text(text, encoding="utf-8")
 
@@ -145,7 +147,9 @@ class Pods(CloudJob):
       self.require_ours(found)
       return
     text = yaml.safe_dump_all(self._objects, sort_keys=False)
-    self.shell(apply_words(), tries=TRIES, given=text)
+    # What is broken off may come about later, when it has been looked at whether there is something to delete.
+    with interrupt.patient():
+      self.shell(apply_words(), tries=TRIES, given=text)
 
   def look(self, found: Mapping) -> State:
     """What the JobSet says; shows what the log has anew."""
@@ -161,7 +165,9 @@ class Pods(CloudJob):
     if failed := conditions.get("Failed"):
       wrong_use = "FailJobSet" in failed.get("reason", "")
       return State(
-        Phase.ENDED, command.WRONG_USE if wrong_use else 1, f"{self.job.name} failed{told}: {failed.get('message', '')}"
+        Phase.ENDED,
+        command.WRONG_USE if wrong_use else command.TRY_AGAIN,
+        f"{self.job.name} failed{told}: {failed.get('message', '')}",
       )
     return State(Phase.RUNNING, told=f"{self._pods()}{told}")
 
@@ -222,7 +228,9 @@ def log_words(wanted: Job, since: str) -> list[str]:
 
 
 def delete_words(wanted: Job) -> list[str]:
-  return ["kubectl", "delete", "jobset", wanted.name, "--ignore-not-found", "--wait", f"--timeout={_DELETE_S:.0f}s"]
+  # In the foreground: the JobSet is there until its pods, which may be saving, have ended.
+  flags = ["--cascade=foreground", "--ignore-not-found", "--wait", f"--timeout={_DELETE_S:.0f}s"]
+  return ["kubectl", "delete", "jobset", wanted.name, *flags]
 
 
 def _print_all(jobs: Mapping[Job, Sequence[Manifest]], image: str, project: str | None) -> None:

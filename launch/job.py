@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import hashlib
+import json
 import re
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,8 @@ from launch.machines import Machines
 
 # Folder here for what launchers note of their jobs.
 LOCAL = Path("out/launch")
+# File there, in a folder of the job's name, that tells of it.
+NOTE = "job.json"
 CAPACITIES = ("on-demand", "spot", "reserved")
 # Option of a command that names the folder of its results.
 _RESULT = {"train": "--workdir", "generate": "--out", "evaluate": "--out"}
@@ -119,6 +122,25 @@ class Job:
   def local(self) -> Path:
     """Folder here for the launcher's own records of the job."""
     return LOCAL / self.name
+
+
+def left(wanted: Job) -> list[Job]:
+  """The shares of a job, and those that earlier launches of its name noted here, however many those were.
+
+  Raises:
+    InputError: such a note is damaged.
+  """
+  found = {one.name: one for one in [*wanted.shares(), wanted]}
+  for path in sorted(LOCAL.glob(f"{wanted.name}-*/{NOTE}")):
+    try:
+      told = json.loads(path.read_text(encoding="utf-8"))
+      noted = Job(**{**told, "words": tuple(told["words"])})
+    except (ValueError, TypeError, KeyError) as error:
+      raise InputError(f"{path}: damaged; remove it, and name the --slices of that launch") from error
+    # Another job may have such a name too.
+    if noted.words[-2:-1] == ("--shard",) and noted.name == f"{wanted.name}-{noted.words[-1].partition('/')[0]}":
+      found[noted.name] = noted
+  return list(found.values())
 
 
 def from_arguments(args: argparse.Namespace) -> Job:

@@ -27,7 +27,7 @@ _SHOWN_LINES = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """The job's exit code; 2 for wrong use or a job that was lost too often: one line on stderr."""
+  """The job's exit code; with a line on stderr 2 for wrong use, 1 for a job that was lost too often."""
   args = _parser().parse_args(argv)
   return command.run("local_pod", lambda say: _run(args, say))
 
@@ -101,9 +101,6 @@ class LocalPod:
     for process in self.running:
       process.wait()
     self.running.clear()
-
-  def fetch(self) -> None:
-    """Results are here."""
 
   def _log(self, number: int) -> Path:
     return self._logs / f"{number}.log"

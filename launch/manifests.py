@@ -6,7 +6,7 @@ Multislice and on the Cloud Storage FUSE driver in the GKE documentation.
 
 from typing import Any, NamedTuple
 
-from launch.command import WRONG_USE
+from launch.command import TOLD_TO_END, WRONG_USE
 from launch.job import Job
 
 LABEL, QUEUE_LABEL = "condfoley-job", "kueue.x-k8s.io/queue-name"
@@ -21,8 +21,6 @@ _PORTS = (8471, 8080)
 _GRACE_S = 120
 # Condition of a pod whose node is taken away.
 _TAKEN_AWAY = "DisruptionTarget"
-# Exit code after SIGTERM: where one host is told of, all processes of a run save and end so.
-_TOLD_TO_END = 128 + 15
 
 # A slice of several hosts is a node pool, and has it to itself.
 _ALONE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
@@ -72,7 +70,7 @@ def jobset(job: Job, setting: Setting) -> Manifest:
         "maxRestarts": setting.restarts,
         "rules": [
           _rule(
-            "takenAway", "RestartJobSetAndIgnoreMaxRestarts", f"condition {_TAKEN_AWAY}|exit code {_TOLD_TO_END}\\b"
+            "takenAway", "RestartJobSetAndIgnoreMaxRestarts", f"condition {_TAKEN_AWAY}|exit code {TOLD_TO_END}\\b"
           ),
           _rule("wrongUse", "FailJobSet", f"exit code {WRONG_USE}\\b"),
         ],
@@ -110,7 +108,7 @@ def _rule(name: str, action: str, told: str) -> Manifest:
 def _slice(job: Job, setting: Setting) -> Manifest:
   """The Job of a slice, a pod on each of its hosts."""
   taken_away = {"action": "FailJob", "onPodConditions": [{"type": _TAKEN_AWAY, "status": "True"}]}
-  codes = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE, _TOLD_TO_END]}
+  codes = {"containerName": CONTAINER, "operator": "In", "values": [WRONG_USE, TOLD_TO_END]}
   return {
     "spec": {
       "parallelism": job.machines.hosts,

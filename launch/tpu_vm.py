@@ -10,7 +10,6 @@ launcher has left. Results come to the folder that the command names.
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 import tempfile
@@ -18,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from data_pipelines import claim
+from data_pipelines import interrupt
+from data_pipelines.errors import InputError
 from launch import build, command, job, tpu_commands
-from launch.cloud_job import TRIES, CloudJob, run_all
+from launch.cloud_job import TRIES, CloudJob, claimed, delete_all, run_all
 from launch.job import Job
 from launch.shell import CommandFailed, Shell
-from launch.supervise import Phase, State
+from launch.supervise import Phase, Refused, State
 from launch.tpu_commands import Cloud
 
 # Between two looks at the hosts, s.
@@ -34,13 +34,15 @@ _INSTALL_S = 1800.0
 # Of the log of a host that failed.
 _LAST_LINES = 5
 _DEAD = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
+# What gcloud says of a creation that will not be carried out later either.
+_WRONG = ("INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "unrecognized arguments")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """The job's exit code; 2 for wrong use, a command of gcloud that fails, or a job lost too often: a line on stderr."""
+  """The job's exit code; with a line on stderr 2 for wrong use, 1 for what another start may help: a command of gcloud
+  that fails, a job that was lost too often."""
   args = _parser().parse_args(argv)
-  deleted = "; what was made is deleted, and the same command goes on"
-  return command.run("tpu_vm", lambda say: _run(args, say), if_interrupted=deleted)
+  return command.run("tpu_vm", lambda say: _run(args, say), if_interrupted="; the same command goes on")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,19 +54,46 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, say: command.Say) -> int:
-  jobs = job.from_arguments(args).shares()
+  wanted = job.from_arguments(args)
+  jobs = job.left(wanted) if args.delete else wanted.shares()
   clouds = {one.name: Cloud(one, args.zone, args.project) for one in jobs}
   if args.dry_run:
     for one in jobs:
       tpu_commands.print_all(one, clouds[one.name])
     return 0
-  with claim.claimed(job.LOCAL / args.name), tempfile.TemporaryDirectory(prefix="tpu-vm-") as place:
-    made = Path(place) / "build"
-    if not args.delete:
-      build.build(made, allow_dirty=args.allow_dirty)
-    told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
-    slices = [Slices(one, clouds[one.name], made, Shell(), told(one), any_commit=args.delete) for one in jobs]
-    return run_all(slices, delete=args.delete, restarts=args.restarts, look_s=_LOOK_S)
+  told = lambda one: lambda text: say(text if len(jobs) == 1 else f"{one.name}: {text}")
+  with claimed(args.name, say), tempfile.TemporaryDirectory(prefix="tpu-vm-") as place:
+    made, shell = Path(place) / "build", Shell()
+    slices = [Slices(one, clouds[one.name], made, shell, told(one), any_commit=args.delete) for one in jobs]
+    if args.delete:
+      delete_all(slices)
+      return 0
+    if wanted.machines.hosts > 1:
+      _require_key(shell)
+    build.build(made, allow_dirty=args.allow_dirty)
+    return run_all(slices, restarts=args.restarts, look_s=_LOOK_S)
+
+
+def _require_key(shell: Shell) -> None:
+  """Refuses what gcloud would refuse once the machines are there: to log in to several hosts while the agent has keys,
+  but not its own.
+
+  Raises:
+    InputError: it is so.
+  """
+  try:
+    held = shell(["ssh-add", "-l"])
+  except InputError:
+    return  # No agent, or no key in it: gcloud goes without.
+  key = Path("~/.ssh/google_compute_engine")
+  try:
+    _, fingerprint, *_ = shell(["ssh-keygen", "-lf", str(key.expanduser())]).split()
+  except (CommandFailed, ValueError) as error:
+    raise InputError(
+      f"{key}: no such key, and the agent has others; ssh-keygen -t rsa -f {key}, then ssh-add {key}"
+    ) from error
+  if fingerprint not in held:
+    raise InputError(f"{key}: the agent has other keys, but not this; ssh-add {key}")
 
 
 class Slices(CloudJob):
@@ -85,43 +114,54 @@ class Slices(CloudJob):
     self._cloud, self._build, self._log = cloud, made, wanted.local / "log.txt"
     self._started, self._silent, self._offset = False, 0, 0
 
-  def note(self) -> None:
-    """Writes down what runs."""
-    self.job.local.mkdir(parents=True, exist_ok=True)
-    described = json.dumps(dataclasses.asdict(self.job), indent=1) + "\n"
-    (self.job.local / "job.json").write_text(described, encoding="utf-8")
-
   def begin(self) -> None:
     """Asks for the slices, unless they are there or on their way.
 
     Raises:
-      InputError: gcloud fails, or others have taken the name.
+      Refused: they are not to be had now.
+      InputError: gcloud takes no such request, or others have taken the name.
     """
     self._started, self._silent, self._offset = False, 0, 0
     found = self.found()
     if found and _state(found) in _DEAD:
       self.end()
       found = None
-    if found:
-      self.require_ours(found)
+    if not found:
+      self._create()
       return
+    self.require_ours(found)
+    # To install it anew is not needed where it runs, and could fail.
+    self._started = _state(found) == "ACTIVE" and self._runs()
+
+  def _create(self) -> None:
     try:
-      self.shell(self._cloud.create())
-    except CommandFailed:
+      # What is broken off may come about later, when it has been looked at whether there is something to delete.
+      with interrupt.patient():
+        self.shell(self._cloud.create())
+    except CommandFailed as error:
       # It may have been made all the same; to ask twice would be to be given two.
-      found = self.found()
-      if not found:
-        raise
-      self.require_ours(found)
+      if found := self.found():
+        self.require_ours(found)
+      elif any(word in error.said for word in _WRONG):
+        raise InputError(str(error)) from error
+      else:
+        raise Refused(str(error)) from error
+
+  def _runs(self) -> bool:
+    """Whether it was started on all hosts."""
+    try:
+      return bool(self._hosts())
+    except CommandFailed:
+      return False
 
   def look(self, found: Mapping) -> State:
     """What hosts and gcloud say; starts the job once they are there.
 
     Raises:
-      InputError: it cannot be installed on hosts that are there.
+      CommandFailed: it cannot be installed on hosts that are there.
     """
     if (state := _state(found)) != "ACTIVE":
-      return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self.job.name} is {state}")
+      return State(Phase.LOST if state in _DEAD else Phase.WAITING, told=f"{self.job.name} is {state}{_why(found)}")
     if not self._started:
       try:
         self._start()
@@ -141,11 +181,14 @@ class Slices(CloudJob):
     """What the hosts' exit codes mean; None is that of one that runs."""
     codes = list(hosts.values())
     self._show(final=None not in codes)
-    # One that fails leaves the others waiting for it. What no second start would help is what there is to say.
-    if failed := sorted((code for code in codes if code), key=lambda code: code != command.WRONG_USE):
+    # One that fails leaves the others waiting for it. What no second start would help is what there is to say; else
+    # that a machine is taken away, which is no fault of the command.
+    telling = lambda code: (code != command.WRONG_USE, code != command.TOLD_TO_END)
+    if failed := sorted((code for code in codes if code), key=telling):
       name = next(name for name, code in hosts.items() if code == failed[0])
       self._keep_last_words(name)
-      return State(Phase.ENDED, failed[0], f"{name} ended with exit code {failed[0]}")
+      phase = Phase.LOST if failed[0] == command.TOLD_TO_END else Phase.ENDED
+      return State(phase, failed[0], f"{name} ended with exit code {failed[0]}")
     if None in codes:
       return State(Phase.RUNNING, told=f"running on {len(codes)} hosts")
     return State(Phase.ENDED, 0)
@@ -172,7 +215,7 @@ class Slices(CloudJob):
     """Installs and starts the job; hosts where that was done before do nothing.
 
     Raises:
-      InputError: it fails as often as it is tried.
+      CommandFailed: it fails as often as it is tried.
     """
     self.say(f"installing {self.job.commit[:12]} on {self.job.slices * self.job.machines.hosts} hosts")
     with ThreadPoolExecutor(len(self._cloud.nodes)) as pool:
@@ -241,6 +284,12 @@ class Slices(CloudJob):
 
 def _state(found: Mapping) -> str:
   return found["state"]["state"]
+
+
+def _why(found: Mapping) -> str:
+  """What gcloud says of a request that failed."""
+  told = found["state"].get("failedData", {}).get("error", {}).get("message", "")
+  return f": {told}" if told else ""
 
 
 if __name__ == "__main__":

@@ -114,6 +114,37 @@ def test_a_second_signal_ends_a_command_that_did_not_hear_the_first(tmp_path):
   assert not (tmp_path / "out").exists()
 
 
+# What is not to be broken off begins while the command is left time to end after a second signal.
+_PATIENT = """
+import threading, time, types
+from data_pipelines import interrupt
+waits, begun = threading.Event(), threading.Event()
+interrupt.time = types.SimpleNamespace(sleep=lambda _: waits.set() or begun.wait())
+with interrupt.handled():
+  try:
+    print("ready", flush=True)
+    time.sleep(60)
+  except KeyboardInterrupt:
+    print("ready", flush=True)
+    waits.wait()
+    with interrupt.patient():
+      begun.set()
+      interrupt.check()
+      time.sleep(1)
+      print("whole", flush=True)
+"""
+
+
+def test_a_second_signal_does_not_end_what_is_begun_patiently_just_after_it():
+  pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+  with subprocess.Popen([sys.executable, "-c", _PATIENT], **pipes, text=True) as process:
+    for _ in range(2):
+      assert process.stdout.readline() == "ready\n"
+      process.send_signal(signal.SIGTERM)
+    written, said = process.communicate()
+  assert written == "whole\n" and process.returncode == 1 and "Interrupted: SIGTERM" in said
+
+
 def test_workers_do_not_hear_ctrl_c():
   with mapped(signal.raise_signal, [signal.SIGINT, signal.SIGHUP], 2) as results:
     assert list(results) == [None, None]

@@ -96,7 +96,7 @@ def test_each_slice_of_bulk_sampling_is_a_job_of_its_share(place, capfd):
     assert container["env"] == [] and manifest["spec"]["replicatedJobs"][0]["replicas"] == 1
     shares.append(container["args"][-2:])
   assert shares == [["--shard", f"{i}/3"] for i in (1, 2, 3)]
-  assert len(calls(place, "rsync")) == 3 and len(calls(place, "builds")) == 1
+  assert len(calls(place, "rsync")) == 1 and len(calls(place, "builds")) == 1
   assert "gh-2: gh-2 failed: as the script says" in capfd.readouterr().err
 
 
@@ -139,6 +139,9 @@ def applied(place):
 def test_it_runs_and_leaves_nothing(place, capfd):
   assert launch() == 0
   assert jobsets(place) == [] and applied(place) == ["gh"] and not (place / "unknown").exists()
+  # With its pods: what is gone writes nothing.
+  (delete,) = calls(place, "delete")
+  assert "--cascade=foreground" in delete
   shown = capfd.readouterr()
   steps = [f"{what}" for step in range(1, 5) for what in (f"step {step}", "loss 1")]
   assert shown.out.splitlines() == steps == Path("out/launch/gh/log.txt").read_text().splitlines()
@@ -179,7 +182,7 @@ def test_whatever_fails_twice_is_tried_again(place, mishap):
 
 def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd):
   script(place, ("delete jobset", list(range(1, 20)), "fail"))
-  assert launch() == 2
+  assert launch() == 1
   told = capfd.readouterr().err.splitlines()[-1]
   assert "gh: still there; delete it, it costs money: kubectl delete jobset gh" in told and jobsets(place) == ["gh"]
 
@@ -200,6 +203,14 @@ def test_what_is_left_is_taken_up_by_the_same_command_and_deleted_by_any(place, 
   assert launch() == 2
   assert "another command or commit of this name is there" in capfd.readouterr().err and jobsets(place) == ["gh"]
   assert launch("--delete") == 0 and jobsets(place) == []
+  assert launch("--delete") == 0 and capfd.readouterr().err.endswith("gke: nothing of gh is there\n")
+
+
+def test_shares_that_were_left_are_deleted_however_many_are_said(place):
+  script(place, ("delete jobset", list(range(1, 99)), "fail"))
+  assert launch("--slices", "2", words=BATCH, topology="v5e:2x2") == 1 and jobsets(place) == ["gh-1", "gh-2"]
+  script(place)
+  assert launch("--delete", words=BATCH, topology="v5e:2x2") == 0 and jobsets(place) == []
 
 
 def test_a_dry_run_prints_every_command_and_manifests_that_fit(place, capsys):

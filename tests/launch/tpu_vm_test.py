@@ -1,5 +1,6 @@
 """The launcher against a cloud of folders (`tests/launch/cloud.py`) in which things go wrong."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from data_pipelines import lock
 from data_pipelines.errors import InputError
-from launch import build, tpu_vm
+from launch import build, supervise, tpu_vm
 from launch.job import Job
 from tests.launch import cloud, documented
 from tests.launch.launching import TRAIN, calls, placed, script
 
+BATCH = ("generate", "--batch", "jobs.csv", "--out", "out/x")
 FLAGS = ["--name", "gh", "--zone", "us-west4-a", "--bucket", "foley-bucket"]
 
 
@@ -98,7 +101,7 @@ def test_slices_that_are_taken_away_while_it_is_installed_are_asked_for_again(pl
 def test_a_job_that_is_lost_too_often_is_given_up_and_leaves_nothing(place, capfd, monkeypatch):
   monkeypatch.setenv("STEPS", "1000")
   script(place, ("host.sh status", list(range(1, 50)), "preempt"))
-  assert launch("--restarts", "2") == 2
+  assert launch("--restarts", "2") == 1
   assert not left_over(place) and len(calls(place, "create")) == 3
   assert "it was begun 3 times; the same command goes on from its last checkpoint" in capfd.readouterr().err
 
@@ -120,10 +123,27 @@ def test_whatever_fails_twice_is_tried_again(place, mishap):
   assert all((place / f"seen-{number}").exists() for number in range(len(steps)))
 
 
-def test_a_creation_that_is_refused_is_told(place, capfd):
-  script(place, ("queued-resources create", [1], "fail"))
-  assert launch() == 2
-  assert "UNAVAILABLE: try again" in capfd.readouterr().err and not left_over(place) and not started(place)
+@pytest.mark.parametrize(("mishap", "told"), [("fail", "UNAVAILABLE: try again"), ("forbid", "PERMISSION_DENIED")])
+def test_a_creation_that_is_refused_is_tried_again_where_that_may_help(place, capfd, mishap, told):
+  script(place, ("queued-resources create", [1], mishap))
+  assert launch() == (0 if mishap == "fail" else 2)
+  assert len(calls(place, "create")) == (2 if mishap == "fail" else 1) and not left_over(place)
+  assert told in capfd.readouterr().err
+
+
+def test_slices_that_are_never_to_be_had_are_given_up_and_it_is_said_why(place, capfd):
+  """With an exit code that tells a sweep to try again."""
+  script(place, ("describe", [3, 7], "run_out"))
+  assert launch("--restarts", "1") == 1
+  assert not left_over(place) and len(calls(place, "create")) == 2
+  assert "gh is FAILED: no more capacity; it was begun 2 times" in capfd.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("codes", "result", "begun"), [("134 143", 1, 2), ("143 2", 2, 1)])
+def test_a_host_that_is_told_to_end_is_lost_and_no_failure(place, monkeypatch, codes, result, begun):
+  monkeypatch.setenv("CODES", codes)
+  assert launch("--restarts", "1") == result
+  assert len(calls(place, "create")) == begun and not left_over(place)
 
 
 @pytest.mark.slow
@@ -168,21 +188,23 @@ def test_a_job_goes_on_while_gcloud_does_not_answer(place, monkeypatch, verb):
 
 def test_what_cannot_be_installed_is_told_and_not_tried_on_other_machines(place, capfd):
   script(place, ("host.sh install", list(range(1, 50)), "fail"))
-  assert launch() == 2 and len(calls(place, "create")) == 1 and not left_over(place)
+  assert launch() == 1 and len(calls(place, "create")) == 1 and not left_over(place)
   assert "UNAVAILABLE: try again" in capfd.readouterr().err.splitlines()[-1]
 
 
 def test_results_that_do_not_come_are_said_to_be_in_the_bucket(place, capfd):
   script(place, ("rsync", list(range(1, 50)), "fail"))
-  assert launch() == 2 and not left_over(place)
+  assert launch() == 1 and not left_over(place)
   assert "the results are in the bucket: gcloud storage rsync gs://foley-bucket/out/x" in capfd.readouterr().err
 
 
 def test_what_cannot_be_deleted_is_said_with_the_command_that_does(place, capfd):
+  """In the last line, of all shares."""
   script(place, ("queued-resources delete", list(range(1, 50)), "fail"))
-  assert launch() == 2
+  assert launch("--slices", "2", topology="v5e:2x4", words=BATCH) == 1
   told = capfd.readouterr().err.splitlines()[-1]
-  assert "gh: still there; delete it, it costs money: gcloud compute tpus queued-resources delete gh" in told
+  for name in ("gh-1", "gh-2"):
+    assert f"{name}: still there; delete it, it costs money: gcloud compute tpus queued-resources delete {name}" in told
   assert left_over(place)
 
 
@@ -210,6 +232,8 @@ def test_a_killed_launcher_is_taken_up_by_the_same_command(place, monkeypatch):
   killed.kill()
   killed.communicate()
   assert left_over(place)
+  # What runs is not installed anew, which could fail.
+  script(place, ("scp", list(range(1, 50)), "fail"))
   assert launch() == 0
   assert len(calls(place, "create")) == 1 and len(started(place)) == 4 and not left_over(place)
 
@@ -226,7 +250,46 @@ def test_a_signal_deletes_what_was_made_however_often_it_comes(place, monkeypatc
     stopped.send_signal(signal.SIGTERM)
   told = stopped.communicate(timeout=60)[1]
   assert stopped.returncode == 143 and not left_over(place)
-  assert "interrupted by SIGTERM; what was made is deleted, and the same command goes on" in told
+  assert "gh is deleted\ntpu_vm: interrupted by SIGTERM; the same command goes on\n" in told
+
+
+@pytest.mark.parametrize("on", ["host.sh install", pytest.param("queued-resources create", marks=pytest.mark.slow)])
+def test_signals_delete_what_was_made_while_gcloud_hangs(place, on):
+  """The second comes before anything is deleted, and longer after the first than a command has to end by itself."""
+  script(place, (on, [1], "hang"), ("queued-resources delete", [1], "slow"))
+  stopped = launcher(place)
+  wait_for(lambda: (place / "seen-0").exists())
+  for _ in range(3):
+    stopped.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+  told = stopped.communicate(timeout=60)[1]
+  assert stopped.returncode == 130 and not left_over(place)
+  assert told.endswith("tpu_vm: interrupted by SIGINT; the same command goes on\n")
+
+
+def test_a_signal_does_not_hide_what_cannot_be_deleted(place, monkeypatch):
+  monkeypatch.setenv("STEPS", "1000")
+  script(place, ("queued-resources delete", list(range(1, 50)), "fail"))
+  stopped = launcher(place)
+  wait_for(lambda: len(started(place)) == 4)
+  stopped.send_signal(signal.SIGINT)
+  *_, interrupted, last = stopped.communicate(timeout=60)[1].splitlines()
+  assert stopped.returncode == 1 and interrupted.startswith("tpu_vm: interrupted by SIGINT")
+  assert last.startswith("tpu_vm: gh: still there; delete it, it costs money: gcloud") and left_over(place)
+
+
+def test_a_launcher_that_is_still_at_work_is_waited_for(place, monkeypatch, capfd):
+  """It may be giving back what a new one asks for; if it is longer at work than that takes, that is told."""
+  folder, pause = Path("out/launch/gh"), supervise.pause
+  folder.mkdir(parents=True)
+  with contextlib.ExitStack() as held:
+    held.enter_context(lock.locked(folder))
+    monkeypatch.setattr(supervise, "pause", lambda _: None)
+    assert launch() == 2 and not (place / "calls").exists()
+    assert "another run is at work here" in capfd.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(supervise, "pause", lambda seconds: held.close() or pause(min(seconds, 0.1)))
+    assert launch() == 0
+  assert capfd.readouterr().err.startswith("tpu_vm: another launcher of gh is at work; waits 15 minutes at most")
 
 
 def test_what_is_left_can_be_deleted_by_another_commit_but_not_taken_up(place, monkeypatch, capfd):
@@ -240,22 +303,60 @@ def test_what_is_left_can_be_deleted_by_another_commit_but_not_taken_up(place, m
   assert "another command or commit of this name is there; --delete it, or rename this" in capfd.readouterr().err
   assert left_over(place)
   assert launch("--delete") == 0 and not left_over(place)
-  assert launch("--delete") == 0
+  assert "tpu_vm: gh is deleted" in capfd.readouterr().err
+  assert launch("--delete") == 0 and capfd.readouterr().err == "tpu_vm: nothing of gh is there\n"
+
+
+def test_shares_that_were_left_are_deleted_however_many_are_said(place, capfd):
+  """By what was noted of them; another job that has such a name stays."""
+  script(place, ("queued-resources delete", list(range(1, 50)), "fail"))
+  assert launch("--slices", "2", topology="v5e:2x4", words=BATCH) == 1
+  assert tpu_vm.main(["--name", "gh-7", *FLAGS[2:], "--topology", "v5e:2x4", "--", *BATCH]) == 1
+  script(place)
+  assert launch("--delete", topology="v5e:2x4", words=BATCH) == 0
+  with cloud.Cloud(place) as there:
+    assert list(there.resources) == ["gh-7"]
+  assert "nothing of gh is there" in capfd.readouterr().err
+  Path("out/launch/gh-1/job.json").write_text("{}")
+  assert launch("--delete", topology="v5e:2x4", words=BATCH) == 2
+  assert "out/launch/gh-1/job.json: damaged; remove it" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("held", "topology", "words"),
+  [
+    ("256 SHA256:other", "v5e:4x4", "the agent has other keys, but not this; ssh-add ~/.ssh/google_compute_engine"),
+    ("256 SHA256:other\n3072 SHA256:ours", "v5e:4x4", ""),
+    ("256 SHA256:other", "v5e:2x4", ""),
+  ],
+)
+def test_an_agent_that_lacks_the_key_is_told_before_anything_is_asked_for(place, capfd, held, topology, words):
+  """gcloud would refuse to log in to several hosts when they are there."""
+  (place / "agent").write_text(held)
+  assert launch(topology=topology) == (2 if words else 0)
+  assert words in capfd.readouterr().err and (place / "calls").exists() == (not words)
+  assert not left_over(place)
+
+
+def test_a_key_that_is_not_there_is_told(place, capfd):
+  (place / "agent").write_text("256 SHA256:other")
+  (place / "bin" / "ssh-keygen").write_text("#!/bin/sh\nexit 255\n")
+  assert launch() == 2 and "no such key, and the agent has others; ssh-keygen -t rsa -f" in capfd.readouterr().err
 
 
 def test_bulk_sampling_is_a_share_of_the_rows_for_each_slice(place):
-  words = ("generate", "--batch", "jobs.csv", "--out", "out/x")
-  assert launch("--slices", "3", topology="v5e:2x4", words=words) == 0
+  assert launch("--slices", "3", topology="v5e:2x4", words=BATCH) == 0
   shares = sorted(line.rsplit(" ", 1)[1] for line in started(place))
   assert shares == ["1/3", "2/3", "3/3"] and not any(" auto " in line for line in started(place))
   # Each is a request of its own: one that waits, or is taken away, does not keep the others.
   assert sorted(call[5] for call in calls(place, "create")) == ["gh-1", "gh-2", "gh-3"] and not left_over(place)
+  # All have made theirs in one folder.
+  assert len(calls(place, "rsync")) == 1
 
 
 def test_of_a_batch_results_come_also_where_rows_could_not_be_made(place, monkeypatch):
   monkeypatch.setenv("CODE", "2")
-  words = ("generate", "--batch", "jobs.csv", "--out", "out/x")
-  assert launch(topology="v5e:2x4", words=words) == 2
+  assert launch(topology="v5e:2x4", words=BATCH) == 2
   assert calls(place, "rsync") and Path("out/x/step").exists() and not left_over(place)
 
 
@@ -276,6 +377,9 @@ def test_a_dry_run_prints_every_command_and_each_is_documented(place, capsys):
     ({"bucket": "gs://b/c"}, "--bucket gs://b/c: not the name of a bucket"),
     ({"slices": 0}, "--slices 0: must be 1 or more"),
     ({"topology": "v5e:2x8"}, "v5e:2x8: 16 chips are given out as v5e:4x4"),
+    ({"topology": "v5e:1x2"}, "v5e:1x2: there are v5e slices of 1, 4, 8, 16, 32, 64, 128, 256 chips"),
+    ({"topology": "v5e:16x32"}, "v5e:16x32: there are v5e slices of"),
+    ({"topology": "v4:1x1x1"}, "v4:1x1x1: there are v4 slices of 4, 8, 16"),
     ({"topology": "v9:2x2"}, "v9:2x2: no chip `v9`"),
     ({"words": ("studio",)}, "give a command of condfoley after --"),
     ({"words": ("train", "--config", "x")}, "train: give --workdir DIR"),
