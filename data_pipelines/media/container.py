@@ -15,7 +15,7 @@ Path = str | os.PathLike
 
 # Only self-contained files: playlists, still images and text, all of which FFmpeg would open too, are refused.
 _VIDEO, _SOUND = "mov,matroska", "wav,w64,aiff,flac,mp3,ogg,aac"
-# Errors while decoding that say nothing of the file.
+# Errors that say nothing of the file that is read.
 _NO_DAMAGE = (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
 _REMEDY = "re-export it or check the download"
 
@@ -31,23 +31,34 @@ def open_media(path: Path, *, sound_alone: bool = False) -> Iterator[av.containe
 
   Raises:
     InputError: the file is missing, empty or not media, or demuxing or decoding it fails inside the `with` block.
+    OSError, MemoryError: what fails is another file, that is written inside the block, or there is no memory.
   """
   _check_file(path)
+  url = as_url(path)
   try:
-    # `file:` keeps a colon in the name from being read as a protocol.
     formats = {"format_whitelist": f"{_VIDEO},{_SOUND}" if sound_alone else _VIDEO}
-    with av.open(f"file:{os.fspath(path)}", options=formats, metadata_errors="replace") as media:
+    with av.open(url, options=formats, metadata_errors="replace") as media:
       yield media
   except av.FFmpegError as e:
-    if e.errno in (errno.ENOSPC, errno.EDQUOT):
-      raise  # from a file written inside the block, no fault of this one
+    elsewhere = e.filename is not None and isinstance(e, OSError)  # in a file that is written inside the block
+    if e.filename != url and (elsewhere or e.errno in _NO_DAMAGE):
+      raise
     kinds = "mp4, mov, mkv or webm video" + ", nor a sound" * sound_alone
     raise damaged(path, f"truncated, damaged or not an {kinds}") from e
 
 
+def as_url(path: Path) -> str:
+  """The file's name for FFmpeg, that takes what is before a colon for a protocol."""
+  return f"file:{os.fspath(path)}"
+
+
 def _check_file(path: Path) -> None:
   file = pathlib.Path(path)
-  if not file.exists():
+  try:
+    there = file.exists()
+  except OSError as error:  # a folder that may not be looked into, a name that is too long
+    raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+  if not there:
     raise InputError(f"{path}: no such file; check the path")
   if not file.is_file():
     raise InputError(f"{path}: not a file; give the path of a video or sound")

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 
+from data_pipelines.errors import InputError
 from data_pipelines.media import container
 
 # Declared and actual ends differ by rounding and, in mp4 and mov, by what the edits and encoder delays of each track
@@ -22,7 +23,7 @@ class MediaInfo:
     duration_s: from the first picture's start to the last picture's end, s; of the audio where there is no video.
     width, height: of a picture as shown, after rotation metadata, px; 0 without video.
     fps: average frame rate, frames per second; 0 without video and for a single picture.
-    has_video, has_audio: which streams there are; a cover picture is no video.
+    has_video, has_audio: which streams there are; a cover picture is no video, and a track without samples no audio.
   """
 
   path: pathlib.Path
@@ -74,8 +75,30 @@ def probe(path: container.Path, *, sound_alone: bool = False) -> MediaInfo:
       height=height,
       fps=span.rate if video else 0.0,
       has_video=video is not None,
-      has_audio=audio is not None,
+      has_audio=audio is not None and audio.index in spans,
     )
+
+
+def span_length(path: container.Path, start_s: float, duration_s: float | None, *, sound_alone: bool = False) -> float:
+  """Length of a span, s: `duration_s`, or where that is None, what is left of the file from `start_s` on.
+
+  Raises:
+    InputError: the file cannot be used, or ends before the span starts.
+    ValueError: start_s is negative or duration_s not positive.
+  """
+  if start_s < 0 or (duration_s is not None and duration_s <= 0):
+    raise ValueError(f"start_s must be >= 0 and duration_s > 0, not {start_s} and {duration_s}")
+  if duration_s is not None:
+    return duration_s
+  whole_s = probe(path, sound_alone=sound_alone).duration_s
+  if start_s >= whole_s:
+    raise past_end(path, start_s, whole_s)
+  return whole_s - start_s
+
+
+def past_end(path: container.Path, start_s: float, end_s: float) -> InputError:
+  """Of a span that starts after the end, both s."""
+  return InputError(f"{path}: {end_s:.2f} s long; choose a start before that, not {start_s:.2f} s")
 
 
 def read_tags(path: container.Path) -> dict[str, str]:
@@ -134,5 +157,8 @@ def _check_complete(media: av.container.InputContainer, spans: dict[int, _Span],
   for stream in filter(None, (container.find_video(media), container.find_audio(media))):
     # Edits shorten the movie, not the stream; other streams lengthen the movie, not this one.
     stream_s = min(declared_s, float((stream.duration or 0) * stream.time_base))
-    if stream.index not in spans or stream_s > spans[stream.index].end_s - container.start_of(stream) + slack_s:
+    span = spans.get(stream.index)
+    if span is None and not stream.frames:
+      continue  # An empty track, whose length FFmpeg guesses.
+    if stream_s > (span.end_s - span.start_s if span else 0) + slack_s:
       raise container.damaged(path, f"truncated: its {stream.type} stops early")

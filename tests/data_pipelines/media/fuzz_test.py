@@ -13,8 +13,9 @@ def test_damaged_files_end_in_a_result_or_one_line():
   assert fuzz.run(240, workers=2) == []
 
 
-def test_sound_of_48_channels_does_not_end_the_process():
-  assert fuzz.run(1, first=6565) == []
+@pytest.mark.parametrize("number", [6565, 20173, 20639], ids=["48 channels", "asks for much memory", "no time"])
+def test_what_once_went_wrong(number):
+  assert fuzz.run(1, first=number) == []
 
 
 def test_a_case_is_its_number():

@@ -1,7 +1,8 @@
 """Small media files whose every picture says which one it is."""
 
 import pathlib
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import av
@@ -84,6 +85,52 @@ def trim(source: pathlib.Path, path: pathlib.Path, cut_s: Fraction) -> pathlib.P
         packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
         out.mux(packet)
   return path
+
+
+def scramble(source: pathlib.Path, path: pathlib.Path, numbers: Iterable[int], *, kind: str = "video") -> pathlib.Path:
+  """Copies a file; the packets of these numbers are other bytes of the same length."""
+  with av.open(str(source)) as media:
+    places = sorted((p.pos, p.size) for p in media.demux(getattr(media.streams, kind)[0]) if p.size)
+  data, rng = bytearray(source.read_bytes()), np.random.default_rng(0)
+  for position, size in (places[number] for number in numbers):
+    data[position : position + size] = rng.integers(0, 256, size, np.uint8).tobytes()
+  path.write_bytes(data)
+  return path
+
+
+def edit(source: pathlib.Path, path: pathlib.Path, edits: list[tuple[float, float]]) -> pathlib.Path:
+  """Copies an mp4 of one stream; its edit list shows these (start, length), s, one after the other."""
+  data = bytearray(source.read_bytes())
+  with av.open(str(source)) as media:
+    ticks = 1 / media.streams.video[0].time_base
+  moov = _box(data, b"moov", 0, len(data))
+  header, trak = (_box(data, name, moov + 8, len(data)) for name in (b"mvhd", b"trak"))
+  track_header, edts = (_box(data, name, trak + 8, len(data)) for name in (b"tkhd", b"edts"))
+  (movie_ticks,) = struct.unpack_from(">I", data, header + 20)
+  (zero,) = struct.unpack_from(">i", data, edts + 28)  # Of the one edit that is there.
+  rows = [(round(length * movie_ticks), zero + round(start * ticks), 1 << 16) for start, length in edits]
+  elst = struct.pack(">I4sII", 16 + 12 * len(rows), b"elst", 0, len(rows))
+  new = elst + b"".join(struct.pack(">IiI", *row) for row in rows)
+  new = struct.pack(">I4s", 8 + len(new), b"edts") + new
+  for place in (header + 24, track_header + 28):
+    struct.pack_into(">I", data, place, sum(length for length, *_ in rows))
+  (old,) = struct.unpack_from(">I", data, edts)
+  for place in (moov, trak):
+    (size,) = struct.unpack_from(">I", data, place)
+    struct.pack_into(">I", data, place, size + len(new) - old)
+  data[edts : edts + old] = new
+  path.write_bytes(data)
+  return path
+
+
+def _box(data: bytes, name: bytes, begin: int, end: int) -> int:
+  """Where the first box of this name is among those that lie one after the other from `begin` on."""
+  while begin < end:
+    size, found = struct.unpack_from(">I4s", data, begin)
+    if found == name:
+      return begin
+    begin += size
+  raise ValueError(f"no {name}")
 
 
 def add_sound_with_gap(source: pathlib.Path, path: pathlib.Path) -> None:

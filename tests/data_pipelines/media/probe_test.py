@@ -1,5 +1,8 @@
+import errno
+import pathlib
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -94,6 +97,37 @@ def test_sound_without_pictures(tmp_path):
   assert info.duration_s == pytest.approx(1, abs=0.001)
   with pytest.raises(InputError, match=r"a\.mp4: has no video"):
     media.decode_frames(path, 15, 16, duration_s=1)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "folder/a.mp4"])
+def test_what_cannot_be_looked_at_is_one_line(tmp_path, monkeypatch, name):
+  if "/" in name:
+
+    def forbidden(self):
+      raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "exists", forbidden)  # Root may look into every folder.
+  with pytest.raises(InputError, match=r"cannot be read \((File name too long|Permission denied)\); check"):
+    media.probe(tmp_path / name)
+
+
+@pytest.mark.parametrize("cut_s", [None, 2])
+def test_a_track_of_sound_that_is_empty_or_hidden_is_no_truncation(tmp_path, cut_s):
+  sound = np.zeros((1, 24000)) if cut_s else None
+  whole = making.write(tmp_path / "whole.mp4", making.constant(30, 120), options={"g": "15", "bf": "0"}, sound=sound)
+  options = {} if cut_s else {"movflags": "frag_keyframe+empty_moov"}
+  with av.open(str(whole)) as source, av.open(str(tmp_path / "a.mp4"), "w", options=options) as out:
+    copies = [out.add_stream_from_template(stream) for stream in source.streams]
+    if not cut_s:
+      out.add_stream("aac", rate=48000, layout="mono")
+      out.start_encoding()
+    for packet in [packet for packet in source.demux() if packet.size]:
+      shift = round((cut_s or 0) / packet.time_base)
+      packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copies[packet.stream_index]
+      out.mux(packet)
+  info = media.probe(tmp_path / "a.mp4")
+  assert info.duration_s == pytest.approx(4 - (cut_s or 0), abs=0.1)
+  assert cut_s or not info.has_audio
 
 
 def test_name_with_a_colon_and_dash(tmp_path):
