@@ -1,8 +1,10 @@
 """A video with new sound: pictures copied byte for byte, and AAC that decodes to exactly as many samples; WAV files."""
 
+import collections
 import contextlib
 import heapq
 import io
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -28,10 +30,12 @@ def require_copyable(video_path: container.Path) -> None:
   """Says early what `mux` would refuse after a long wait.
 
   Raises:
-    InputError: the video cannot be used, or has a codec that mp4 cannot carry.
+    InputError: the video cannot be used, has a codec that mp4 cannot carry, or edits that cannot be copied.
   """
   with container.open_media(video_path) as media, av.open(io.BytesIO(), "w", format="mp4") as out:
-    _require_codec(video_path, container.need_video(media, video_path), out)
+    stream = container.need_video(media, video_path)
+    _require_codec(video_path, stream, out)
+    collections.deque(_video_packets(video_path, media, stream), maxlen=0)
 
 
 def mux(
@@ -56,8 +60,9 @@ def mux(
     metadata: tags of the mp4, such as `title` and `comment`.
 
   Raises:
-    InputError: the video cannot be used, is truncated, or has a codec that mp4 cannot carry; or the folder of
-      `out_path` cannot be written to.
+    InputError: the video cannot be used, is truncated, has a codec that mp4 cannot carry or edits that cannot be
+      copied; or the folder of `out_path` cannot be written to.
+    OSError: the disk is full.
     ValueError: `audio` is not a finite 1-D array of at least 1,024 samples.
   """
   if audio.ndim != 1 or audio.size < _AAC_FRAME or not np.isfinite(audio).all():
@@ -75,10 +80,9 @@ def mux(
       if codec == "hevc":
         video_out.codec_context.codec_tag = "hvc1"  # the only one of its two tags that QuickTime plays
       audio_out = out.add_stream("aac", rate=sample_rate, layout="mono", bit_rate=_BIT_RATE, options=_AAC)
-      packets = heapq.merge(
-        _video_packets(video_path, media, stream, video_out), _audio_packets(audio, audio_out), key=_decode_time
-      )
-      for packet in packets:
+      pictures, sound = _video_packets(video_path, media, stream), _audio_packets(audio, audio_out)
+      for packet in heapq.merge(pictures, sound, key=_decode_time):
+        packet.stream = video_out if packet.stream is stream else audio_out
         out.mux(packet)
 
 
@@ -105,8 +109,9 @@ def write_wav(
     InputError: the folder of `path` cannot be written to.
     OSError: the disk is full.
   """
-  # Without FFmpeg's own version among the tags: the same sound is the same file everywhere.
-  with _aside(path) as temporary, av.open(temporary, "w", format="wav", options={"fflags": "+bitexact"}) as out:
+  # Without FFmpeg's own version among the tags: the same sound is the same file everywhere. RF64 above 4 GiB.
+  options = {"fflags": "+bitexact", "rf64": "auto"}
+  with _aside(path) as temporary, av.open(temporary, "w", format="wav", options=options) as out:
     out.metadata.update(metadata or {})
     stream = out.add_stream("pcm_s24le", rate=sample_rate, layout="mono")
     for begin in range(0, len(audio), sample_rate):
@@ -121,13 +126,13 @@ def write_wav(
 
 @contextlib.contextmanager
 def _aside(path: container.Path) -> Iterator[str]:
-  """Name of a temporary file beside `path` that takes its place if the block succeeds and is removed if not."""
+  """URL of a temporary file beside `path` that takes its place if the block succeeds and is removed if not."""
   path = pathlib.Path(path)
   if not os.access(path.parent, os.W_OK | os.X_OK):
     raise InputError(f"{path.parent}: no such folder or not writable; create it or choose another")
   temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
   try:
-    yield str(temporary)
+    yield container.as_url(temporary)
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
@@ -138,17 +143,31 @@ def _decode_time(packet: av.Packet) -> Fraction:
 
 
 def _video_packets(
-  path: container.Path, media: av.container.InputContainer, stream: av.VideoStream, out: av.VideoStream
+  path: container.Path, media: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.Packet]:
   """The packets, with the first picture moved to 0 s."""
   zero = round(container.start_of(stream) / stream.time_base)
-  for packet in _with_decode_times(p for p in media.demux(stream) if p.size):
-    if packet.pts is None or packet.dts is None:
-      raise container.damaged(path, "has pictures without a time")
+  last = -math.inf
+  for packet in _with_decode_times(_needed(path, (p for p in media.demux(stream) if p.size))):
     packet.dts -= zero
     packet.pts -= zero
-    packet.stream = out
+    # Where an edit list hides pictures in the middle, which would be seen in the copy, FFmpeg gives one time twice.
+    if not last < packet.dts <= packet.pts:
+      raise InputError(f"{path}: has cuts or time stamps that cannot be copied; export it anew")
+    last = packet.dts
     yield packet
+
+
+def _needed(path: container.Path, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+  """Without the packets after the end of an edit list, which mp4 files made here cannot hide."""
+  held = []
+  for packet in packets:
+    if packet.pts is None:
+      raise container.damaged(path, "has pictures without a time")
+    held.append(packet)
+    if not packet.is_discard:  # It may need those before to be decoded.
+      yield from held
+      held.clear()
 
 
 def _with_decode_times(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -158,7 +177,7 @@ def _with_decode_times(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
     while leading[-1].dts is None and (packet := next(packets, None)):
       leading.append(packet)
     known = leading[-1].dts
-    base = min(p.pts for p in leading) if known is None else known - leading[-1].duration
+    base = min(p.pts for p in leading) if known is None else known - max(1, leading[-1].duration)
     for back, packet in enumerate(reversed([p for p in leading if p.dts is None])):
       packet.dts = base - back * max(1, packet.duration)
     yield from leading

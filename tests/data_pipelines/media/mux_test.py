@@ -1,4 +1,6 @@
+import pathlib
 import resource
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -76,6 +78,51 @@ def test_rotation_and_edit_list_survive(tmp_path):
   np.testing.assert_array_equal(media.decode_frames(out, 30, 16), media.decode_frames(video, 30, 16))
 
 
+@pytest.mark.parametrize(("group", "b_frames", "more"), [(15, 0, 0), (250, 0, 0), (15, 3, 0), (250, 3, 1)])
+def test_what_the_end_of_an_edit_list_hides_stays_hidden(tmp_path, group, b_frames, more):
+  """But for one picture at the end that those before it are made of."""
+  options = {"preset": "ultrafast", "g": str(group), "bf": str(b_frames), "b-adapt": "0"}
+  whole = making.write(tmp_path / "whole.mp4", making.constant(30, 90), options=options)
+  video, out = making.edit(whole, tmp_path / "a.mp4", [(0.5, 1.5)]), tmp_path / "out.mp4"
+  media.mux(video, _noise(33075), 22050, out)
+  shown = making.indices(media.decode_frames(out, 30, 16))
+  np.testing.assert_array_equal(shown, np.arange(15, 60 + more))
+  np.testing.assert_array_equal(making.indices(media.decode_frames(video, 30, 16)), shown[:45])
+
+
+@pytest.mark.parametrize("edits", [[(0, 1), (2, 1)], [(0, 1), (2.2, 0.5)], [(1, 1), (0, 1)]])
+def test_cuts_that_cannot_be_copied_are_told_early(tmp_path, edits):
+  whole = making.write(tmp_path / "whole.mp4", making.constant(30, 90), options={"g": "15", "bf": "0"})
+  video = making.edit(whole, tmp_path / "a.mp4", edits)
+  for use in (media.require_copyable, lambda path: media.mux(path, _noise(44100), 22050, tmp_path / "out.mp4")):
+    with pytest.raises(InputError, match=r"a\.mp4: has cuts or time stamps that cannot be copied; export it anew"):
+      use(video)
+  assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_tells_no_durations(tmp_path):
+  times_s = [Fraction(int(ms), 1000) for ms in np.cumsum(np.random.default_rng(0).integers(8, 140, 40))]
+  video = making.write(tmp_path / "a.mkv", times_s, options={"bf": "3", "b-adapt": "0"}, ticks=1000)
+  data = video.read_bytes()
+  at = data.index(bytes.fromhex("23e383"))  # Its default duration, which becomes an empty element.
+  length = data[at + 3] & 0x7F
+  video.write_bytes(data[:at] + bytes([0xEC, 0x80 | (length + 2)]) + bytes(length + 2) + data[at + 4 + length :])
+  media.mux(video, _noise(33075), 22050, tmp_path / "out.mp4")
+  assert making.video_packets(tmp_path / "out.mp4") == making.video_packets(video)
+  with av.open(str(tmp_path / "out.mp4")) as result:
+    stamps = [packet.dts for packet in result.demux(video=0) if packet.size]
+  assert stamps == sorted(set(stamps))
+
+
+def test_a_folder_with_a_colon(video, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  out = pathlib.Path("take:1")
+  out.mkdir()
+  media.mux(video, _noise(44100), 22050, out / "01.mp4")
+  media.write_wav(out / "01.wav", _noise(44100), 22050)
+  assert sorted(path.name for path in out.iterdir()) == ["01.mp4", "01.wav"]
+
+
 def test_sound_quality(video, tmp_path):
   time_s = np.arange(44100) / 22050
   tone = (0.5 * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
@@ -151,12 +198,20 @@ def test_wav_is_24_bit(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
 
 
-def test_a_wav_for_which_there_is_no_room_says_so(tmp_path):
+def test_a_wav_leaves_room_for_a_length_above_4_gib(tmp_path):
+  media.write_wav(tmp_path / "a.wav", _noise(1000), 22050)
+  head = (tmp_path / "a.wav").read_bytes()[:48]
+  assert (head[:4], head[12:16], int.from_bytes(head[16:20], "little")) == (b"RIFF", b"JUNK", 28)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
+def test_what_there_is_no_room_for_says_so(video, tmp_path, name):
+  write = {"a.wav": media.write_wav, "a.mp4": lambda *args: media.mux(video, *args[1:], args[0])}[name]
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
   try:
     with pytest.raises(OSError, match="File too large"):
-      media.write_wav(tmp_path / "a.wav", _noise(5000), 22050)
+      write(tmp_path / name, _noise(5000), 22050)
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
   assert list(tmp_path.iterdir()) == []
