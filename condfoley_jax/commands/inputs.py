@@ -17,13 +17,15 @@ from data_pipelines.errors import InputError
 
 # An example below this peak is silence: 60 dB under full scale.
 _SILENT_PEAK = 1e-3
+# Frames whose energy is measured at a time.
+_AT_ONCE = 4096
 # Shorter side of the pictures that SparseSync was trained on, and the part in the middle that it sees, px.
 _SPARSE_RESIZE, _SPARSE_SIDE = 256, 224
 
 
 def query_samples(query: Path, spec: ClipSpec, *, sound: bool) -> int:
   """Samples of sound that the query needs; refuses what cannot be given sound before anything slow is done, and one
-  without `sound` of its own where that is wanted."""
+  without `sound` of its own that can be read where that is wanted."""
   info = media.probe(query)
   if not info.has_video:
     raise InputError(f"{query}: has no pictures; the query is a video")
@@ -34,6 +36,8 @@ def query_samples(query: Path, spec: ClipSpec, *, sound: bool) -> int:
     shortest_s = media.FEWEST_SAMPLES / spec.sample_rate
     raise InputError(f"{query}: {info.duration_s:.3f} s long; choose a video of {shortest_s:.3f} s or more")
   media.require_copyable(query)
+  if sound:
+    media.decode_audio(query, spec.sample_rate, damaged_s=[])
   return samples
 
 
@@ -134,7 +138,9 @@ def read_example(
 def _loudest(audio: np.ndarray, spec: ClipSpec, clips: int) -> int:
   """First frame of the `clips` clips with the most energy."""
   per_frame = audio[: len(audio) // spec.samples_per_frame * spec.samples_per_frame].reshape(-1, spec.samples_per_frame)
-  total = np.concatenate([[0.0], np.cumsum(np.sum(per_frame.astype(np.float64) ** 2, 1))])
+  # In float64 a part at a time: the sound may be of hours.
+  parts = [per_frame[first : first + _AT_ONCE] for first in range(0, len(per_frame), _AT_ONCE)]
+  total = np.cumsum(np.concatenate([[0.0], *(np.sum(part.astype(np.float64) ** 2, 1) for part in parts)]))
   frames = clips * spec.frames
   if len(total) <= frames:
     return 0

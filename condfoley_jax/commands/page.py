@@ -14,6 +14,7 @@ from condfoley_jax.commands.generation import Generation
 from condfoley_jax.commands.settings import Example
 from condfoley_jax.evaluation import report
 from data_pipelines import media
+from data_pipelines.errors import InputError
 
 _FILM_HEIGHT = 96
 # Pictures, and columns of a spectrogram, of which a long video shows no more.
@@ -67,7 +68,7 @@ def command_of(generation: Generation, out: Path, weights_dir: Path | None) -> s
     words += [f"--example={_named(example, len(s.examples))}", "--example-start", repr(start_s)]
   words += ["--candidates", s.candidates, "--seed", s.seed, "--temperature", s.temperature, "--top-k", s.top_k]
   words += ["--top-p", s.top_p, "--min-p", s.min_p, "--guidance", s.guidance, "--tau", s.tau_s]
-  words += [f"--keep-original-audio={s.original_db:g}dB"] if s.original_db is not None else []
+  words += [f"--keep-original-audio={_plain(s.original_db)}dB"] if s.original_db is not None else []
   words += [f"--weights={weights_dir}"] if weights_dir else []
   lines = [[*words, f"--out={out}", "--force", "--", generation.query]]
   for take in generation.takes:
@@ -82,7 +83,12 @@ def _named(example: Example, count: int) -> str:
   """As the user names it."""
   if count == 1:
     return str(example.path)
-  return f"{example.path}@{example.from_s:g}-" + ("" if example.to_s is None else f"{example.to_s:g}")
+  return f"{example.path}@{_plain(example.from_s)}-" + ("" if example.to_s is None else _plain(example.to_s))
+
+
+def _plain(number: float) -> str:
+  """The shortest that reads back the same, without an exponent, which no stretch may have."""
+  return np.format_float_positional(number, trim="-")
 
 
 def _result(generation: Generation, directory: Path) -> report.Result:
@@ -127,13 +133,13 @@ def _take(generation: Generation, number: int, directory: Path) -> report.Take:
 
 
 def _query_clip(query: Path, spec: ClipSpec) -> report.Clip:
-  info = media.probe(query)
-  if not info.has_audio:
+  try:
+    audio = media.decode_audio(query, spec.sample_rate, damaged_s=[])
+  except InputError:  # It has none that can be read, which no take needs.
     return report.Clip(query.name, video=query)
-  audio = media.decode_audio(query, spec.sample_rate, damaged_s=[])
   onsets = detect_onsets(audio, spec.sample_rate)
   # Of a long one only the picture: the page holds the sound.
-  played = audio if info.duration_s <= _PLAYED_S else None
+  played = audio if len(audio) <= _PLAYED_S * spec.sample_rate else None
   return report.Clip(query.name, query, played, spec.sample_rate, **_mel(audio, spec), onsets_s=onsets)
 
 

@@ -124,25 +124,19 @@ def cut(whole: Callable[[Path], Path], share: float, name: str) -> Callable[[Pat
   return make
 
 
-def scrambled(name: str, first: int, count: int, *, kind: str = "video", seed: int = 0) -> Callable[[Path], Path]:
+def scrambled(name: str, first: int, count: int, *, kind: str = "video") -> Callable[[Path], Path]:
   """`count` packets from the `first` on are other bytes of the same length."""
 
   def make(folder: Path) -> Path:
     whole = making.write(folder / f"whole-{name}", making.constant(30, 45), size=(96, 128), sound=noise(1.5))
-    with av.open(str(whole)) as media:
-      stream = getattr(media.streams, kind)[0]
-      places = sorted((p.pos, p.size) for p in media.demux(stream) if p.size)
-    data, rng = bytearray(whole.read_bytes()), np.random.default_rng(seed)
-    for position, size in places[first : first + count]:
-      data[position : position + size] = rng.integers(0, 256, size, np.uint8).tobytes()
-    return content(name, bytes(data))(folder)
+    return making.scramble(whole, folder / name, range(first, first + count), kind=kind)
 
   return make
 
 
-def patched(name: str, old: bytes, new: bytes) -> Callable[[Path], Path]:
+def patched(name: str, old: bytes, new: bytes, whole: Callable[[Path], Path] | None = None) -> Callable[[Path], Path]:
   def make(folder: Path) -> Path:
-    return content(name, video()(folder).read_bytes().replace(old, new))(folder)
+    return content(name, (whole or video())(folder).read_bytes().replace(old, new))(folder)
 
   return make
 
@@ -233,8 +227,18 @@ CASES: dict[str, Case] = {
   "damaged pictures in the middle": Case(scrambled("damaged.mp4", 20, 5)),
   "damaged first picture": Case(scrambled("damaged.mp4", 0, 1)),
   "damaged sound of its own": Case(scrambled("damaged.mp4", 5, 10, kind="audio")),
+  "unknown codec of its sound": Case(
+    patched(
+      "b.mp4", b"esds", b"free", patched("c.mp4", b"mp4a", b"zzzz", with_sound("a.mp4", "aac", 44100, "mono"))
+    )
+  ),
+  "damaged end": Case(scrambled("damaged.mp4", 40, 5)),
   "all pictures damaged": Case(scrambled("damaged.mp4", 0, 45), told="no picture can be decoded"),
   "most pictures damaged": Case(scrambled("damaged.mp4", 3, 40), told="most of its pictures cannot be decoded"),
+  "two stretches of an edit list": Case(
+    lambda folder: making.edit(video(seconds=3, options={"g": "15"})(folder), folder / "e.mp4", [(0, 1), (2, 1)]),
+    told="has cuts or time stamps that cannot be copied; export it anew",
+  ),
   "no bytes": Case(content("a.mp4", b""), told="empty file"),
   "text": Case(content("a.mp4", b"not a video at all\n" * 50), told=_NO_MEDIA),
   "zeros": Case(content("a.mp4", bytes(10_000)), told=_NO_MEDIA),
@@ -275,6 +279,7 @@ CASES: dict[str, Case] = {
   "example: far too loud": Case(sound_file("e.wav", noise(level=1e6)[0], "FLOAT"), "example"),
   "example: 0.3 s": Case(sound_file("e.wav", noise(0.3)[0]), "example"),
   "example: damaged in the middle": Case(scrambled("e.mp4", 20, 5), "example"),
+  "example: most pictures damaged": Case(scrambled("e.mp4", 3, 40), "example"),
   "example: damaged sound": Case(scrambled("e.mp4", 20, 5, kind="audio"), "example"),
   "example: 0.1 s": Case(sound_file("e.wav", noise(0.1)[0]), "example", r"0\.10 s of sound from 0\.00 s on"),
   "example: no samples": Case(sound_file("e.wav", np.zeros(0)), "example", "e.wav"),

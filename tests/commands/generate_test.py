@@ -318,6 +318,13 @@ def test_a_query_without_sound_has_none_to_keep(videos, tmp_path, capsys):
   assert "mute.mp4: has no sound to keep" in capsys.readouterr().err
 
 
+def test_sound_that_is_to_be_kept_and_cannot_be_read_is_told_before_takes_are_made(tmp_path):
+  query = corpus.CASES["unknown codec of its sound"].make(tmp_path)
+  assert inputs.query_samples(query, MINI, sound=False) == RATE
+  with pytest.raises(InputError, match=r"b\.mp4: no sound can be decoded"):
+    inputs.query_samples(query, MINI, sound=True)
+
+
 def test_no_take_is_louder_than_minus_1_dbtp(made):
   record = json.loads((made[2] / "generation.json").read_text())
   for number, take in enumerate(record["takes"], 1):

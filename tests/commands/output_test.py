@@ -14,13 +14,19 @@ import urllib.parse
 import weakref
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from condfoley_jax import arguments, cli
+from condfoley_jax.clip import MINI
 from condfoley_jax.commands import generate, generation, output, page
 from condfoley_jax.commands.settings import Example
 from condfoley_jax.evaluation import embed
 from data_pipelines import interrupt
+from tests.commands import corpus
+from tests.data_pipelines.media import making
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -395,6 +401,36 @@ def test_the_command_that_repeats_a_result_means_the_same(generation_made):
   assert args.example == [dataclasses.replace(x, start_s=None) for x in examples]
   assert (args.seed, args.top_k, args.tau, args.example_start) == (7, 5, 0.1, [0.1, 0.5])
   assert args.keep_original_audio == -18
+
+
+_SECONDS = st.floats(0, 1e5, allow_subnormal=False)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(_SECONDS, _SECONDS, st.floats(-60, 0))
+def test_numbers_of_the_command_are_those_of_the_result(generation_made, from_s, to_s, level_db):
+  examples = (Example(Path("a.mp4"), None, from_s, to_s), Example(Path("b.mp4"), None, to_s))
+  settings = dataclasses.replace(generation_made.settings, examples=examples, original_db=level_db)
+  made = dataclasses.replace(generation_made, settings=settings, starts_s=[from_s, to_s])
+  args = arguments.parser(cli._RUN).parse_args(
+    arguments.joined(shlex.split(page.command_of(made, Path("out"), None))[1:])
+  )
+  assert (args.example, args.example_start, args.keep_original_audio) == (list(examples), [from_s, to_s], level_db)
+
+
+def test_of_a_query_whose_sound_cannot_be_read_the_page_has_the_picture(tmp_path):
+  query = corpus.CASES["unknown codec of its sound"].make(tmp_path)
+  clip = page._query_clip(query, MINI)
+  assert (clip.video, clip.audio) == (query, None)
+
+
+def test_a_long_query_with_a_damaged_end_is_drawn(tmp_path, monkeypatch):
+  monkeypatch.setattr(page, "_FILM_FRAMES", 10)
+  monkeypatch.setattr(page, "_LONG_FILM_FRAMES", 9)
+  whole = making.write(tmp_path / "whole.mp4", making.constant(30, 180), options={"g": "15"})
+  frames, times_s = page._film(making.scramble(whole, tmp_path / "q.mp4", range(120, 180)), MINI)
+  assert len(frames) == len(times_s) == 9
+  np.testing.assert_array_equal(frames[-1], frames[-3])
 
 
 def test_seconds_of_writing_include_the_page(write, tmp_path, monkeypatch):
