@@ -1,5 +1,6 @@
 """Where a take's onsets are, for other programs: JSON, and a MIDI file with a note at each."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from condfoley_jax.commands.generation import Take
 
 # A tick is a millisecond: a beat is half a second by default, in any program.
 _TICKS_PER_BEAT = 500
-# General MIDI's snare drum, on its channel of drums; how long a note is, ms.
+# General MIDI's snare drum, on its channel of drums; how long a note is at most, ms.
 _NOTE, _CHANNEL, _LENGTH_MS = 38, 9, 50
 # What of the sound after an onset tells how loud it is, s.
 _STRIKE_S = 0.05
@@ -41,15 +42,13 @@ def _level_db(audio: np.ndarray, time_s: float, sample_rate: int) -> float:
 def _midi(onsets_s: np.ndarray, levels_db: list[float]) -> mido.MidiFile:
   """Type 0, one track."""
   loudest = max(levels_db, default=0.0)
-  events = []
-  for time_s, level_db in zip(onsets_s, levels_db, strict=True):
-    at, velocity = round(1000 * time_s), round(127 * (1 - max(level_db - loudest, _SOFTEST_DB) / _SOFTEST_DB))
-    events.append((at, 1, mido.Message("note_on", channel=_CHANNEL, note=_NOTE, velocity=max(velocity, 1))))
-    events.append((at + _LENGTH_MS, 0, mido.Message("note_off", channel=_CHANNEL, note=_NOTE)))
-  # A note ends before the next begins, where both are at one time.
-  events.sort(key=lambda event: event[:2])
+  starts = [round(1000 * time_s) for time_s in onsets_s]
   track, now = mido.MidiTrack(), 0
-  for at, _, message in events:
-    track.append(message.copy(time=at - now))
-    now = at
+  for at, after, level_db in itertools.zip_longest(starts, starts[1:], levels_db):
+    velocity = max(round(127 * (1 - max(level_db - loudest, _SOFTEST_DB) / _SOFTEST_DB)), 1)
+    # Its end would end the next one too.
+    length = _LENGTH_MS if after is None else min(_LENGTH_MS, after - at)
+    track.append(mido.Message("note_on", channel=_CHANNEL, note=_NOTE, velocity=velocity, time=at - now))
+    track.append(mido.Message("note_off", channel=_CHANNEL, note=_NOTE, time=length))
+    now = at + length
   return mido.MidiFile(type=0, ticks_per_beat=_TICKS_PER_BEAT, tracks=[track])

@@ -46,6 +46,22 @@ def test_without_onsets_both_files_are_there_and_empty(tmp_path):
   assert _notes(tmp_path / "01.mid") == []
 
 
+@hypothesis.settings(deadline=None)
+@hypothesis.given(st.lists(st.integers(0, 300), max_size=20))
+def test_notes_are_50_ms_long_or_to_the_next(tmp_path_factory, milliseconds):
+  times_s = [ms / 1000 for ms in sorted(milliseconds)]
+  stem = tmp_path_factory.mktemp("markers") / "01"
+  markers.write(stem, _take(times_s, [0.5] * len(times_s)), RATE)
+  now, begins, ends = 0, [], []
+  for message in mido.MidiFile(stem.with_suffix(".mid")).tracks[0]:
+    now += message.time
+    if not message.is_meta:
+      assert message.type == ("note_on" if len(begins) == len(ends) else "note_off")
+      (begins if message.type == "note_on" else ends).append(now)
+  assert begins == sorted(milliseconds)
+  assert ends == [min(at + 50, after) for at, after in zip(begins, [*begins[1:], 10_000], strict=False)]
+
+
 @hypothesis.given(st.lists(st.integers(0, 10_000), max_size=20, unique=True))
 def test_every_note_is_at_its_millisecond(tmp_path_factory, milliseconds):
   times_s = [ms / 1000 for ms in sorted(milliseconds)]
