@@ -1,7 +1,7 @@
 """Work in several processes that end with the block that uses them, whatever ends it."""
 
 import collections
-import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import multiprocessing
 import os
@@ -11,13 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from data_pipelines import interrupt
+from data_pipelines.errors import InputError
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @contextlib.contextmanager
 def mapped(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Iterator[Result]]:
-  """What `function` makes of the items, in their order, from `workers` processes; below 2 all is done in this one."""
+  """What `function` makes of the items, in their order, from `workers` processes; below 2 all is done in this one.
+
+  Raises:
+    InputError: by what is given: a process ended.
+  """
   count = min(workers, len(items))
   if count < 2:
     yield map(function, items)
@@ -40,7 +45,12 @@ def _results(futures: collections.deque[concurrent.futures.Future]) -> Iterator:
   """Each is let go when it is handed out. Unlike `Executor.map` this cancels nothing when it is broken off: the
   executor's thread would raise on finding its workers gone and their work cancelled."""
   while futures:
-    yield futures.popleft().result()
+    try:
+      result = futures.popleft().result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+      interrupt.check()  # That ends the workers too.
+      raise InputError("a worker ended, perhaps for want of memory; choose fewer --workers") from error
+    yield result
 
 
 def _end_with_parent() -> None:

@@ -11,6 +11,7 @@ import types
 import pytest
 
 from data_pipelines import interrupt
+from data_pipelines.errors import InputError
 from data_pipelines.workers import mapped
 
 
@@ -148,6 +149,14 @@ def test_a_second_signal_does_not_end_what_is_begun_patiently_just_after_it():
 def test_workers_do_not_hear_ctrl_c():
   with mapped(signal.raise_signal, [signal.SIGINT, signal.SIGHUP], 2) as results:
     assert list(results) == [None, None]
+
+
+def test_a_worker_that_ends_is_one_line():
+  with (
+    pytest.raises(InputError, match=r"^a worker ended, perhaps for want of memory; choose fewer --workers$"),
+    mapped(os._exit, [9, 9, 9], 2) as results,
+  ):
+    list(results)
 
 
 _KILLED = """
