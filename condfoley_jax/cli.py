@@ -52,6 +52,8 @@ def ended(command: str, work: Callable[[], object], place: object) -> int:
     if is_failing(error):
       return _fail(command, f"{place}: {error.strerror}; run this again", 1)
     return _fail(command, f"{place}: {error.strerror or error}; choose another place", 2)
+  except MemoryError:
+    return _fail(command, "memory is full; run this where there is more", 1)
   except interrupt.Interrupted as error:
     return _fail(command, f"interrupted by {error}", error.exit_code)
   return 0

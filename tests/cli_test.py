@@ -98,6 +98,15 @@ def test_the_installed_command_runs():
   assert "generate" in result.stdout
 
 
+def test_memory_that_is_full_is_one_line(tmp_path, monkeypatch, capsys):
+  def full(*_, **__):
+    raise MemoryError("Unable to allocate 536. GiB")
+
+  monkeypatch.setattr("data_pipelines.builders.drumstick.builder.sources", full)
+  assert cli.main(["prepare", "drumstick", "--out", str(tmp_path / "o")]) == 1
+  assert capsys.readouterr().err.splitlines() == ["condfoley prepare: memory is full; run this where there is more"]
+
+
 def test_a_disk_that_fills_up_is_one_line_that_names_the_place(tmp_path, monkeypatch, capsys):
   def full(*_, **__):
     raise OSError(28, "No space left on device")
