@@ -1,7 +1,7 @@
 """Where a window of codes goes on from the one before, and a stretch of a long query likewise, nothing is heard.
 
-Every 15th column of codes is the first of a window. In takes of the shipped weights, level and spectrum change at such
-columns no more than they do at the columns between them.
+Every 15th column of codes, from the 28th on, is the first that a window makes. In takes of the shipped weights, level
+and spectrum change at such columns no more than they do at the columns between them.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import soundfile
 from condfoley_jax import cli
 from condfoley_jax.audio.mel import log_mel
 from condfoley_jax.clip import MINI
+from condfoley_jax.conventions import OURS
 from condfoley_jax.sampling import long_video, windows
 from data_pipelines.builders.drumstick import render, scene
 
@@ -64,11 +65,13 @@ def test_level_and_spectrum_change_no_more_at_seams_than_elsewhere(tmp_path, mon
     str(tmp_path / "out"),
   ]
   assert cli.main(words) == 0
-  hop = windows.sliding(10 * MINI.code_columns, MINI)[-1].new
+  steps = windows.steps(MINI)
   takes = [soundfile.read(tmp_path / "out" / "takes" / f"{take:02d}.wav")[0] for take in range(1, TAKES + 1)]
   assert {len(take) for take in takes} == {SECONDS * MINI.sample_rate}
-  # From the end of the first window on, a seam at every `hop`th column: [hop, 2], seams first.
-  columns = [changes(take)[2 * hop - 1 :] for take in takes]
-  means = np.array([np.mean([x for c in columns for x in c[place::hop]], 0) for place in range(hop)])
-  assert hop == 15 and len(columns[0]) > 30 * hop
+  count = SECONDS * MINI.fps
+  seams = [window.start + window.known for window in windows.plan(count, MINI, OURS)[1:]]
+  assert seams == list(range(steps.first, count, steps.hop)) and len(seams) > 30
+  # From the first of them on, changes by how far columns are from the last seam: [hop, 2], seams first.
+  columns = [changes(take)[steps.first - 1 :] for take in takes]
+  means = np.array([np.mean([x for c in columns for x in c[place :: steps.hop]], 0) for place in range(steps.hop)])
   assert (means[0] <= means[1:].max(0)).all(), means
