@@ -88,7 +88,7 @@ def _serve(maker: Maker, frames, length, example_frames, example_audio, seeds, t
   made = program.make_takes(weights.components, one, sampling, spec=maker.spec, conventions=weights.conventions)
   whole = over_segments(rerank.Sync(*(x[0] for x in made.syncs)), -(-length // maker.spec.frames))
   return {
-    "audio": made.audio[0],
+    "audio": program.limit(made.audio[0]),
     "order": rerank.rank(*whole, tau_s),
     "offset_s": whole.offset_s,
     "confidence": whole.confidence,

@@ -37,11 +37,12 @@ class Take:
   """One generated soundtrack.
 
   Attributes:
-    audio: float32 [N], its true peak at most `PEAK_DB`.
+    audio: float32 [N], its true peak at most `PEAK_DB`; of a take of an earlier result what reads it from there.
     seed: of what was drawn.
     onsets_s: onsets that are heard, s.
     segments: start and end, s, and sync of stretches of a clip's length.
-    gain: what the sound was multiplied with, in (0, 1], that it is not louder.
+    gain: what the sound as it was made was multiplied with, in (0, 1], that it is not louder; a part that was made
+      anew may be turned down further.
     lufs: integrated loudness; None of what is silent or shorter than 0.4 s.
     peak: true peak, 1 being full scale.
     retake: where it is a take with a stretch made anew, with the seed, of what.
@@ -119,13 +120,16 @@ def _sha256(path: Path) -> str | None:
 
 def held_down(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float, media.Loudness]:
   """float32 audio [N], turned down in place where its true peak is above `PEAK_DB`; by what; how loud it is then."""
+  over = max(1.0, float(audio.max()), float(-audio.min()))
+  if over > 1:
+    audio /= over  # The meter tells no loudness above 10 LUFS.
   heard = media.measure_loudness(audio, sample_rate)
   gain = min(1.0, 10 ** (PEAK_DB / 20) / (heard.true_peak + _PEAK_STEP))
   if gain == 1:
     return audio, gain, heard
   audio *= gain
   lufs = None if heard.integrated_lufs is None else heard.integrated_lufs + 20 * math.log10(gain)
-  return audio, gain, media.Loudness(lufs, heard.true_peak * gain)
+  return audio, gain / over, media.Loudness(lufs, heard.true_peak * gain)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from condfoley_jax.evaluation import reference_systems as references
 from condfoley_jax.evaluation.style_transfer import restyled
 from condfoley_jax.evaluation.test_set import Item, TestSet
 from condfoley_jax.models.classifier import VGGishish
-from condfoley_jax.sampling import generate
+from condfoley_jax.sampling import generate, program
 from condfoley_jax.sampling.rerank import over_segments, rank
 from condfoley_jax.weights.folder import Weights
 from data_pipelines.errors import InputError
@@ -139,7 +139,7 @@ def guided_group(weights: Weights, guidance: float, seed: int) -> Group:
 def _first_take(name: str, weights: Weights, seed: int) -> Group:
   generator = generate.Generator(weights)
   sampling = generate.sampling_of(weights.conventions)
-  make = lambda index, item: {name: generator(item.query, item.example, sampling, [seed]).audio[0]}
+  make = lambda index, item: {name: _limited(generator(item.query, item.example, sampling, [seed]))[0]}
   return Group((name,), make, {name: f"seed {seed}, weights {weights.id}"})
 
 
@@ -190,17 +190,23 @@ def model_group(
 
   def make(index: int, item: Item) -> Sounds:
     takes = generator(item.query, item.example, sampling, seeds)
+    audio = _limited(takes)
     transfer = references.onset_transfer(
       item.sounds, references.seen_onsets(takes.seen, spec.fps), np.random.default_rng((seed, index))
     )
     best = {s: _best(takes, *ranked[s]) for s in wanted if s in ranked}
-    return {"base": takes.audio[0], "onset_transfer": transfer} | {s: takes.audio[i] for s, i in best.items()}
+    return {"base": audio[0], "onset_transfer": transfer} | {s: audio[i] for s, i in best.items()}
 
   identity = dict.fromkeys(wanted, f"seed {seed}, weights {weights.id}")
   for system in (s for s in wanted if s in ranked):
     count, tau_s = ranked[system]
     identity[system] += f", {count} candidates, tau {tau_s} s"
   return Group(wanted, make, identity)
+
+
+def _limited(takes: generate.Takes) -> np.ndarray:
+  """Their sound, in [-1, 1]."""
+  return np.asarray(program.limit(takes.audio))
 
 
 def _best(takes: generate.Takes, count: int, tau_s: float) -> int:

@@ -86,7 +86,7 @@ class Takes(NamedTuple):
   """Takes of one job.
 
   Attributes:
-    audio: float32 [B, N], as long as the query: F * samples per frame.
+    audio: float32 [B, N], as long as the query: F * samples per frame; as loud as it comes (`program.limit`).
     grids: int32 [B, R, K]; None of a query that was made stretch by stretch with examples of their own.
     seen: float32 [F], probability of an onset per frame.
     syncs: of each take in each segment, float32 [B, G] each.
@@ -261,12 +261,12 @@ class Generator:
   def score(
     self, frames: long_video.Frames, seen: np.ndarray, audio: np.ndarray, segments: Sequence[tuple[int, int]]
   ) -> Sync:
-    """Sync [B, G] of takes [B, N] in at most `long_video.CLIPS` segments in a row (`rerank.segments`).
+    """Sync [B, G] of takes [B, N], not yet turned down, in any segments of the query, rising, a clip long at the most.
 
     `seen` [F] are the onset probabilities of the query's frames, where no network scores takes.
     """
     if "sync_net" in self.parts:
-      return long_video.scored(self.parts["sync_net"], frames, audio, segments, self.spec)
+      return long_video.scored_alone(self.parts["sync_net"], frames, audio, segments, self.spec)
     return _by_onsets(seen, audio, segments, self.spec)
 
   def finish(self, begun: Sequence[program.Made], jobs: Sequence[Job]) -> list[Takes]:

@@ -58,6 +58,29 @@ class Held:
     pass
 
 
+class Passing:
+  """Frames that are read from any on, but never from before what was read last; what lies before is let go unseen, a
+  clip at a time, and so is what was read. See `Frames`."""
+
+  def __init__(self, frames: Frames, spec: ClipSpec):
+    self._frames, self._step, self._first = frames, spec.frames, 0
+
+  def __len__(self) -> int:
+    return len(self._frames)
+
+  def read(self, first: int, count: int) -> np.ndarray:
+    for passed in range(self._first, first, self._step):
+      self._frames.read(passed, 1)
+      self._frames.forget(passed)
+    self._first = first
+    shown = self._frames.read(first, count)
+    self._frames.forget(first)
+    return shown
+
+  def forget(self, first: int) -> None:
+    pass
+
+
 class Stretch(NamedTuple):
   """What is made at once, and what it goes on from.
 
@@ -68,7 +91,7 @@ class Stretch(NamedTuple):
     first: int32 [], number of its first window among those of the query.
     needed: int32 [], windows that the query has.
     column: int32 [], where in the query the first column of `before` is.
-    columns: int32 [], columns of the query.
+    columns: int32 [], columns of the query; of a part of it, where its codes end. After it the last ones go on.
   """
 
   before: jax.Array
@@ -81,8 +104,8 @@ class Stretch(NamedTuple):
 
 
 class Made(NamedTuple):
-  """Of B takes: audio float32 [B, N] of the columns before and the stretch's own, without a limit, their codes
-  int32 [B, R, K], and the onset probability per frame that a window of the stretch sees, float32 [F]."""
+  """Of B takes: audio float32 [B, N] of the columns before and the stretch's own, their codes int32 [B, R, K], and the
+  onset probability per frame that a window of the stretch sees, float32 [F]."""
 
   audio: jax.Array
   grids: jax.Array
@@ -201,8 +224,7 @@ class Kept:
     self.audio = audio
     self.grids = np.zeros((len(audio), spec.code_rows, columns), np.int32)
     self.seen = np.zeros(frames, np.float32)
-    self._spec, self._delay = spec, windows.delay(spec, conventions)
-    self._fade = round(_FADE_S * spec.sample_rate)
+    self._spec, self._delay, self._fade = spec, windows.delay(spec, conventions), fade_samples(spec)
 
   def stretch(self, piece: Piece, takes: slice, frames: np.ndarray, needed: int) -> Stretch:
     """What the `takes` go on from."""
@@ -220,17 +242,29 @@ class Kept:
     offset = self._delay + piece.column * self._spec.samples_per_column
     # A little of what the next stretch makes as well, to fade from the one to the other.
     sound = np.asarray(made.audio[:count])[:, first - offset : end + self._fade - offset]
-    sound = sound[:, : max(audio.shape[1] - first, 0)]
-    if piece.first:
-      share = np.minimum((np.arange(sound.shape[1]) + 0.5) / self._fade, 1, dtype=np.float32)
-      sound = share * sound + (1 - share) * audio[:, first : first + sound.shape[1]]
-    audio[:, first : first + sound.shape[1]] = sound
+    lay(audio, first, sound, self._fade if piece.first else 0)
 
   def frames_done(self, piece: Piece) -> int:
     """Frames whose sound is complete after a stretch."""
     if piece.end == self.grids.shape[2]:
       return len(self.seen)
     return (self._delay + piece.sound[1] * self._spec.samples_per_column) // self._spec.samples_per_frame
+
+
+def fade_samples(spec: ClipSpec) -> int:
+  """How long one stretch fades into the next."""
+  return round(_FADE_S * spec.sample_rate)
+
+
+def lay(audio: np.ndarray, first: int, sound: np.ndarray, fade: int) -> None:
+  """Writes sound [B, N] to audio [B, N'] from sample `first` on, as far as there is room; within the first `fade`
+  samples it fades in over what is there."""
+  there = audio[:, first : first + sound.shape[1]]
+  sound = sound[:, : there.shape[1]]
+  share = ((np.arange(min(fade, sound.shape[1])) + 0.5) / max(fade, 1)).astype(np.float32)
+  faded = len(share)
+  there[:, :faded] = share * sound[:, :faded] + (1 - share) * there[:, :faded]
+  there[:, faded:] = sound[:, faded:]
 
 
 def make(
@@ -249,7 +283,7 @@ def make(
   Args:
     call: makes a stretch of some of the takes, of `at_once` at the most.
     frames: of the query.
-    audio: float32 [B, N] zeros, which become the takes, each turned down where it would clip.
+    audio: float32 [B, N] zeros, which become the takes.
     spec, conventions: of the weights.
     network: what scores; None leaves that out.
     progress: told after every stretch how many frames of how many are done.
@@ -270,27 +304,48 @@ def make(
       kept.add(piece, takes, made)
     done = kept.frames_done(piece)
     while network and (ready := [s for s in segments[judged : judged + CLIPS] if s[1] <= done]):
-      syncs.append(scored(network, frames, audio, ready, spec))
+      slices = [audio[first : first + at_once] for first in range(0, len(audio), at_once)]
+      syncs.append(_stacked([_scored(network, frames, some, ready, spec, CLIPS) for some in slices], 0))
       judged += len(ready)
     if following:
       frames.forget(min(following.frame, segments[judged][0]) if network else following.frame)
     progress(done, count)
-  for take in audio:
-    take /= max(take.max() / program.PEAK, -take.min() / program.PEAK, 1)
-  return kept, rerank.Sync(*(np.concatenate(x, 1) for x in zip(*syncs, strict=True))) if syncs else None
+  return kept, _stacked(syncs, 1) if syncs else None
 
 
-def scored(
+def _stacked(syncs: Sequence[rerank.Sync], axis: int) -> rerank.Sync:
+  return rerank.Sync(*(np.concatenate(x, axis) for x in zip(*syncs, strict=True)))
+
+
+def scored_alone(
   network: SyncNet, frames: Frames, audio: np.ndarray, segments: Sequence[tuple[int, int]], spec: ClipSpec
 ) -> rerank.Sync:
-  """Sync [B, G] of takes [B, N] in G segments of a query, at most `CLIPS` in a row (`rerank.segments`).
+  """Sync [B, G] of takes [B, N] in any segments of a query, rising, each of a clip at the most; see `_scored`."""
+  found = []
+  for start, end in segments:
+    shown = Held(frames.read(start, end - start))
+    sound = audio[:, start * spec.samples_per_frame : end * spec.samples_per_frame]
+    found.append(_scored(network, shown, sound, [(0, end - start)], spec, 1))
+  return _stacked(found, 1)
+
+
+def _scored(
+  network: SyncNet,
+  frames: Frames,
+  audio: np.ndarray,
+  segments: Sequence[tuple[int, int]],
+  spec: ClipSpec,
+  clips: int,
+) -> rerank.Sync:
+  """Sync [B, G] of takes [B, N] in G segments of a query, at most `clips` in a row (`rerank.segments`).
 
   Args:
     network: what scores.
     frames: of the query.
     audio, segments, spec: as said.
+    clips: for each number a program is compiled.
   """
-  first, size = segments[0][0], CLIPS * spec.frames
+  first, size = segments[0][0], clips * spec.frames
   samples = slice(first * spec.samples_per_frame, (first + size) * spec.samples_per_frame)
   sound = audio[:, samples]
   sound = np.pad(sound, ((0, 0), (0, size * spec.samples_per_frame - sound.shape[1])))

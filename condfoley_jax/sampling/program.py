@@ -5,7 +5,7 @@ sampler once a window for all takes, codec and vocoder a few takes at a time.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -27,8 +27,8 @@ from condfoley_jax.sampling.in_parts import map_in_parts
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.windows import Window
 
-# Takes that would be louder are turned down to it.
-PEAK = 0.99
+# What `limit` turns down to.
+_PEAK = 0.99
 # What the example's loudest samples are brought to before it is encoded, where its peak is what counts.
 _EXAMPLE_PEAK = 0.5
 # Sound that is decoded and vocoded at a time: what comes between codes and sound is large.
@@ -68,7 +68,7 @@ class Made(NamedTuple):
   """B takes of J jobs.
 
   Attributes:
-    audio: float32 [J, B, F * samples per frame] in [-1, 1]; silent after a query's end.
+    audio: float32 [J, B, F * samples per frame], as loud as it comes (`limit`); silent after a query's end.
     grids: int32 [J, B, R, K], for the whole bucket.
     seen: float32 [J, F], probability of an onset in each frame of the query.
     syncs: offset, s, and confidence of each segment of a clip's length, [J, B, G] each; None without a sync network.
@@ -96,19 +96,18 @@ def make_takes(parts: Parts, jobs: Jobs, sampling: Sampling, *, spec: ClipSpec, 
   example = mel_of(audio, spec, conventions)
   codes = parts["vqgan"].encode(example)
   grids, seen = _sample_all(parts, jobs, codes, sampling, spec, conventions)
-  columns = _of_length(lambda frames: windows.columns_of(frames, spec, conventions), jobs)
+  columns = jnp.asarray(windows.columns_up_to(jobs.frames.shape[1], spec, conventions))[jobs.lengths]
   audio = sounded(parts, grids, columns, jobs, example, codes, spec, conventions)
   samples = jobs.frames.shape[1] * spec.samples_per_frame
   audio = placed(audio, samples, spec, conventions).reshape(*jobs.seeds.shape, samples)
   own = jnp.arange(samples) < jobs.lengths[:, None, None] * spec.samples_per_frame
   audio = jnp.where(own, audio / gains[..., None], 0)
-  # Before they are turned down, which of a long query's is known at its end alone.
   syncs = None
   if "sync_net" in parts:
     syncs = rerank.score_segments(parts["sync_net"], jobs.frames, jobs.lengths, audio, spec)
   elif "sync" in parts:
     syncs = rerank.score_sparse(parts["sync"], jobs.sparse_frames, jobs.sparse_lengths, audio, spec.sample_rate)
-  return Made(limit(audio), grids, seen, syncs)
+  return Made(audio, grids, seen, syncs)
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "conventions", "mesh", "split"))
@@ -197,7 +196,7 @@ def _sample_all(parts: Parts, jobs: Jobs, example_codes, sampling, spec, convent
   """Codes of all windows, int32 [J, B, R, K], and the onset probability per frame, float32 [J, F]."""
   bucket = jobs.frames.shape[1]
   plan = windows.plan(bucket, spec, conventions)
-  needed = _of_length(lambda frames: len(windows.plan(frames, spec, conventions)), jobs)
+  needed = jnp.asarray(windows.needed(bucket, spec, conventions))[jobs.lengths]
   shape = (*jobs.seeds.shape, spec.code_rows, plan[-1].start + spec.code_columns)
   watched = Watched(parts, jobs.frames, plan[-1].frame, spec, conventions)
   runs = [Run(run[0].known, run[0].new, jax.tree.map(jnp.asarray, windows.table(run))) for run in windows.runs(plan)]
@@ -272,11 +271,6 @@ def sample_windows(
     state = turn(0, state) if done == 0 and count == 1 else jax.lax.fori_loop(0, turns, turn, state)
     done += count
   return state
-
-
-def _of_length(function: Callable[[int], int], jobs: Jobs) -> jax.Array:
-  """`function` of the length in frames of each job, int32 [J]."""
-  return jnp.asarray([function(frames) for frames in range(jobs.frames.shape[1] + 1)], jnp.int32)[jobs.lengths]
 
 
 class Watched:
@@ -370,4 +364,4 @@ def placed(audio: jax.Array, samples: int, spec: ClipSpec, conventions: Conventi
 def limit(audio: jax.Array) -> jax.Array:
   """Audio [..., N], each take turned down where it would clip, so that it depends on no other."""
   peak = jnp.abs(audio).max(axis=-1, keepdims=True)
-  return audio / jnp.maximum(peak / PEAK, 1.0)
+  return audio / jnp.maximum(peak / _PEAK, 1.0)

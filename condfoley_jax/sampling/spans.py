@@ -81,13 +81,14 @@ class Joined:
     per_frame, fade = self._spec.samples_per_frame, _fade(self._spec)
     first = span.start - fade if span.start else 0
     last = min(span.stop + fade, span.end * per_frame)
-    sound = made.audio[:, first - span.first * per_frame : last - span.first * per_frame]
     gain = np.ones(last - first, np.float32)
     if span.start:
       gain[: 2 * fade] = (np.arange(2 * fade) + 0.5) / (2 * fade)
     if span.stop < self._audio.shape[1]:
       gain[-2 * fade :] *= 1 - (np.arange(2 * fade) + 0.5) / (2 * fade)
-    self._audio[:, first:last] += gain * sound
+    # Take by take: all of them may lie in a file.
+    for whole, sound in zip(self._audio, made.audio, strict=True):
+      whole[first:last] += gain * sound[first - span.first * per_frame : last - span.first * per_frame]
     self._seen[span.first : span.end] = made.seen
     self._segments += [(span.first + a, span.first + b) for a, b in made.segments]
     self._syncs.append(made.syncs)

@@ -61,6 +61,18 @@ def columns_of(frames: int, spec: ClipSpec, conventions: Conventions) -> int:
   return max(1, math.ceil(heard_s / spec.column_seconds - 1e-6))
 
 
+def columns_up_to(frames: int, spec: ClipSpec, conventions: Conventions) -> np.ndarray:
+  """`columns_of` queries of 0 to `frames` frames, int32 [frames + 1]."""
+  return np.array([columns_of(length, spec, conventions) for length in range(frames + 1)], np.int32)
+
+
+def needed(bucket: int, spec: ClipSpec, conventions: Conventions) -> np.ndarray:
+  """How many windows of the plan of `bucket` frames make all columns of a query of 0 to `bucket` frames: int32
+  [bucket + 1]. A plan of its own may have fewer: a single window makes a whole clip, the first of several does not."""
+  made = np.cumsum([window.new for window in plan(bucket, spec, conventions)])
+  return 1 + np.searchsorted(made, columns_up_to(bucket, spec, conventions)).astype(np.int32)
+
+
 def delay(spec: ClipSpec, conventions: Conventions) -> int:
   """Samples between the start of a clip and that of its first code column."""
   return spec.crop_start(conventions.crop) * spec.hop

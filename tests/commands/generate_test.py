@@ -12,7 +12,7 @@ import pytest
 
 from condfoley_jax import cli
 from condfoley_jax.clip import MINI
-from condfoley_jax.commands import inputs, maker
+from condfoley_jax.commands import generation, inputs, maker
 from condfoley_jax.commands.settings import Settings
 from condfoley_jax.conventions import Conventions
 from data_pipelines import lock, media
@@ -333,3 +333,14 @@ def test_no_take_is_louder_than_minus_1_dbtp(made):
     assert heard.true_peak <= 10 ** (-1 / 20) + 1e-6
     assert take["true_peak_dbtp"] == pytest.approx(20 * np.log10(heard.true_peak), abs=0.05)
     assert take["loudness_lufs"] == pytest.approx(heard.integrated_lufs, abs=0.1)
+
+
+@pytest.mark.parametrize("louder", [0.5, 1.6, 3000])
+def test_however_loud_a_sound_it_is_told_by_how_much_it_was_turned_down_and_how_loud_it_is_then(louder):
+  sound = (louder * np.sin(np.arange(2 * RATE) * 0.2)).astype(np.float32)
+  held, gain, told = generation.held_down(sound.copy(), RATE)
+  np.testing.assert_allclose(held, gain * sound, rtol=1e-5)
+  assert gain == 1 if louder < 0.8 else 0.8 < louder * gain < 10 ** (-1 / 20)
+  heard = media.measure_loudness(held, RATE)
+  assert told.integrated_lufs == pytest.approx(heard.integrated_lufs, abs=0.01)
+  assert told.true_peak == pytest.approx(heard.true_peak, abs=1e-3) and heard.true_peak <= 10 ** (-1 / 20) + 1e-6

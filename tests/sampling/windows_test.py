@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from condfoley_jax.clip import MINI, PAPER
 from condfoley_jax.conventions import PUBLISHED, Conventions
-from condfoley_jax.sampling.windows import delay, plan, published, sliding, steps
+from condfoley_jax.sampling.windows import columns_of, delay, needed, plan, published, sliding, steps
 from tests import golden
 
 CLIPS = {"mini": MINI, "paper": PAPER}
@@ -30,6 +30,15 @@ def test_every_column_is_sampled_once_after_those_it_continues_from(frames, name
     assert heard_s >= frames / spec.fps - 1e-9
   else:
     assert made == max(1, frames // spec.frames) * spec.code_columns
+
+
+@given(st.integers(1, 30), st.sampled_from(list(CLIPS)), st.sampled_from(KINDS))
+def test_windows_needed_of_a_longer_plan_make_every_column_and_none_is_needed_for_nothing(clips, name, conventions):
+  spec = CLIPS[name]
+  windows, counts = plan(clips * spec.frames, spec, conventions), needed(clips * spec.frames, spec, conventions)
+  for frames, count in enumerate(counts):
+    made = [sum(window.new for window in windows[:number]) for number in (count - 1, count)]
+    assert made[0] < columns_of(frames, spec, conventions) <= made[1]
 
 
 @given(st.integers(1, 2000), st.sampled_from(list(CLIPS)))
