@@ -44,18 +44,45 @@ def starts_of(record: dict) -> list[float]:
   return [example["start_s"] for example in record["settings"]["examples"]]
 
 
-def take_of(told: dict, wav: Path) -> Take:
-  """A take of which the record tells.
+class _Sound:
+  """Samples of a wav, float32, that are read where they are asked for: of many long takes not all are in memory."""
 
-  Raises:
-    InputError: its file is damaged.
-  """
+  def __init__(self, wav: Path):
+    with _damaged(wav):
+      told = soundfile.info(wav)
+    self._wav = wav
+    self.shape = (told.frames,) if told.channels == 1 else (told.frames, told.channels)
+
+  def __len__(self) -> int:
+    return self.shape[0]
+
+  def __getitem__(self, key) -> np.ndarray:
+    if not isinstance(key, slice):
+      return np.asarray(self)[key]
+    first, last, step = key.indices(len(self))
+    with _damaged(self._wav):
+      return soundfile.read(self._wav, start=first, stop=max(first, last), dtype="float32")[0][::step]
+
+  def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    return np.asarray(self[:], dtype)
+
+
+@contextlib.contextmanager
+def _damaged(wav: Path) -> Iterator[None]:
   try:
-    audio = soundfile.read(wav, dtype="float32")[0]
+    yield
   except soundfile.LibsndfileError as error:
     raise InputError(f"{wav}: is damaged; run generate again") from error
+
+
+def take_of(told: dict, wav: Path) -> Take:
+  """A take of which the record tells; its sound is read from the file as it is needed.
+
+  Raises:
+    InputError: its file is damaged; of what can be read of it, that is told when its sound is.
+  """
   segments = [(s["start_s"], s["end_s"], Sync(s["sync_offset_s"], s["sync_confidence"])) for s in told["segments"]]
   peak = 0.0 if told["true_peak_dbtp"] is None else 10 ** (told["true_peak_dbtp"] / 20)
   retake = Retake(**told["retake"]) if told.get("retake") else None
   onsets = np.array(told["onsets_s"])
-  return Take(audio, told["seed"], onsets, segments, told["gain"], told["loudness_lufs"], peak, retake)
+  return Take(_Sound(wav), told["seed"], onsets, segments, told["gain"], told["loudness_lufs"], peak, retake)

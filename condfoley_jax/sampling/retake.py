@@ -1,7 +1,5 @@
 """A stretch of a take made anew: it goes on from the sound before it, and sees the pictures as the whole did."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +10,6 @@ from condfoley_jax.sampling import long_video, program, windows
 from condfoley_jax.sampling.generate import Example, Generator
 from condfoley_jax.sampling.logits import Sampling
 from condfoley_jax.sampling.long_video import Frames, Stretch
-from condfoley_jax.sampling.rerank import Sync
 from condfoley_jax.sampling.windows import Window
 
 # Clips before the stretch that codec and vocoder hear; the sampler goes on from half a clip.
@@ -34,11 +31,11 @@ def remake(
 
   Args:
     generator: of weights whose windows slide.
-    frames: of the query, none of which was read.
+    frames: of the query, or of the stretch of it that has an example of its own; read from any on.
     example: what the take sounds like.
     sampling: how codes are drawn.
     seed: of what is drawn.
-    sound: float32 [N], the take at the level of the example.
+    sound: float32 [N], the take's for these frames, at the level of the example.
     span: inside it.
 
   Raises:
@@ -49,52 +46,36 @@ def remake(
   delay, columns = windows.delay(spec, conventions), windows.columns_of(len(frames), spec, conventions)
   at, end = max(span[0] - delay, 0) // per_column, min(-(-(span[1] - delay) // per_column), columns)
   at = at if at >= windows.steps(spec).hop else 0
-  before = _codes_before(generator, example, sound, at * per_column) if at else _nothing(spec)
-  made = np.zeros(span[1] - span[0], np.float32)
+  before = _codes_before(generator, example, sound, at) if at else _nothing(spec)
+  made, fade, start = np.zeros((1, span[1] - span[0]), np.float32), long_video.fade_samples(spec), at
   while at < end:
     stretch, new = _stretch(before, frames, at, end, columns, spec)
     found = generator.make_stretch(example, [seed], stretch, sampling)
-    audio, first = np.asarray(found.audio[0]), delay + int(stretch.column) * per_column
+    audio, first = np.asarray(found.audio[:1]), delay + int(stretch.column) * per_column
     if not np.isfinite(audio).all():
       raise FloatingPointError("sound that is no number")
-    # What was heard before is there already; of the first stretch it is what the take had.
-    begin, stop = max(span[0], delay + at * per_column), min(span[1], first + len(audio))
-    made[begin - span[0] : stop - span[0]] = audio[begin - first : stop - first]
-    at += new
+    # Of all but the last stretch the sound of its last clip is left to the next one, which hears what follows.
+    begin, joins = max(span[0], delay + start * per_column), start < at
+    at, start = at + new, at + new - spec.code_columns
+    stop = span[1] if at >= end else delay + start * per_column + fade
+    long_video.lay(made, begin - span[0], audio[:, begin - first : stop - first], fade if joins else 0)
     grids = np.asarray(found.grids)[None, :, :, : stretch.before.shape[3] + new]
     before = grids[..., -_BEFORE * spec.code_columns :]
-  return made
-
-
-def rescored(
-  generator: Generator, frames: Frames, seen: np.ndarray, sound: np.ndarray, segments: Sequence[tuple[int, int]]
-) -> list[Sync]:
-  """Sync of a take, float32 [N], in neighbouring `segments` of the query's (`rerank.segments`).
-
-  Args:
-    generator: of the weights.
-    frames: of the query, none of which was read.
-    seen: [F], onset probability per frame, by which takes are scored where no network does.
-    sound, segments: the take, and where.
-  """
-  found: list[Sync] = []
-  for first in range(0, len(segments), long_video.CLIPS):
-    some = segments[first : first + long_video.CLIPS]
-    syncs = generator.score(frames, seen, sound[None], some)
-    found += [Sync(float(offset), float(sure)) for offset, sure in zip(*(x[0] for x in syncs), strict=True)]
-  return found
+  return made[0]
 
 
 def _nothing(spec: ClipSpec) -> np.ndarray:
   return np.zeros((1, 1, spec.code_rows, 0), np.int32)
 
 
-def _codes_before(generator: Generator, example: Example, sound: np.ndarray, sample: int) -> np.ndarray:
-  """Codes int32 [1, 1, R, K] of the clips that end at `sample`, silence before the take's beginning included."""
+def _codes_before(generator: Generator, example: Example, sound: np.ndarray, at: int) -> np.ndarray:
+  """Codes int32 [1, 1, R, K] of the columns before `at`, silence before the take's beginning included."""
   spec, conventions = generator.spec, generator.conventions
-  length = _BEFORE * spec.samples
-  heard = sound[max(sample - length, 0) : sample]
-  heard = np.pad(heard, (length - len(heard), 0)).astype(np.float32)
+  # Of clips the models may read less than there is, from as long after their beginning on as columns begin late
+  # (`windows.delay`): what is cut begins where the first column would without that.
+  first, length = (at - _BEFORE * spec.code_columns) * spec.samples_per_column, _BEFORE * spec.example_samples
+  heard = np.pad(sound[max(first, 0) : first + length], (max(-first, 0), 0))
+  heard = np.pad(heard, (0, length - len(heard))).astype(np.float32)
   codes = _encode(generator.parts["vqgan"], heard[None], example.audio[None], spec=spec, conventions=conventions)
   return np.asarray(codes)[None]
 
@@ -111,7 +92,10 @@ _encode = jax.jit(_encode_as, static_argnames=("spec", "conventions"))
 def _stretch(
   before: np.ndarray, frames: Frames, at: int, end: int, columns: int, spec: ClipSpec
 ) -> tuple[Stretch, int]:
-  """Windows that make columns from `at` to `end`, as far as one stretch reaches, and how many columns they make."""
+  """Windows that make columns from `at` to `end`, as far as one stretch reaches, and how many columns they make.
+
+  Of more columns than are made, as there is room for, it sounds as after the end of a query: the last codes go on.
+  """
   hop, known, first_new = windows.steps(spec)
   held = before.shape[3]
   # The first of a take goes on from nothing, and makes more.
@@ -128,5 +112,6 @@ def _stretch(
   size = int(np.ceil((room - 1) * hop * spec.column_seconds * spec.fps)) + 1 + spec.frames
   shown = frames.read(int(seen[0]), size)
   number = (first + int(starts[0])) // hop
-  numbers = (number, number + count, first, columns)
-  return Stretch(before, shown[None], table, *(np.int32(x) for x in numbers)), more + count * hop
+  new = more + count * hop
+  numbers = (number, number + count, first, min(columns, at + new))
+  return Stretch(before, shown[None], table, *(np.int32(x) for x in numbers)), new
