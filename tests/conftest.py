@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+# Where tests run in the background of a shell it is ignored, and so it would be in the commands that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # Workers have the environment of the process that started them.
   # Programs compiled once serve the whole run, the commands that tests start included; the next run starts afresh.

@@ -77,6 +77,7 @@ def test_the_oracle_is_at_the_top_and_silence_at_the_floor(results):
   assert told["ceilings"]["true_onsets"]["onset_f1_100ms"]["value"] > 0.5
   assert set(told) == {
     "systems", "ceilings", "comparisons", "preferences", "classifier", "data", "weights", "judges", "command",
+    "version", "made_with",
   }  # fmt: skip
   assert set(told["systems"]["base"]["onset_f1_50ms"]) == {"value", "ci95", "n"}
   # It is one of those that skill is measured against, so that it has none over the best of them.

@@ -226,6 +226,7 @@ def test_guidance_of_weights_that_never_went_without_inputs_is_refused(tmp_path,
   assert made.settled(Settings()).guidance == 1.0
 
 
+@pytest.mark.slow
 def test_weights_that_overflow_are_one_line_and_leave_nothing(videos, tmp_path, capsys):
   from condfoley_jax.weights import folder
 

@@ -152,7 +152,7 @@ def test_videos_are_rendered_and_prepared_under_one_lock(videos, tmp_path, monke
   monkeypatch.setattr(command.prepare, "in_processes", lambda workers: mapper)
   # One lock, held all the way: were it given back in between, another run could take it there.
   taken, locked = [], lock.locked
-  monkeypatch.setattr(lock, "locked", lambda path: taken.append(path) or locked(path))
+  monkeypatch.setattr(lock, "locked", lambda path, **kinds: taken.append(path) or locked(path, **kinds))
   assert prepare(capsys, "drumstick", "--out", tmp_path / "out")[0] == 2
   assert seen == [("rendered", False), ("prepared", False)]
   assert len(taken) == 1 + len(seen)

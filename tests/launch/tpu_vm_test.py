@@ -267,6 +267,7 @@ def test_signals_delete_what_was_made_while_gcloud_hangs(place, on):
   assert told.endswith("tpu_vm: interrupted by SIGINT; the same command goes on\n")
 
 
+@pytest.mark.slow
 def test_a_signal_does_not_hide_what_cannot_be_deleted(place, monkeypatch):
   monkeypatch.setenv("STEPS", "1000")
   script(place, ("queued-resources delete", list(range(1, 50)), "fail"))

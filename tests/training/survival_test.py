@@ -130,6 +130,7 @@ def validated(workdir):
   return {line["step"]: line["validation/loss"] for line in lines if "validation/loss" in line}
 
 
+@pytest.mark.slow
 def test_the_best_step_is_what_is_kept(world, tmp_path, capsys):
   """Of four evaluations, two of which no checkpoint is due at; the last checkpoints are there as well."""
   more = ["--config.every.evaluate=7", "--config.optimizers.vocoder.learning_rate=0.05"]
