@@ -61,6 +61,7 @@ def test_a_row_that_cannot_be_read_fails_alone(made, capsys):
   assert (folder / "out" / "00003-2" / "soundtrack.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_row_is_what_it_is_alone(made, small_weights, tmp_path):
   folder, _ = made
   words = ["--example", str(folder / "1.mp4"), "--example-start", "0.5", "--seed", "7", "--candidates", "2"]
@@ -234,6 +235,7 @@ def test_a_table_that_is_none_is_one_line(generate, tmp_path, capsys, text, told
   assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_while_it_is_made_fails_alone(videos, generate, tmp_path, monkeypatch):
   """As one does that is long, whose pictures are read meanwhile."""
   long = {"query": str(videos[0]), "example": [f"{videos[1]}@0-1", f"{videos[2]}@1-"], "name": "long"}

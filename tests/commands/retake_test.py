@@ -173,7 +173,9 @@ def test_the_same_seed_gives_the_same_another_another(result, small_weights):
 
 
 # A tenth of a second, by numbers that are a little less apart.
-@pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (0.2, 0.3), (0.4, 1.0), (0.0, None)])
+@pytest.mark.parametrize(
+  ("start", "end"), [(0.0, 0.5), (0.2, 0.3), (0.4, 1.0), pytest.param(0.0, None, marks=pytest.mark.slow)]
+)
 def test_beginning_and_whole(result, small_weights, start, end):
   seconds = len(_sound(result, 1)) / 22050
   assert _retake(result, small_weights, start=start, end=end or int(100 * seconds) / 100) == 0

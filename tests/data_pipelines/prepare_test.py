@@ -238,8 +238,9 @@ def test_pictures_that_changed_in_their_folder_are_prepared_anew(tmp_path, monke
   assert making.indices(opened.read_window(opened.videos[0], 0, 30).frames).tolist() == [9, *range(1, 30)]
 
 
-# With one worker a run that stops and goes on is tested above, in this process.
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+# A run that stops and goes on is tested above, in this process.
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_killed_and_run_again_it_ends_with_the_same_bytes(tmp_path, workers):
   videos = tmp_path / "videos"
   builder.sources(videos, "train", seed=3, count=3, workers=2)

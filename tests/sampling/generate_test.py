@@ -119,6 +119,7 @@ def test_a_take_that_would_clip_is_turned_down_alone():
   np.testing.assert_allclose(limited[1], loud * 0.495, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_narrow_transformer_gives_sound_in_the_usual_width(generator, tmp_path):
   folder.save(tmp_path / "w", MINI, generator.parts)
   narrow = generate.load(tmp_path / "w", narrow=True)

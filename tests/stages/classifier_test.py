@@ -43,7 +43,6 @@ def trained():
   return stage, model, metrics_of_steps(stage, model, batch, steps=50, rate=1e-2), batch
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("label", ["material", "action"])
 def test_loss_goes_down(trained, label):
   steps = trained[2]

@@ -52,6 +52,7 @@ def test_all_inputs_are_left_out_together_at_a_rate_of_their_own():
   assert drawn[2][drawn[0]].all()
 
 
+@pytest.mark.slow
 def test_loss_of_cached_pairs_goes_down_with_inputs_left_out(model):
   stage = stage_of(**dict.fromkeys(INPUTS, 0.3))
   losses = [s["loss"] for s in metrics_of_steps(stage, nnx.clone(model), cached_inputs(), steps=16, rate=1e-2)]

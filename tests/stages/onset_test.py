@@ -59,6 +59,7 @@ def test_other_labels_are_refused():
     nnx.eval_shape(lambda: stage_of(labels="both").create(Keys(0)))
 
 
+@pytest.mark.slow
 def test_loss_goes_down():
   stage = stage_of()
   model, batch = created(stage), flashes(stage.clip, 8)

@@ -171,6 +171,7 @@ def _with_bad_steps(monkeypatch, bad):
   monkeypatch.setattr(sharding, "place_batch", placed)
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_finite_are_skipped_and_after_some_the_run_goes_back(world, tmp_path, capsys, monkeypatch):
   _with_bad_steps(monkeypatch, {6, 10, 11, 12, 13})
   assert cli.main(words(world, tmp_path, "--config.skip_at_most=3")) == 0
