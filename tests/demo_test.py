@@ -10,8 +10,8 @@ from condfoley_jax import demo
 
 
 def test_demo_writes_results_and_one_page(tmp_path, monkeypatch):
-  monkeypatch.setattr(demo, "PAIRS", demo.PAIRS[:2])  # Each takes long.
-  monkeypatch.setattr(demo, "VIDEOS", 4)
+  monkeypatch.setattr(demo, "PAIRS", ((0, 1),))  # Each takes long.
+  monkeypatch.setattr(demo, "VIDEOS", 2)
   page = demo.run(tmp_path, candidates=1)
   results = sorted(p for p in tmp_path.iterdir() if p.is_dir() and p.name != "videos")
   assert len(results) == len(demo.PAIRS)

@@ -155,6 +155,7 @@ def test_answers_survive_a_reload(show):
   page.check("input[name=sync][value=right]")
   before = page.evaluate("JSON.stringify(state)")
   page.reload()
+  wait_until(page, "document.querySelector('#where')?.innerText")
   assert page.inner_text("#where") == f"Practice 2 of {PRACTICE}"
   assert page.evaluate("JSON.stringify(state)") == before
   assert page.is_checked("input[name=sync][value=right]") and not page.is_enabled("input[name=material][value=left]")

@@ -47,6 +47,7 @@ def test_texture_becomes_the_styles_and_places_stay_the_contents():
   assert alike(content) > 0.5 > alike(style)
 
 
+@pytest.mark.slow
 def test_a_sound_in_its_own_style_stays_as_it_is():
   content, _ = mels()
   np.testing.assert_allclose(style_transfer(network(), content, content, 5), content, atol=1e-3)

@@ -129,7 +129,7 @@ def launch(*more, words=TRAIN, topology="v5e:4x4"):
 
 
 def jobsets(place):
-  return list(json.loads((place / "jobsets.json").read_text()))
+  return sorted(json.loads((place / "jobsets.json").read_text()))
 
 
 def applied(place):

@@ -35,7 +35,7 @@ def _inputs(frames):
   return pictures, Example(clip, rng.uniform(-0.5, 0.5, MINI.samples).astype(np.float32))
 
 
-@pytest.mark.parametrize("frames", [7, 30, 52])
+@pytest.mark.parametrize("frames", [7, 30, pytest.param(52, marks=pytest.mark.slow)])
 def test_shapes_at_any_length(generator, frames):
   takes = generator(*_inputs(frames), Sampling(), [0, 1])
   assert takes.audio.shape == (2, frames * MINI.samples_per_frame)
@@ -58,6 +58,7 @@ def test_guidance_of_1_costs_nothing():
   assert generate.sampling_of(Conventions(guidance=3.0), guidance=1.0).guidance is None
 
 
+@pytest.mark.slow
 def test_takes_get_the_detail_of_the_example_and_are_brought_nearer_to_their_mel(generator):
   """As the weights say, and by as much as each clip's level allows: no take is loud enough to be turned down here."""
   inputs, vqgan = _inputs(30), generator.parts["vqgan"]

@@ -33,7 +33,8 @@ class Streamed(long_video.Held):
     self.oldest = max(self.oldest, first)
 
 
-@pytest.mark.parametrize("frames", [150, pytest.param(121, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("frames", [150, 121])
 def test_codes_sound_and_scores_are_those_of_the_whole(generator, frames, monkeypatch):
   monkeypatch.setattr(long_video, "CLIPS", 2)
   rng = np.random.default_rng(0)

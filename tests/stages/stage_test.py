@@ -41,6 +41,7 @@ def test_no_augmentation_removes_the_changes_of_sound_and_nothing_else():
   assert without == base
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_transformer_that_is_named(tmp_path):
   config = transformer.get_config("mini,model.transformer.layers=1").to_dict()
   config["pretrained"] |= dict.fromkeys(("vqgan", "video_encoder", "vocoder"), str(folder.SHIPPED))

@@ -88,6 +88,7 @@ def test_mistakes_are_where_picture_and_sound_overlap():
     assert (seen[np.arange(8), begins] | whole).all()
 
 
+@pytest.mark.slow
 def test_the_encoder_can_begin_with_trained_weights():
   stage = registry.create(sync.get_config("mini").to_dict() | {"pretrained": {"video_encoder": str(folder.SHIPPED)}})
   encoder = stage.create(Keys(0)).sync_net.encoder

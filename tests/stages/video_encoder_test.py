@@ -33,6 +33,7 @@ def begun_with(directory, **changes):
   return VideoEncoderStage(config.to_dict())
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_weights_that_are_named():
   stage = begun_with(str(folder.SHIPPED))
   shipped = folder.load(folder.SHIPPED, only=("video_encoder", "event_head"))
