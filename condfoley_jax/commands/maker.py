@@ -26,6 +26,7 @@ from condfoley_jax.sampling.rerank import Sync, over_segments, rank
 from condfoley_jax.sampling.spans import Joined, Section, Span
 from condfoley_jax.sampling.spans import spans as spans_of
 from condfoley_jax.weights import fit, folder
+from data_pipelines import memory
 from data_pipelines.errors import InputError
 
 # Sound of all takes of a long query, bytes, above which it lies in a file.
@@ -270,7 +271,7 @@ def require_room(what: Path, seconds: float, candidates: int, spec: ClipSpec) ->
     InputError: names `what` they are for.
   """
   needed = _COPIES * 4.0 * seconds * spec.sample_rate * candidates
-  there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+  there = memory.machine_bytes()
   if needed > there:
     told = f"{candidates} takes of {seconds:.1f} s need {needed / 2**30:.0f} GiB of memory, of which there are"
     raise InputError(f"{what}: {told} {there / 2**30:.0f}; choose fewer --candidates")

@@ -58,11 +58,9 @@ def markdown(found: Mapping) -> str:
 
 
 def _half(rows: Mapping[str, list[str]]) -> str:
-  """What is to be said where systems are there that are trained for half of base's steps."""
+  """What is to be said where systems are there that are trained for fewer steps than base."""
   there = any(rows[name] for name in VARIANTS if name in rows)
-  return (
-    " Systems that are\ntrained for half of its steps are compared with `base_half`, which is too." if there else ""
-  )
+  return " Systems that are\ntrained for fewer steps are compared with `base_half`, which is too." if there else ""
 
 
 def _told_1(told: tuple) -> list[str]:

@@ -1,13 +1,13 @@
 """Samples of a span of a video or sound, by time stamps, resampled as they are read."""
 
 import itertools
-import os
 from collections.abc import Iterator
 
 import av
 import numpy as np
 import soxr
 
+from data_pipelines import memory
 from data_pipelines.errors import InputError
 from data_pipelines.media import container
 from data_pipelines.media.probe import probe, span_length
@@ -73,7 +73,7 @@ def _put(audio: np.ndarray, piece: np.ndarray) -> int:
 
 
 def _require_room(path: container.Path, duration_s: float, samples: int) -> None:
-  needed, there = 4.0 * _COPIES * samples, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+  needed, there = 4.0 * _COPIES * samples, memory.machine_bytes()
   if needed > there:
     told = f"{duration_s:.0f} s of sound need {needed / 2**30:.0f} GiB of memory"
     raise InputError(f"{path}: {told}, of which there are {there / 2**30:.0f}; cut out a part")
