@@ -5,8 +5,10 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -28,10 +30,33 @@ _SHOWN = (
   "sync_in_time",
 )
 _PANEL_IN = (4.0, 0.22)
+_ACROSS = 4
 # In front of the names of validation scores in a training's metrics.
 _VALIDATION = "validation/"
+# Behind the names of an evaluation's metrics: the ends of their 95 % intervals, over videos.
+_LOW, _HIGH = "_low", "_high"
+_WHAT_INTERVALS_ARE = (
+  "95 % intervals: ± over seeds (Student's t), where there are two or more; of one seed, in parentheses, over the "
+  "videos that were evaluated."
+)
 
 Row = dict[str, object]
+
+
+class Estimate(NamedTuple):
+  """What a metric of a run is thought to be.
+
+  Attributes:
+    value: the mean over seeds.
+    low: of its 95 % interval, over seeds if there are several, else over videos; NaN where nothing says.
+    high: likewise.
+    seeds: of how many.
+  """
+
+  value: float
+  low: float
+  high: float
+  seeds: int
 
 
 def rows_of(run: Run, folder: Path | None, place: Mapping[str, object]) -> list[Row]:
@@ -70,17 +95,15 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def as_table(rows: Sequence[Row], sweep: str) -> str:
-  """Means over seeds with their 95 % intervals, where there are several seeds."""
+  """Means over seeds, with their 95 % intervals."""
   shown = [name for name in _SHOWN if any(name in row for row in rows)]
   lines = [f"# {sweep}", "", "| run | seeds | status | " + " | ".join(f"`{name}`" for name in shown) + " |"]
   lines.append("|---" * (len(shown) + 3) + "|")
   for name, group in _by_run(rows).items():
     statuses = ", ".join(sorted({str(row["status"]) for row in group}))
-    cells = [_cell(mean_of([row[metric] for row in group if metric in row])) for metric in shown]
+    cells = [_cell(estimate(group, metric)) for metric in shown]
     lines.append(f"| {name} | {len(group)} | {statuses} | " + " | ".join(cells) + " |")
-  return "\n".join(
-    [*lines, "", "± is half of the 95 % interval over seeds (Student's t), where there are two or more.", ""]
-  )
+  return "\n".join([*lines, "", *textwrap.wrap(_WHAT_INTERVALS_ARE, 120), ""])
 
 
 def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
@@ -90,18 +113,21 @@ def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
   shown = [name for name in _SHOWN if any(name in row for row in rows)]
   runs = _by_run(rows)
   width, height = _PANEL_IN
-  figure = Figure(figsize=(width * max(1, len(shown)), 1.2 + height * len(runs)), layout="constrained")
-  for column, metric in enumerate(shown):
-    axes = figure.add_subplot(1, len(shown), column + 1)
+  across = max(1, min(_ACROSS, len(shown)))
+  down = max(1, math.ceil(len(shown) / across))
+  figure = Figure(figsize=(width * across, (1.2 + height * len(runs)) * down), layout="constrained")
+  for panel, metric in enumerate(shown):
+    axes = figure.add_subplot(down, across, panel + 1)
     for place, group in enumerate(runs.values()):
-      values = [float(row[metric]) for row in group if metric in row]
-      if found := mean_of(values):
+      if found := estimate(group, metric):
         # No bars: they would have to begin at 0, and losses differ in their second digit.
-        axes.errorbar(found[0], place, xerr=found[1], fmt="o", color="#3b7ea1", ecolor="#333333")
+        axes.plot([found.low, found.high], [place, place], color="#333333")
+        axes.plot(found.value, place, "o", color="#3b7ea1")
+        values = _values(group, metric)
         axes.plot(values, [place] * len(values), "k.", markersize=3)
     axes.grid(axis="y", color="#dddddd")
     axes.set_ylim(-0.5, len(runs) - 0.5)
-    axes.set_yticks(range(len(runs)), list(runs) if column == 0 else [""] * len(runs))
+    axes.set_yticks(range(len(runs)), list(runs) if panel % across == 0 else [""] * len(runs))
     axes.invert_yaxis()
     axes.set_title(metric)
   figure.suptitle(sweep)
@@ -110,21 +136,30 @@ def as_plot(rows: Sequence[Row], sweep: str) -> bytes:
   return content.getvalue()
 
 
-def mean_of(values: Sequence[float]) -> tuple[float, float | None] | None:
-  """(mean, half of its 95 % interval by Student's t, None for one value); None of no values that are finite."""
-  numbers = [value for value in values if math.isfinite(value)]
-  if not numbers:
+def estimate(group: Sequence[Row], metric: str) -> Estimate | None:
+  """Of the rows of a run, one per seed; None where no value is finite."""
+  rows = [row for row in group if metric in row and math.isfinite(float(row[metric]))]
+  values = _values(rows, metric)
+  if not values:
     return None
-  if len(numbers) < 2:
-    return numbers[0], None
-  half = scipy.stats.t.ppf(0.975, len(numbers) - 1) * np.std(numbers, ddof=1) / math.sqrt(len(numbers))
-  return float(np.mean(numbers)), float(half)
+  if len(values) == 1:
+    low, high = (float(rows[0].get(metric + end, math.nan)) for end in (_LOW, _HIGH))
+    return Estimate(values[0], low, high, 1)
+  mean, error = float(np.mean(values)), np.std(values, ddof=1) / math.sqrt(len(values))
+  half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)
+  return Estimate(mean, mean - half, mean + half, len(values))
 
 
-def _cell(found: tuple[float, float | None] | None) -> str:
+def _values(group: Sequence[Row], metric: str) -> list[float]:
+  return [float(row[metric]) for row in group if metric in row]
+
+
+def _cell(found: Estimate | None) -> str:
   if found is None:
     return "-"
-  return f"{found[0]:.3f}" + ("" if found[1] is None else f" ± {found[1]:.3f}")
+  if found.seeds > 1:
+    return f"{found.value:.3f} ± {found.high - found.value:.3f}"
+  return f"{found.value:.3f}" + ("" if math.isnan(found.low) else f" ({found.low:.3f}, {found.high:.3f})")
 
 
 def _by_run(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -149,6 +184,15 @@ def _scores(folder: Path) -> dict[str, float]:
 
 
 def _systems(folder: Path) -> dict[str, dict[str, float]]:
+  """Metrics of each system, and the ends of their intervals."""
   told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-  kinds = {**told["systems"], **told["ceilings"]}
-  return {system: {name: told["value"] for name, told in metrics.items()} for system, metrics in kinds.items()}
+  return {system: _metrics(metrics) for system, metrics in {**told["systems"], **told["ceilings"]}.items()}
+
+
+def _metrics(found: Mapping[str, Mapping]) -> dict[str, float]:
+  numbers = ({name: told["value"], **_interval(name, told["ci95"])} for name, told in found.items())
+  return {name: number for few in numbers for name, number in few.items()}
+
+
+def _interval(name: str, ends: Sequence[float]) -> dict[str, float]:
+  return {name + _LOW: ends[0], name + _HIGH: ends[1]}

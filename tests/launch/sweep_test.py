@@ -18,7 +18,7 @@ from condfoley_jax.evaluation.systems import VARIANTS
 from configs import sweeps
 from configs.sweeps import SHIPPED, SWEEPS, Evaluate, Train
 from data_pipelines.errors import InputError
-from launch import build, costs, results, sweep
+from launch import build, costs, sweep
 
 # In place of condfoley: writes what a run leaves, and notes that it was there; fails as a file of its name says.
 _CONDFOLEY = """
@@ -234,19 +234,6 @@ def test_results_are_a_row_for_each_run_and_system_and_a_table_over_seeds(home):
   (line,) = (line for line in lines if line.startswith("| no_condition |"))
   assert "| 2 | done |" in line and "0.500 ± 0.000" in line
   assert (home / "out" / "results.png").read_bytes()[1:4] == b"PNG"
-
-
-@pytest.mark.parametrize(("keep_best", "step"), [("", 4), ("loss:min", 3), ("accuracy:max", 1), ("accuracy:min", 2)])
-def test_the_scores_of_a_training_are_those_of_the_weights_that_it_left(tmp_path, keep_best, step):
-  """Of steps that are as good the last, as of checkpoints; what is no number is never the best."""
-  (tmp_path / "config.json").write_text(json.dumps({"keep_best": keep_best}))
-  scores = [(2.0, 0.9), (1.0, 0.1), (1.0, 0.2), (None, None)]
-  lines = [{"step": i + 1, "validation/loss": a, "validation/accuracy": b} for i, (a, b) in enumerate(scores)]
-  lines = [line for i, scored in enumerate(lines) for line in ({"step": i + 1, "train/loss": 0.0}, scored)]
-  (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-  (row,) = results.rows_of(SWEEPS["mini"]()[0], tmp_path, {})
-  wanted = {"validation/loss": scores[step - 1][0], "validation/accuracy": scores[step - 1][1]}
-  assert {name: row.get(name) for name in wanted} == wanted
 
 
 def test_a_few_steps_come_with_a_few_videos(home):
