@@ -61,6 +61,7 @@ def run(
   # Shares are made beside one another, but not beside the whole.
   beside = claim.claimed(out, shared=True) if shard.count > 1 else contextlib.nullcontext()
   with beside, claim.claimed(shard.place(out)):
+    _require_alike(out, shard)
     batch = _Batch(own, out, settings, weights_dir, force, summary)
     batch.make()
   failed = [told for told in batch.told.values() if told["status"] == "failed"]
@@ -75,6 +76,13 @@ def message_of(error: InputError | OSError, row: Row) -> str:
     return str(error)
   remedy = "run this again" if is_failing(error) else "check the path"
   return f"{error.filename or row.query}: {error.strerror or error}; {remedy}"
+
+
+def _require_alike(out: Path, shard: Shard) -> None:
+  """Raises InputError where a run is at work on a share of another number of shares, which has rows of this one."""
+  for place in set((out / batch_summary.SHARDS).glob("*-of-*")) - set(shard.siblings(out)):
+    with claim.claimed(place):
+      pass
 
 
 class _Batch:

@@ -37,6 +37,10 @@ class Shard(NamedTuple):
     """Folder that a run of this share has to itself."""
     return out if self.count == 1 else out / SHARDS / f"{self.index + 1}-of-{self.count}"
 
+  def siblings(self, out: Path) -> list[Path]:
+    """Such folders of all shares of which this is one."""
+    return [Shard(index, self.count).place(out) for index in range(self.count)]
+
 
 WHOLE = Shard()
 
@@ -83,8 +87,8 @@ class Summary:
   def _joined(self) -> dict[str, dict]:
     """Lines of all runs' own summaries, by name."""
     found = {}
-    for summary in sorted((self._out / SHARDS).glob(f"*-of-{self._shard.count}/{FILE}")):
-      found |= {line["name"]: line for line in _lines(summary) or []}
+    for place in self._shard.siblings(self._out):
+      found |= {line["name"]: line for line in _lines(place / FILE) or []}
     return found
 
 

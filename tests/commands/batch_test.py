@@ -120,6 +120,15 @@ def test_two_runs_of_one_share_are_one_too_many(made, generate, tmp_path, capsys
   assert "another run is at work here" in capsys.readouterr().err
 
 
+def test_shares_are_not_made_beside_those_of_another_number_of_shares(made, generate, tmp_path, capsys):
+  place = batch.Shard(2, 3).place(tmp_path)
+  place.mkdir(parents=True)
+  with lock.locked(place):
+    assert generate(made[0] / "jobs.csv", tmp_path, "--shard=1/2") == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{place}: another run is at work here" in line and [p.name for p in place.parent.iterdir()] == [place.name]
+
+
 def test_shares_are_not_made_beside_the_whole(made, generate, tmp_path, capsys):
   with lock.locked(tmp_path):
     assert generate(made[0] / "jobs.csv", tmp_path, "--shard=1/2") == 2
