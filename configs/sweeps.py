@@ -22,7 +22,7 @@ _PARTS = ("vqgan", "video_encoder", "vocoder", "sync_net")
 _FROM_SHIPPED = dict.fromkeys(_PARTS, SHIPPED)
 _HALF = {"steps": 2750}
 # Takes are ranked by the most and the first, and by each of the others.
-_COUNTS, _TAUS = ("10", "30", "100"), ("0.05", "0", "0.1", "0.2", "0.4")
+_COUNTS, _TAUS = ("10", "30", "100"), ("0", "0.05", "0.1", "0.2", "0.4")
 _RANKED = {"candidates": ",".join(_COUNTS), "tau": ",".join(_TAUS)}
 
 
