@@ -36,7 +36,8 @@ def markdown(found: Mapping) -> str:
   lines += ["", f"- In parentheses: 95 % intervals, where they have a width. {of_few(found)}".rstrip()]
   lines += textwrap.wrap(f"- Judges on true sound: {judges}.", 120, subsequent_indent="  ", break_on_hyphens=False)
   lines += [f"- `onset_skill` is over {baseline}, the best of the baselines." for baseline in _baselines(told)]
-  return "\n\n".join(["\n".join(lines), substitutions.markdown(found), paper_tables.markdown(found)])
+  parts = ("\n".join(lines), substitutions.markdown(found), paper_tables.markdown(found))
+  return "\n\n".join(part for part in parts if part)
 
 
 def of_few(found: Mapping) -> str:

@@ -22,8 +22,13 @@ _COLUMNS = ("material", "action", "onset F1, 100 ms", "50 ms", "number of onsets
 
 
 def markdown(found: Mapping) -> str:
-  """What the table says, and the table, of the content of metrics.json, per cent; rows of systems that are there."""
+  """What the table says, and the table, of the content of metrics.json, per cent; rows of systems that are there.
+
+  Empty where none is.
+  """
   told = {**found["systems"], **found["ceilings"]}
+  if not told.keys() & ROWS.keys():
+    return ""
   ceiling = told.get(_CEILING, {}).get("onset_count_accuracy")
   lines = ["| | what is made | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 2) + "|"]
   for name, what in ROWS.items():

@@ -21,8 +21,8 @@ from condfoley_jax.models.video_encoder import prepare_frames
 from condfoley_jax.sampling.in_parts import map_in_parts
 
 # How far apart offsets may be and still count as alike, s, by what tells them: as published a step of the published
-# network's grid; for ours what gave the best onsets on 44 pairs of the world, of another seed than the tests'; for onsets
-# likewise on 130 pairs of its validation split.
+# network's grid; for ours what gave the best onsets on 44 pairs of the world, of another seed than the tests'; for
+# onsets likewise on 130 pairs of its validation split.
 TAU_S = {"sync": 0.2, "sync_net": 0.0, "onsets": 0.1}
 MAX_LAG_S = 0.4
 # Offsets are steps of a grid and means of such steps: what is less than this apart, s, is so by rounding.
